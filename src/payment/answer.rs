@@ -1,0 +1,177 @@
+//! What a call to the gateway came to, once it has been verified and judged.
+//!
+//! The raw thing on the wire is a *reply*; an *answer* is what may be believed
+//! of it. Every kind of call has its own answers, so that a pair that cannot
+//! happen cannot be written down.
+
+use super::{Amount, Timestamp};
+
+/// What the gateway told about the trade, kept for the register and the books.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trade {
+    /// Alipay's number for the trade.
+    pub trade_no: Option<String>,
+    /// What the merchant gets.
+    pub receipt_amount: Option<Amount>,
+    /// The buyer's account, masked by Alipay (`159****5620`).
+    pub buyer_logon_id: Option<String>,
+}
+
+impl Trade {
+    /// Takes over what `newer` knows, and keeps the rest.
+    #[must_use]
+    pub fn updated(&self, newer: &Self) -> Self {
+        let newer = newer.clone();
+        Self {
+            trade_no: newer.trade_no.or_else(|| self.trade_no.clone()),
+            receipt_amount: newer.receipt_amount.or(self.receipt_amount),
+            buyer_logon_id: newer.buyer_logon_id.or_else(|| self.buyer_logon_id.clone()),
+        }
+    }
+}
+
+/// Why the gateway said no, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// `code`, such as 40004.
+    pub code: String,
+    /// `sub_code`, such as `ACQ.BUYER_BALANCE_NOT_ENOUGH`.
+    pub sub_code: Option<String>,
+    /// What to show the cashier: `sub_msg`, or `msg` where there is none.
+    pub message: String,
+}
+
+/// Why there is no answer, for the technician.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What kind of trouble.
+    pub kind: TroubleKind,
+    /// One line, without secrets.
+    pub text: String,
+}
+
+/// The kinds of not knowing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// The connection was never made.
+    Unreachable,
+    /// Sent, or perhaps sent, and nothing came back in time.
+    NoAnswer,
+    /// Something came back that is not a verified answer.
+    Unverified,
+    /// A verified "not now": 20000, 40005, `SYSTEM_ERROR`, `retry_flag` Y.
+    Busy,
+    /// A verified refusal of the call itself: the box's keys, rights, contract
+    /// or clock are wrong.
+    Refused,
+    /// A verified answer that settles nothing.
+    Unsettled,
+    /// A verified answer about another order or another amount.
+    Foreign,
+    /// The daemon was down while the call was on its way.
+    Restart,
+}
+
+/// The answer to `pay`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PayAnswer {
+    /// The money is the merchant's.
+    Paid(Trade),
+    /// The buyer must confirm on the phone (10003).
+    Waiting(Trade),
+    /// A verified business refusal. A trade that the buyer can still confirm
+    /// may be left behind.
+    Declined(Reason),
+    /// A verified refusal by the gateway's front door: nothing was created.
+    Refused(Reason),
+    /// Certain: the request never left the box.
+    NotSent(Trouble),
+    /// A verified answer about another order or another amount.
+    Foreign(Trouble),
+    /// Anything else.
+    Unknown(Trouble),
+}
+
+/// The answer to `query`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryAnswer {
+    /// `TRADE_SUCCESS` or `TRADE_FINISHED`.
+    Paid(Trade),
+    /// `WAIT_BUYER_PAY`.
+    Waiting(Trade),
+    /// `TRADE_CLOSED`.
+    Closed {
+        /// What is known of it.
+        trade: Trade,
+        /// It had been paid before (it has a date of payment), so it was given
+        /// back; else it was closed unpaid.
+        was_paid: bool,
+    },
+    /// `TRADE_NOT_EXIST`. Proves nothing: a pay may still be on its way.
+    NotExist,
+    /// A verified answer about another order or another amount.
+    Foreign(Trouble),
+    /// Anything else.
+    Unknown(Trouble),
+}
+
+/// The answer to `cancel`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CancelAnswer {
+    /// `action` is *close*: it was unpaid and is closed.
+    Closed(Trade),
+    /// `action` is *refund*: it was paid and is given back.
+    Refunded(Trade),
+    /// 10000 without `action`: the gateway has never seen the number.
+    NoAction,
+    /// Refused for good: too old, not allowed, no balance.
+    Refused(Reason),
+    /// Anything else, `retry_flag` Y among it.
+    Unknown(Trouble),
+}
+
+/// A judged answer to one of the calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To `pay`.
+    Pay(PayAnswer),
+    /// To `query`.
+    Query(QueryAnswer),
+    /// To `cancel`.
+    Cancel(CancelAnswer),
+}
+
+/// What of the reply is written down for the journal, besides the judgement.
+/// Never holds a payment code, a key or a signature.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wire {
+    /// `code`.
+    pub code: Option<String>,
+    /// `sub_code`.
+    pub sub_code: Option<String>,
+    /// `sub_msg`, or `msg`.
+    pub message: Option<String>,
+    /// `trade_status` of a query.
+    pub trade_status: Option<String>,
+    /// `action` of a cancel.
+    pub action: Option<String>,
+    /// `retry_flag` of a cancel.
+    pub retry_flag: Option<String>,
+    /// The gateway's name for the exchange (header `trace_id`), for support.
+    pub trace_id: Option<String>,
+    /// HTTP status, when there was one.
+    pub http_status: Option<u16>,
+    /// How long the exchange took, in milliseconds.
+    pub millis: u64,
+}
+
+/// An answer together with what came along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The judgement.
+    pub answer: Answer,
+    /// The gateway's clock: the `Date` of a verified answer, and only of such.
+    pub gateway_time: Option<Timestamp>,
+    /// For the journal.
+    pub wire: Wire,
+}

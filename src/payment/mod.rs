@@ -1,0 +1,42 @@
+//! One payment: what it is, and what may happen to it.
+//!
+//! Nothing in this room knows a clock, a socket, a database or `async`. Time,
+//! answers and requests come in as arguments; what to do comes out as a value.
+//!
+//! ```text
+//!  awaiting code ──code──▶ paying ──answer──▶ resting ◀──┐
+//!        │                   │ │                 │ due   │ waiting, unknown
+//!        │ stop, time over   │ └─paid──▶ PAID    ▼       │
+//!        ▼                   │             ▲   querying ─┘
+//!    CANCELLED ◀──closed─────│─────────────┴─────┤
+//!        ▲                   │ declined          │ time is up: point of no return
+//!        │ undone            └──▶ querying ──▶ cancelling ──unknown──▶ resting
+//!        └────────────────────────────────────────┤
+//!                                                 └─(behind a decline)─▶ DECLINED
+//! ```
+//!
+//! Refunds will live here as well, in a file of their own beside `step.rs`:
+//! a refund is another operation on a payment that stays paid.
+
+mod amount;
+mod answer;
+mod clock;
+mod code;
+mod entry;
+mod order;
+mod state;
+mod step;
+mod words;
+
+pub use amount::{Amount, AmountError};
+pub use answer::{
+    Answer, Answered, CancelAnswer, PayAnswer, QueryAnswer, Reason, Trade, Trouble, TroubleKind,
+    Wire,
+};
+pub use clock::{Moment, Rules, Timestamp};
+pub use code::{AuthCode, OtherCode, SecretText, hide_codes};
+pub use entry::{Entry, Recorded, ScannerNews, Step as EntryStep};
+pub use order::{InvalidNumber, Order, OutTradeNo};
+pub use state::{Attention, CancelAction, Money, PayCall, Payment, Public, State, Undo};
+pub use step::{Call, Event, Illegal, Stepped};
+pub use words::Sentence;

@@ -1,0 +1,73 @@
+//! What the register asks, and what it is told.
+
+use crate::payment::{AuthCode, Order, OtherCode, OutTradeNo, Payment};
+
+/// `PUT /v1/payments/{out_trade_no}`, or the `POST` that names the sale only.
+#[derive(Clone, Debug)]
+pub struct PayRequest {
+    /// What is asked for. `scanner` is as the register named it; the terminal
+    /// fills in the default.
+    pub order: Order,
+    /// The code, when the register scanned it itself.
+    pub code: Option<AuthCode>,
+    /// The sale is the key (`POST /v1/payments`): the number in `order` is one
+    /// the terminal made, to be used only if the sale has no open or paid
+    /// payment.
+    pub keyed_by_sale: bool,
+}
+
+/// What the terminal says to a request. Everything in it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// A payment that this request has started.
+    Started(Payment),
+    /// The payment as it stands.
+    Stands(Payment),
+    /// The terminal will not do it.
+    Denied(Denied),
+}
+
+/// Why the terminal will not do what was asked. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The number is in use for something else.
+    OrderConflict {
+        /// The payment that has the number (or the sale).
+        number: OutTradeNo,
+        /// The members that differ.
+        differs: Vec<&'static str>,
+    },
+    /// Another payment is waiting for a code on that scanner.
+    ScannerBusy {
+        /// Which payment.
+        number: OutTradeNo,
+        /// Which scanner.
+        scanner: String,
+    },
+    /// Another attempt for the same sale is not settled.
+    SaleInDoubt {
+        /// Which payment.
+        number: OutTradeNo,
+    },
+    /// The sale has been paid.
+    SaleAlreadyPaid {
+        /// By which payment.
+        number: OutTradeNo,
+    },
+    /// No scanner has that name; here are those there are.
+    UnknownScanner(Vec<String>),
+    /// Several scanners and none named; here they are.
+    ScannerNeeded(Vec<String>),
+    /// No such payment.
+    NotFound,
+    /// It cannot be cancelled any more; it takes a refund.
+    AlreadyPaid(Box<Payment>),
+    /// It does not wait for a code.
+    NotAwaitingCode(Box<Payment>),
+    /// What was scanned or typed is no payment code of Alipay.
+    NotAPaymentCode(OtherCode),
+    /// The journal cannot be written, so nothing new is begun; why.
+    JournalUnavailable(String),
+    /// The daemon is stopping.
+    Stopping,
+}

@@ -5,6 +5,7 @@ use super::{Call, Payment, Timestamp, Wire};
 /// One thing that happened, as it goes to disk and, afterwards, to the event
 /// stream. Every entry is one event, so the numbers have no gaps for a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every entry is about a payment")]
 pub enum Entry {
     /// A payment changed.
     Payment {

@@ -218,17 +218,18 @@ impl Payment {
     /// The state as the register sees it.
     #[must_use]
     pub fn public(&self) -> Public {
-        let undoing = self.pay.as_ref().is_some_and(|p| p.undo.is_some() || p.declined);
-        let waiting = self.pay.as_ref().is_some_and(|p| p.waiting);
         match self.state {
             State::AwaitingCode { .. } => Public::AwaitingCode,
             State::Paid => Public::Paid,
             State::Declined => Public::Declined,
             State::Cancelled(_) => Public::Cancelled,
             State::Cancelling => Public::Cancelling,
-            _ if undoing => Public::Cancelling,
-            _ if waiting => Public::AwaitingBuyer,
-            _ => Public::Processing,
+            State::Paying | State::Unsent { .. } => Public::Processing,
+            State::Resting { .. } | State::Querying => match &self.pay {
+                Some(pay) if pay.undo.is_some() || pay.declined => Public::Cancelling,
+                Some(pay) if pay.waiting => Public::AwaitingBuyer,
+                Some(_) | None => Public::Processing,
+            },
         }
     }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    Answer, Answered, Attention, CancelAction, CancelAnswer, Moment, Order, PayAnswer, PayCall,
-    Payment, QueryAnswer, Rules, State, Trade, Trouble, TroubleKind, Undo,
+    Answer, Answered, Attention, CancelAction, CancelAnswer, Moment, Order, OutTradeNo, PayAnswer,
+    PayCall, Payment, QueryAnswer, Rules, State, Trade, Trouble, TroubleKind, Undo,
 };
 
 /// Something that happened to a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "short-lived, and an answer is the usual one")]
 pub enum Event {
     /// The buyer's code is there. (The code itself stays outside: it is a
     /// secret, and nothing here depends on it.)
@@ -60,9 +61,9 @@ pub struct Stepped {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{event:?} cannot happen to payment {number} in state {state:?}")]
 pub struct Illegal {
-    number: String,
-    state: State,
-    event: Event,
+    number: OutTradeNo,
+    state: Box<State>,
+    event: Box<Event>,
 }
 
 /// How long a payment code is good for ("refreshed about every minute",
@@ -117,9 +118,9 @@ impl Payment {
     #[allow(clippy::match_same_arms, reason = "a pair of state and event is a row of a table")]
     pub fn step(&self, event: &Event, now: Moment, rules: &Rules) -> Result<Stepped, Illegal> {
         let illegal = || Illegal {
-            number: self.order.out_trade_no.to_string(),
-            state: self.state.clone(),
-            event: event.clone(),
+            number: self.order.out_trade_no.clone(),
+            state: Box::new(self.state.clone()),
+            event: Box::new(event.clone()),
         };
         let mut next = Next { payment: self.clone(), now, rules };
         next.payment.rev += 1;
@@ -316,10 +317,10 @@ impl Next<'_> {
         let now = self.now.steady;
         let held = self.payment.pay.as_ref().map(|p| p.hold_until + DATE_RESOLUTION);
         let mut stepped = self.rest_for_backoff();
-        if let (State::Resting { until }, Some(held)) = (&mut stepped.payment.state, held) {
-            if held > now {
-                *until = (*until).min(held);
-            }
+        if let (State::Resting { until }, Some(held)) = (&mut stepped.payment.state, held)
+            && held > now
+        {
+            *until = (*until).min(held);
         }
         stepped
     }

@@ -23,10 +23,14 @@ mod answer;
 mod clock;
 mod code;
 mod entry;
+mod next;
 mod order;
 mod state;
 mod step;
 mod words;
+
+#[cfg(test)]
+mod tests;
 
 pub use amount::{Amount, AmountError};
 pub use answer::{

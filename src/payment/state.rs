@@ -79,6 +79,9 @@ pub struct PayCall {
     pub declined: bool,
     /// The cashier asked to stop.
     pub stopped: bool,
+    /// The gateway was asked about the number, and no verified answer since has
+    /// shown another sale. No cancel is sent before (rule 8).
+    pub asked: bool,
     /// The number turned out to belong to another sale, and no later answer
     /// has cleared that. While it is set, nothing is cancelled.
     pub foreign: bool,
@@ -92,12 +95,18 @@ pub struct PayCall {
 /// A cancel that was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undo {
-    /// How many cancels were sent.
-    pub attempts: u32,
+    /// How many times it was tried, for the back-off.
+    pub rounds: u32,
+    /// A cancel has been sent, answered or not.
+    pub sent: bool,
     /// Why the gateway refused one for good; then what is true counts.
     pub refused: Option<Reason>,
     /// The cancel in flight was sent after a late pay had become impossible.
     pub sent_past_late_pay: bool,
+    /// No earlier cancel can have done anything: this is the first, or the query
+    /// before it said that the number does not exist. Else "no action" may mean
+    /// that a cancel whose answer was lost has given the money back.
+    pub sent_to_untouched: bool,
 }
 
 /// Why a person should look, when the terminal cannot settle a payment alone.

@@ -1,16 +1,16 @@
 //! What may happen to a payment: every pair of state and event, decided here.
 
-use std::time::Duration;
-
+use super::next::Next;
 use super::{
-    Answer, Answered, Attention, CancelAction, CancelAnswer, Moment, Order, OutTradeNo, PayAnswer,
-    PayCall, Payment, QueryAnswer, Rules, State, Trade, Trouble, TroubleKind, Undo,
+    Answer, Answered, CancelAction, Moment, Order, OutTradeNo, Payment, Rules, State, Trade,
 };
 
 /// Something that happened to a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "short-lived, and an answer is the usual one")]
 pub enum Event {
+    /// The register asked for it, without a code.
+    Requested,
     /// The buyer's code is there. (The code itself stays outside: it is a
     /// secret, and nothing here depends on it.)
     Code,
@@ -66,25 +66,6 @@ pub struct Illegal {
     event: Box<Event>,
 }
 
-/// How long a payment code is good for ("refreshed about every minute",
-/// Alipay's quick start of barcode payment).
-const CODE_LIFE: Duration = Duration::from_mins(1);
-
-/// The first query after a pay without an answer comes at least this early: the
-/// buyer is standing there, and the trade mostly exists by then.
-const FIRST_QUERY_AFTER: Duration = Duration::from_secs(1);
-
-/// Between cancels that were not confirmed: doubling, from one second up to the
-/// half minute within which a gateway that is back settles what is open.
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
-
-/// A payment that is open this long after its deadline wants a person. With the
-/// longest rest on top this stays within the promised minute.
-const ATTENTION_AFTER: Duration = Duration::from_secs(20);
-
-/// An HTTP `Date` counts whole seconds, and ours are rounded up.
-const DATE_RESOLUTION: Duration = Duration::from_secs(2);
-
 impl Payment {
     /// A payment that was just asked for and waits for its code.
     #[must_use]
@@ -122,9 +103,7 @@ impl Payment {
             state: Box::new(self.state.clone()),
             event: Box::new(event.clone()),
         };
-        let mut next = Next { payment: self.clone(), now, rules };
-        next.payment.rev += 1;
-        next.payment.updated_at = now.wall;
+        let mut next = Next::of(self, now, rules);
         if let Event::Answered(answered) = event {
             next.absorb(answered);
         }
@@ -133,10 +112,11 @@ impl Payment {
         use State as S;
         let stepped = match (&self.state, event) {
             // --- waiting for the code: nothing has left the box --------------
+            (S::AwaitingCode { .. }, E::Requested) => next.stay(),
             (S::AwaitingCode { .. }, E::Code) => next.pay(),
             (S::AwaitingCode { .. }, E::Due | E::Stop) => next.cancelled(CancelAction::None),
             // The customer may still be standing there.
-            (S::AwaitingCode { .. }, E::Restarted) => next.stay(),
+            (S::AwaitingCode { until }, E::Restarted) => next.wait_for_code(*until),
 
             // --- the pay is out ----------------------------------------------
             (S::Paying, E::Answered(Answered { answer: Answer::Pay(answer), .. })) => {
@@ -177,426 +157,14 @@ impl Payment {
 
             // --- cannot happen -----------------------------------------------
             (S::AwaitingCode { .. }, E::Answered(_)) => return Err(illegal()),
-            (S::Paying, E::Code | E::Due | E::Answered(_)) => return Err(illegal()),
-            (S::Unsent { .. }, E::Code | E::Answered(_)) => return Err(illegal()),
-            (S::Resting { .. }, E::Code | E::Answered(_)) => return Err(illegal()),
-            (S::Querying, E::Code | E::Due | E::Answered(_)) => return Err(illegal()),
-            (S::Cancelling, E::Code | E::Due | E::Answered(_)) => return Err(illegal()),
+            (S::Unsent { .. } | S::Resting { .. }, E::Requested | E::Code | E::Answered(_))
+            | (
+                S::Paying | S::Querying | S::Cancelling,
+                E::Requested | E::Code | E::Due | E::Answered(_),
+            ) => return Err(illegal()),
             // Nothing final is ever changed (rule 1).
             (S::Paid | S::Declined | S::Cancelled(_), _) => return Err(illegal()),
         };
         Ok(stepped)
-    }
-}
-
-/// The payment as it will be, while the step is being worked out.
-struct Next<'a> {
-    payment: Payment,
-    now: Moment,
-    rules: &'a Rules,
-}
-
-impl Next<'_> {
-    // --- facts ---------------------------------------------------------------
-
-    /// The window is over: the next answer that is not final is the last.
-    fn time_is_up(&self) -> bool {
-        self.payment.pay.as_ref().is_some_and(|p| self.now.steady >= p.deadline)
-    }
-
-    fn undo(&self) -> Option<Undo> {
-        self.payment.pay.as_ref().and_then(|p| p.undo.clone())
-    }
-
-    fn is_declined(&self) -> bool {
-        self.payment.pay.as_ref().is_some_and(|p| p.declined)
-    }
-
-    fn is_foreign(&self) -> bool {
-        self.payment.pay.as_ref().is_some_and(|p| p.foreign)
-    }
-
-    /// Learns what every answer can teach, whatever it says: whether the
-    /// gateway's own clock has passed the point after which it refuses a late
-    /// pay. The steady clock must agree, so that no clock that jumps decides.
-    fn absorb(&mut self, answered: &Answered) {
-        let (now, margin) = (self.now.steady, self.rules.late_margin);
-        if let (Some(pay), Some(time)) = (&mut self.payment.pay, answered.gateway_time) {
-            pay.late_pay_over |= time >= pay.time_expire + margin && now >= pay.hold_until;
-        }
-    }
-
-    fn alter(&mut self, change: impl FnOnce(&mut PayCall)) {
-        if let Some(pay) = &mut self.payment.pay {
-            change(pay);
-        }
-    }
-
-    /// Nobody would want the pay any more, or the code has expired.
-    fn too_late_to_pay(&self) -> bool {
-        self.payment.pay.as_ref().is_some_and(|p| self.now.steady >= p.deadline.min(p.code_until))
-    }
-
-    // --- ways on -------------------------------------------------------------
-
-    fn to(mut self, state: State, call: Option<Call>) -> Stepped {
-        self.payment.state = state;
-        if self.payment.is_final() {
-            self.payment.trouble = None;
-        }
-        self.payment.attention = self.attention();
-        Stepped { payment: self.payment, call }
-    }
-
-    fn stay(self) -> Stepped {
-        let state = self.payment.state.clone();
-        self.to(state, None)
-    }
-
-    /// Sends the pay, for the first time or again because it certainly never
-    /// left the box.
-    fn pay(mut self) -> Stepped {
-        let now = self.now;
-        let timeout = self.payment.order.timeout.unwrap_or(self.rules.timeout);
-        let expire_after = self.rules.expire_after.max(timeout);
-        let hold = expire_after + self.rules.late_margin;
-        let unsent = self.payment.pay.as_ref();
-        self.payment.pay = Some(PayCall {
-            deadline: unsent.map_or(now.steady + timeout, |p| p.deadline),
-            code_until: unsent.map_or(now.steady + CODE_LIFE, |p| p.code_until),
-            time_expire: (now.gateway + expire_after).round_up_to_second(),
-            hold,
-            hold_until: now.steady + hold,
-            waiting: false,
-            declined: false,
-            stopped: false,
-            foreign: false,
-            late_pay_over: false,
-            undo: None,
-        });
-        self.to(State::Paying, Some(Call::Pay))
-    }
-
-    fn query(self) -> Stepped {
-        self.to(State::Querying, Some(Call::Query))
-    }
-
-    fn rest(self, length: Duration) -> Stepped {
-        let until = self.now.steady + length;
-        self.to(State::Resting { until }, None)
-    }
-
-    /// Until the next query while the window is open; it ends on the dot.
-    fn rest_for_poll(self) -> Stepped {
-        let rest = self.rules.poll_interval;
-        self.rest_within_window(rest)
-    }
-
-    fn rest_within_window(self, length: Duration) -> Stepped {
-        let end = self.payment.pay.as_ref().map(|p| p.deadline);
-        let until = self.now.steady + length;
-        let until = end.filter(|end| *end > self.now.steady).map_or(until, |end| until.min(end));
-        self.to(State::Resting { until }, None)
-    }
-
-    /// Until the next try of something that was not confirmed.
-    fn rest_for_backoff(self) -> Stepped {
-        let attempts = self.undo().map_or(0, |u| u.attempts);
-        let doubled = Duration::from_secs(1 << attempts.saturating_sub(1).min(5));
-        self.rest(doubled.min(BACKOFF_MAX))
-    }
-
-    /// Until the next look at something that only a person can untangle.
-    fn rest_for_person(self) -> Stepped {
-        if self.time_is_up() { self.rest(BACKOFF_MAX) } else { self.rest_for_poll() }
-    }
-
-    /// A late pay is still possible: until the next try, but not past the end
-    /// of the hold, when the next cancel can be believed.
-    fn rest_for_late_pay(self) -> Stepped {
-        let now = self.now.steady;
-        let held = self.payment.pay.as_ref().map(|p| p.hold_until + DATE_RESOLUTION);
-        let mut stepped = self.rest_for_backoff();
-        if let (State::Resting { until }, Some(held)) = (&mut stepped.payment.state, held)
-            && held > now
-        {
-            *until = (*until).min(held);
-        }
-        stepped
-    }
-
-    /// The point of no return: decides the cancel, or repeats it.
-    ///
-    /// Every cancel follows a query. Nothing is undone that has not been asked
-    /// about, in case the number belongs to another sale (rule 8).
-    fn cancel(mut self) -> Stepped {
-        self.alter(|pay| {
-            let before = pay.undo.take();
-            pay.undo = Some(Undo {
-                attempts: before.as_ref().map_or(0, |u| u.attempts).saturating_add(1),
-                refused: before.and_then(|u| u.refused),
-                sent_past_late_pay: pay.late_pay_over,
-            });
-        });
-        self.to(State::Cancelling, Some(Call::Cancel))
-    }
-
-    fn paid(mut self, trade: &Trade) -> Stepped {
-        self.learn(trade);
-        self.to(State::Paid, None)
-    }
-
-    fn declined(self) -> Stepped {
-        self.to(State::Declined, None)
-    }
-
-    fn cancelled(self, action: CancelAction) -> Stepped {
-        self.to(State::Cancelled(action), None)
-    }
-
-    fn learn(&mut self, trade: &Trade) {
-        self.payment.trade = self.payment.trade.updated(trade);
-    }
-
-    // --- what happened -------------------------------------------------------
-
-    /// A stop is a deadline that came early.
-    fn stop_here(&mut self) {
-        let now = self.now.steady;
-        self.alter(|pay| {
-            pay.stopped = true;
-            pay.deadline = pay.deadline.min(now);
-        });
-    }
-
-    /// While a call is in flight: its answer is then the last one.
-    fn stop(mut self) -> Stepped {
-        self.stop_here();
-        self.stay()
-    }
-
-    /// While nothing is in flight: the last query goes out at once.
-    fn stop_and_query(mut self) -> Stepped {
-        self.stop_here();
-        self.query()
-    }
-
-    /// A restart is an unknown answer. What the steady clock had run in an
-    /// earlier life proves nothing about a late pay, so the hold starts anew.
-    fn restarted(mut self) -> Stepped {
-        let now = self.now.steady;
-        self.alter(|pay| pay.hold_until = now + pay.hold);
-        self.in_trouble(TroubleKind::Restart, "the terminal was restarted");
-        self.query()
-    }
-
-    fn pay_answered(mut self, answer: &PayAnswer) -> Stepped {
-        match answer {
-            // Also when the cashier has asked to stop: no cancel was decided
-            // yet, and the truth is that it is paid.
-            PayAnswer::Paid(trade) => self.paid(trade),
-            PayAnswer::Waiting(trade) => {
-                self.waiting(trade);
-                if self.time_is_up() { self.query() } else { self.rest_for_poll() }
-            }
-            // A trade that the buyer can still confirm may be left, so it is
-            // asked about and closed before this is final (rule 6).
-            PayAnswer::Declined(reason) => {
-                self.payment.reason = Some(reason.clone());
-                self.alter(|pay| pay.declined = true);
-                self.stop_here_for_decline();
-                self.query()
-            }
-            // The front door refused: nothing was created (rule 6).
-            PayAnswer::Refused(reason) => {
-                self.payment.reason = Some(reason.clone());
-                self.declined()
-            }
-            PayAnswer::NotSent(trouble) => {
-                self.payment.trouble = Some(trouble.clone());
-                if self.too_late_to_pay() {
-                    return self.cancelled(CancelAction::None);
-                }
-                let until = self.now.steady + self.rules.poll_interval;
-                self.to(State::Unsent { until }, None)
-            }
-            PayAnswer::Foreign(trouble) => {
-                self.foreign(trouble);
-                self.rest_after_pay()
-            }
-            PayAnswer::Unknown(trouble) => {
-                self.payment.trouble = Some(trouble.clone());
-                self.rest_after_pay()
-            }
-        }
-    }
-
-    /// The buyer is standing there: the first query comes early.
-    fn rest_after_pay(self) -> Stepped {
-        if self.time_is_up() {
-            return self.query();
-        }
-        let first = self.rules.poll_interval.min(FIRST_QUERY_AFTER);
-        self.rest_within_window(first)
-    }
-
-    fn query_answered(mut self, answer: &QueryAnswer) -> Stepped {
-        let undoing = self.undo();
-        match answer {
-            QueryAnswer::Paid(trade) => match undoing {
-                // Our pay was declined, so this may be another sale's money;
-                // a cancel would give it back (rule 8).
-                None if self.is_declined() => {
-                    let text = "it is paid, although our pay was declined";
-                    self.foreign(&Trouble { kind: TroubleKind::Foreign, text: text.to_owned() });
-                    self.rest_for_person()
-                }
-                None => self.paid(trade),
-                // The gateway will not undo it, so what is true counts (rule 9).
-                Some(Undo { refused: Some(_), .. }) => self.paid(trade),
-                // Past the point of no return a success is something to give
-                // back (rule 8).
-                Some(_) => {
-                    self.learn(trade);
-                    self.cancel()
-                }
-            },
-            QueryAnswer::Waiting(trade) => {
-                self.waiting(trade);
-                if undoing.is_some() || self.time_is_up() {
-                    // At once: a rest in between would be room for the buyer to
-                    // pay into a payment about to be undone.
-                    self.cancel()
-                } else {
-                    self.rest_for_poll()
-                }
-            }
-            QueryAnswer::Closed { trade, was_paid } => {
-                self.learn(trade);
-                match (self.is_declined(), was_paid) {
-                    // Nothing of ours was charged, and nothing can be.
-                    (true, _) if undoing.is_none() => self.declined(),
-                    (true, false) => self.declined(),
-                    (_, true) => self.cancelled(CancelAction::Refund),
-                    (false, false) => self.cancelled(CancelAction::Close),
-                }
-            }
-            // Not proof of anything: the pay may still be on its way (rule 5).
-            QueryAnswer::NotExist => {
-                self.in_trouble(TroubleKind::Unsettled, "Alipay does not know the order (yet)");
-                self.not_settled()
-            }
-            QueryAnswer::Foreign(trouble) => {
-                self.foreign(trouble);
-                self.rest_for_person()
-            }
-            QueryAnswer::Unknown(trouble) => {
-                self.payment.trouble = Some(trouble.clone());
-                self.not_settled()
-            }
-        }
-    }
-
-    /// A query that told nothing: ask again until the time is up, then undo.
-    fn not_settled(self) -> Stepped {
-        if self.is_foreign() {
-            self.rest_for_person()
-        } else if self.undo().is_some() || self.time_is_up() {
-            self.cancel()
-        } else {
-            self.rest_for_poll()
-        }
-    }
-
-    fn cancel_answered(mut self, answer: &CancelAnswer) -> Stepped {
-        let undo = self.undo();
-        match answer {
-            CancelAnswer::Closed(trade) => {
-                self.learn(trade);
-                if self.is_declined() {
-                    self.declined()
-                } else {
-                    self.cancelled(CancelAction::Close)
-                }
-            }
-            CancelAnswer::Refunded(trade) => {
-                self.learn(trade);
-                self.cancelled(CancelAction::Refund)
-            }
-            // The gateway has never seen the number. Our only pay was answered,
-            // so none is on its way.
-            CancelAnswer::NoAction if self.is_declined() => self.declined(),
-            // None can be on its way any more (rule 10).
-            CancelAnswer::NoAction if undo.as_ref().is_some_and(|u| u.sent_past_late_pay) => {
-                self.cancelled(CancelAction::Close)
-            }
-            CancelAnswer::NoAction => {
-                self.in_trouble(
-                    TroubleKind::Unsettled,
-                    "Alipay has never seen the order; a request that is still on its way could be charged until its time is over",
-                );
-                self.rest_for_late_pay()
-            }
-            // Ask what is true (rule 9): at once, and then at a rest.
-            CancelAnswer::Refused(reason) => {
-                let first = undo.is_none_or(|u| u.refused.is_none());
-                self.alter(|pay| {
-                    if let Some(undo) = &mut pay.undo {
-                        undo.refused = Some(reason.clone());
-                    }
-                });
-                self.in_trouble(
-                    TroubleKind::Refused,
-                    &format!("Alipay refused the cancel: {}", reason.message),
-                );
-                if first { self.query() } else { self.rest_for_backoff() }
-            }
-            CancelAnswer::Unknown(trouble) => {
-                self.payment.trouble = Some(trouble.clone());
-                self.rest_for_backoff()
-            }
-        }
-    }
-
-    fn waiting(&mut self, trade: &Trade) {
-        self.learn(trade);
-        self.payment.trouble = None;
-        self.alter(|pay| {
-            pay.waiting = true;
-            pay.foreign = false;
-        });
-    }
-
-    fn foreign(&mut self, trouble: &Trouble) {
-        self.payment.trouble = Some(trouble.clone());
-        self.alter(|pay| pay.foreign = true);
-    }
-
-    fn in_trouble(&mut self, kind: TroubleKind, text: &str) {
-        self.payment.trouble = Some(Trouble { kind, text: text.to_owned() });
-    }
-
-    /// A decline ends the window: what follows is one query and the cancel.
-    fn stop_here_for_decline(&mut self) {
-        let now = self.now.steady;
-        self.alter(|pay| pay.deadline = pay.deadline.min(now));
-    }
-
-    /// Whether a person should look, and why.
-    fn attention(&self) -> Option<Attention> {
-        let pay = self.payment.pay.as_ref()?;
-        let trouble = self.payment.trouble.clone();
-        match &self.payment.state {
-            State::Paid => {
-                let refused = pay.undo.as_ref().and_then(|u| u.refused.clone());
-                refused.map(Attention::CancelRefused)
-            }
-            State::Declined | State::Cancelled(_) => None,
-            _ if pay.foreign => Some(Attention::Foreign(trouble)),
-            _ if self.now.steady >= pay.deadline + ATTENTION_AFTER => {
-                Some(Attention::Unsettled(trouble))
-            }
-            _ => None,
-        }
     }
 }

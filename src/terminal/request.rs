@@ -71,3 +71,32 @@ pub enum Denied {
     /// The daemon is stopping.
     Stopping,
 }
+
+/// Everything a register can ask the core for.
+#[derive(Debug)]
+pub enum Request {
+    /// Start a payment, or ask for it again.
+    Pay(Box<PayRequest>),
+    /// A code for a payment that waits for one.
+    Code {
+        /// The payment.
+        number: OutTradeNo,
+        /// The code.
+        code: AuthCode,
+    },
+    /// The cashier gives up.
+    Stop {
+        /// The payment.
+        number: OutTradeNo,
+    },
+}
+
+/// What the journal holds that bears on a request.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The payment with the request's number.
+    pub number: Option<Payment>,
+    /// The attempt for the request's sale: the open or paid one if there is
+    /// one, else the latest.
+    pub sale: Option<Payment>,
+}

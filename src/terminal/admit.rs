@@ -1,0 +1,235 @@
+//! May this come in? Another question than what it does: the machine only sees
+//! what was admitted.
+
+use super::slot::{Happening, Slot};
+use super::{Denied, Known, Output, PayRequest, Reply, Request, RequestId, Terminal};
+use crate::payment::{
+    AuthCode, Entry, Illegal, Moment, Order, OtherCode, OutTradeNo, Payment, Public, SecretText,
+    State, Timestamp, hide_codes,
+};
+
+impl Terminal {
+    pub(super) fn request(
+        &mut self,
+        id: RequestId,
+        request: Request,
+        known: &Known,
+        now: Moment,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Illegal> {
+        let (number, happening) = match request {
+            Request::Pay(request) => return self.pay(id, *request, known, now, out),
+            Request::Code { number, code } => (number, Happening::Code(id, code)),
+            Request::Stop { number } => (number, Happening::Stop(id)),
+        };
+        if self.open.contains_key(&number) {
+            return self.happen(&number, happening, now, out);
+        }
+        let reply = match (&known.number, happening) {
+            (None, _) => Reply::Denied(Denied::NotFound),
+            (Some(payment), Happening::Stop(_)) if payment.public() == Public::Paid => {
+                Reply::Denied(Denied::AlreadyPaid(payment.clone().into()))
+            }
+            (Some(payment), Happening::Stop(_)) => Reply::Stands(payment.clone()),
+            (Some(payment), _) => Reply::Denied(Denied::NotAwaitingCode(payment.clone().into())),
+        };
+        out.push(Output::Reply { id, reply });
+        Ok(())
+    }
+
+    fn pay(
+        &mut self,
+        id: RequestId,
+        request: PayRequest,
+        known: &Known,
+        now: Moment,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Illegal> {
+        // Asked for before? Then it is that payment, whatever became of it.
+        if let Some(number) = self.same_request(&request, known) {
+            if self.open.contains_key(&number) {
+                return self.again(id, &number, &request.order, now, out);
+            }
+            if let Some(payment) =
+                known.number.iter().chain(&known.sale).find(|p| p.order.out_trade_no == number)
+            {
+                let reply = answer_known(payment, &request.order);
+                out.push(Output::Reply { id, reply });
+                return Ok(());
+            }
+        }
+        let PayRequest { mut order, code, .. } = request;
+        match self.may_begin(&order, code.is_some(), known) {
+            Ok(scanner) => order.scanner = scanner,
+            Err(denied) => {
+                out.push(Output::Reply { id, reply: Reply::Denied(denied) });
+                return Ok(());
+            }
+        }
+        let number = order.out_trade_no.clone();
+        let payment = Payment::requested(order, now, &self.rules);
+        self.open.insert(number.clone(), Slot::requested(payment, now));
+        self.happen(&number, Happening::Requested(id, code), now, out)
+    }
+
+    /// The payment that this request has asked for before: by its number, or by
+    /// its sale if that is the key.
+    fn same_request(&self, request: &PayRequest, known: &Known) -> Option<OutTradeNo> {
+        if request.keyed_by_sale {
+            let open = self.open_for_sale(request.order.sale.as_deref());
+            let paid = || known.sale.as_ref().filter(|p| p.public() == Public::Paid);
+            return open.or_else(|| paid().map(|p| p.order.out_trade_no.clone()));
+        }
+        let number = &request.order.out_trade_no;
+        (self.open.contains_key(number) || known.number.is_some()).then(|| number.clone())
+    }
+
+    fn again(
+        &mut self,
+        id: RequestId,
+        number: &OutTradeNo,
+        order: &Order,
+        now: Moment,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Illegal> {
+        let differs = self.open.get(number).map(|s| s.payment.order.differences(order));
+        match differs {
+            Some(differs) if !differs.is_empty() => {
+                let denied = Denied::OrderConflict { number: number.clone(), differs };
+                out.push(Output::Reply { id, reply: Reply::Denied(denied) });
+                Ok(())
+            }
+            _ => match self.open.get(number).and_then(Slot::disk).cloned() {
+                Some(payment) => {
+                    out.push(Output::Reply { id, reply: Reply::Stands(payment) });
+                    Ok(())
+                }
+                // Its first entry is being written; nobody is told before.
+                None => self.happen(number, Happening::Again(id), now, out),
+            },
+        }
+    }
+
+    /// Whether a new payment may begin, and with which scanner.
+    fn may_begin(
+        &self,
+        order: &Order,
+        has_code: bool,
+        known: &Known,
+    ) -> Result<Option<String>, Denied> {
+        if self.stopping {
+            return Err(Denied::Stopping);
+        }
+        // A new attempt for a sale waits until the earlier one is proven not
+        // paid (rule 3).
+        if let Some(number) = self.open_for_sale(order.sale.as_deref()) {
+            return Err(Denied::SaleInDoubt { number });
+        }
+        match &known.sale {
+            Some(payment) if payment.public() == Public::Paid => {
+                return Err(Denied::SaleAlreadyPaid { number: payment.order.out_trade_no.clone() });
+            }
+            Some(payment) if !payment.is_final() => {
+                return Err(Denied::SaleInDoubt { number: payment.order.out_trade_no.clone() });
+            }
+            Some(_) | None => {}
+        }
+        let scanner = self.choose_scanner(order.scanner.as_deref(), has_code)?;
+        if let Err(why) = &self.journal {
+            return Err(Denied::JournalUnavailable(why.clone()));
+        }
+        match (&scanner, has_code) {
+            (Some(scanner), false) => match self.waiting_on(scanner) {
+                Some(number) => Err(Denied::ScannerBusy { number, scanner: scanner.clone() }),
+                None => Ok(Some(scanner.clone())),
+            },
+            _ => Ok(scanner),
+        }
+    }
+
+    fn choose_scanner(
+        &self,
+        named: Option<&str>,
+        has_code: bool,
+    ) -> Result<Option<String>, Denied> {
+        match (named, self.scanners.as_slice()) {
+            (Some(name), scanners) if scanners.iter().any(|s| s == name) => {
+                Ok(Some(name.to_owned()))
+            }
+            (Some(_), scanners) => Err(Denied::UnknownScanner(scanners.to_vec())),
+            (None, _) if has_code => Ok(None),
+            (None, []) => Ok(None),
+            (None, [only]) => Ok(Some(only.clone())),
+            (None, several) => Err(Denied::ScannerNeeded(several.to_vec())),
+        }
+    }
+
+    fn open_for_sale(&self, sale: Option<&str>) -> Option<OutTradeNo> {
+        let sale = sale?;
+        let of_sale = |slot: &&Slot| {
+            slot.payment.order.sale.as_deref() == Some(sale) && !slot.latest_is_settled_unpaid()
+        };
+        self.open.values().find(of_sale).map(|s| s.payment.order.out_trade_no.clone())
+    }
+
+    /// The payment that waits for a code on this scanner.
+    fn waiting_on(&self, scanner: &str) -> Option<OutTradeNo> {
+        let waits = |slot: &&Slot| {
+            let payment = slot.latest();
+            payment.order.scanner.as_deref() == Some(scanner)
+                && matches!(payment.state, State::AwaitingCode { .. })
+        };
+        self.open.values().find(waits).map(|s| s.payment.order.out_trade_no.clone())
+    }
+
+    /// A scan: for the payment that waits for one on this scanner, if it is a
+    /// code of Alipay and began after the payment did; else an event.
+    pub(super) fn scan(
+        &mut self,
+        scanner: &str,
+        text: &SecretText,
+        aim: Option<String>,
+        started_at: Timestamp,
+        now: Moment,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Illegal> {
+        let read = AuthCode::read(text);
+        let waiting = self.waiting_on(scanner);
+        let in_time = waiting
+            .as_ref()
+            .and_then(|number| self.open.get(number))
+            .is_some_and(|slot| started_at >= slot.armed_at);
+        let kind = match &read {
+            Ok(_) if waiting.is_some() && !in_time => "too_early",
+            Ok(_) => "alipay",
+            Err(other) => other.name(),
+        };
+        let shown = match (&read, &read.as_ref().err()) {
+            (Ok(code), _) => code.masked(),
+            // Somebody's code with a digit missing is still nearly that code.
+            (_, Some(OtherCode::Torn)) => "*".repeat(text.reveal().len()),
+            _ => hide_codes(text.reveal()),
+        };
+        let entry =
+            Entry::Scan { scanner: scanner.to_owned(), kind: kind.to_owned(), text: shown, aim };
+        match (read, waiting) {
+            (Ok(code), Some(number)) if in_time => {
+                self.happen(&number, Happening::Scanned(code, entry), now, out)
+            }
+            _ => {
+                self.note(entry, out);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn answer_known(payment: &Payment, order: &Order) -> Reply {
+    let differs = payment.order.differences(order);
+    if differs.is_empty() {
+        Reply::Stands(payment.clone())
+    } else {
+        let number = payment.order.out_trade_no.clone();
+        Reply::Denied(Denied::OrderConflict { number, differs })
+    }
+}

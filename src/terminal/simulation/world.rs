@@ -1,0 +1,756 @@
+//! One shop for some minutes: its clock, disk, network, cashier and crashes.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+
+use super::Random;
+use super::bugs::Bug;
+use super::gateway::{Gateway, Later, Nature, Status, unsettled};
+use crate::payment::{
+    Amount, Answer, Answered, AuthCode, Call, CancelAction, CancelAnswer, Entry, Moment, Order,
+    OutTradeNo, PayAnswer, Payment, QueryAnswer, Rules, SecretText, State, Timestamp, TroubleKind,
+    Wire,
+};
+use crate::terminal::{
+    Denied, Input, Known, Output, PayRequest, Reply, Request, RequestId, Serial, Terminal, Ticket,
+};
+
+/// When the trouble is over and everything has to come to its end.
+const HEALED_AT: i64 = 400_000;
+/// Then everything has to be settled.
+const SETTLED_BY: i64 = HEALED_AT + 3_600_000;
+const REQUEST_TIMEOUT: i64 = 10_000;
+const SALES: usize = 8;
+
+/// How the payments of a run ended.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Ends {
+    paid: u64,
+    declined: u64,
+    closed: u64,
+    refunded: u64,
+    never_sent: u64,
+    paid_though_stopped: u64,
+    foreign: u64,
+    crashes: u64,
+    denied_in_doubt: u64,
+    journal_unavailable: u64,
+}
+
+impl Ends {
+    fn all(&self) -> [u64; 10] {
+        [
+            self.paid,
+            self.declined,
+            self.closed,
+            self.refunded,
+            self.never_sent,
+            self.paid_though_stopped,
+            self.foreign,
+            self.crashes,
+            self.denied_in_doubt,
+            self.journal_unavailable,
+        ]
+    }
+
+    pub(super) fn has_all(&self) -> bool {
+        self.all().iter().all(|n| *n > 0)
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.paid += other.paid;
+        self.declined += other.declined;
+        self.closed += other.closed;
+        self.refunded += other.refunded;
+        self.never_sent += other.never_sent;
+        self.paid_though_stopped += other.paid_though_stopped;
+        self.foreign += other.foreign;
+        self.crashes += other.crashes;
+        self.denied_in_doubt += other.denied_in_doubt;
+        self.journal_unavailable += other.journal_unavailable;
+    }
+}
+
+pub(super) struct Report {
+    pub(super) payments: u64,
+    pub(super) verdict: Result<(), String>,
+    pub(super) story: Vec<String>,
+    pub(super) ends: Ends,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Begin { sale: usize },
+    Ask { number: String },
+    Stop { number: String },
+    Scan { sale: usize },
+    Arrive { number: String, call: Call, expires: Timestamp, reply: Option<(u32, Serial)> },
+    Answer { life: u32, number: String, serial: Serial, answered: Box<Answered> },
+    Later { number: String, what: Later },
+    Flush { life: u32 },
+    Tick { life: u32 },
+    Crash,
+    Start,
+    DiskFull(bool),
+    WallJump(i64),
+    Heal,
+}
+
+struct Sale {
+    amount: Amount,
+    attempts: Vec<String>,
+}
+
+struct World {
+    random: Random,
+    bug: Option<Bug>,
+    now: i64,
+    order: u64,
+    queue: BinaryHeap<Reverse<(i64, u64)>>,
+    what: HashMap<u64, Happening>,
+    rules: Rules,
+    terminal: Option<Terminal>,
+    life: u32,
+    born: i64,
+    wall_offset: i64,
+    gateway_skew: i64,
+    learned_skew: Option<i64>,
+    ticking: Option<i64>,
+    chaos: bool,
+    gateway: Gateway,
+    disk: BTreeMap<String, Payment>,
+    /// Acknowledged, but (with a bug) not on the medium.
+    cache: Vec<Payment>,
+    writes: VecDeque<(Ticket, Entry)>,
+    disk_full: bool,
+    sales: Vec<Sale>,
+    sale_of: HashMap<String, usize>,
+    requests: HashMap<RequestId, String>,
+    last_request: RequestId,
+    told: HashMap<String, State>,
+    pays_sent: HashMap<String, u32>,
+    ends: Ends,
+    story: Vec<String>,
+    broken: Option<String>,
+}
+
+pub(super) fn play(seed: u64, bug: Option<Bug>) -> Report {
+    let mut random = Random(seed);
+    let nature = Nature {
+        fences: random.chance(50),
+        stale_queries: random.chance(50),
+        forgets_action: random.chance(30),
+    };
+    let mut world = World {
+        bug,
+        now: 1_000_000,
+        order: 0,
+        queue: BinaryHeap::new(),
+        what: HashMap::new(),
+        rules: Rules::default(),
+        terminal: None,
+        life: 0,
+        born: 0,
+        wall_offset: 0,
+        gateway_skew: i64::try_from(random.below(8_000)).unwrap_or(0) - 4_000,
+        learned_skew: None,
+        ticking: None,
+        chaos: true,
+        gateway: Gateway::new(nature),
+        disk: BTreeMap::new(),
+        cache: Vec::new(),
+        writes: VecDeque::new(),
+        disk_full: false,
+        sales: Vec::new(),
+        sale_of: HashMap::new(),
+        requests: HashMap::new(),
+        last_request: 0,
+        told: HashMap::new(),
+        pays_sent: HashMap::new(),
+        ends: Ends::default(),
+        story: Vec::new(),
+        broken: None,
+        random,
+    };
+    world.run();
+    let payments = world.sale_of.len() as u64;
+    let verdict = world.broken.map_or(Ok(()), Err);
+    Report { payments, verdict, story: world.story, ends: world.ends }
+}
+
+impl World {
+    fn run(&mut self) {
+        let start = self.now;
+        for sale in 0..SALES {
+            let fen = 100 + self.random.below(100_000);
+            let amount = Amount::from_fen(fen).expect("in range");
+            self.sales.push(Sale { amount, attempts: Vec::new() });
+            let at = self.random.below(200_000);
+            self.after(at, Happening::Begin { sale });
+        }
+        for _ in 0..self.random.below(4) {
+            let at = self.random.below(350_000);
+            self.after(at, Happening::Crash);
+        }
+        if self.random.chance(20) {
+            let (at, length) = (self.random.below(300_000), self.random.below(60_000));
+            self.after(at, Happening::DiskFull(true));
+            self.after(at + length, Happening::DiskFull(false));
+        }
+        if self.random.chance(30) {
+            let at = self.random.below(300_000);
+            let day = 86_400_000;
+            let jump = if self.random.chance(50) { day } else { -day };
+            self.after(at, Happening::WallJump(jump));
+        }
+        self.after(0, Happening::Start);
+        self.after(HEALED_AT.unsigned_abs(), Happening::Heal);
+        while let Some(Reverse((at, id))) = self.queue.pop() {
+            if self.broken.is_some() || at > start + SETTLED_BY {
+                break;
+            }
+            self.now = at;
+            if let Some(what) = self.what.remove(&id) {
+                self.happen(what);
+            }
+        }
+        if self.broken.is_none() {
+            self.compare_the_books();
+        }
+    }
+
+    fn after(&mut self, millis: u64, what: Happening) {
+        self.order += 1;
+        let at = self.now + i64::try_from(millis).expect("small");
+        self.queue.push(Reverse((at, self.order)));
+        self.what.insert(self.order, what);
+    }
+
+    fn say(&mut self, line: String) {
+        self.story.push(format!("{:>9} {line}", self.now));
+    }
+
+    fn broke(&mut self, what: String) {
+        self.say(format!("BROKEN {what}"));
+        self.broken.get_or_insert(what);
+    }
+
+    fn gateway_now(&self) -> Timestamp {
+        Timestamp(self.now + self.gateway_skew)
+    }
+
+    fn moment(&self) -> Moment {
+        let steady = Timestamp(self.now);
+        let wall = Timestamp(self.now + self.wall_offset);
+        let gateway = self.learned_skew.map_or(wall, |skew| Timestamp(steady.millis() + skew));
+        Moment { steady, wall, gateway }
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Begin { sale } => self.begin(sale),
+            Happening::Ask { number } => self.ask(&number),
+            Happening::Stop { number } => {
+                self.say(format!("cashier stops {number}"));
+                let known = self.known(&number);
+                let number = number.parse().expect("valid");
+                self.request(Request::Stop { number }, known);
+            }
+            Happening::Scan { sale } => {
+                let scan = Input::Scan {
+                    scanner: format!("lane{sale}"),
+                    text: SecretText::new("281234567890123494".to_owned()),
+                    aim: None,
+                    started_at: self.moment().steady,
+                };
+                self.handle(scan);
+            }
+            Happening::Arrive { number, call, expires, reply } => {
+                self.arrive(&number, call, expires, reply);
+            }
+            Happening::Answer { life, number, serial, answered } => {
+                if life == self.life && self.terminal.is_some() {
+                    if let Some(time) = answered.gateway_time {
+                        self.learned_skew = Some(time.millis() - self.now);
+                    }
+                    self.say(format!("answer to {number}: {:?}", answered.answer));
+                    let number = number.parse().expect("valid");
+                    self.handle(Input::Answered { number, serial, answered });
+                }
+            }
+            Happening::Later { number, what } => {
+                let now = self.gateway_now();
+                if self.gateway.later(&number, &what, now) {
+                    self.say(format!("gateway: {number} {what:?}"));
+                    self.charged(&number);
+                }
+            }
+            Happening::Flush { life } if life == self.life => self.flush(),
+            Happening::Flush { .. } => {}
+            Happening::Tick { life } => {
+                if life == self.life {
+                    self.ticking = None;
+                    self.handle(Input::Tick);
+                }
+            }
+            Happening::Crash if self.chaos && self.terminal.is_some() => self.crash(),
+            Happening::Crash => {}
+            Happening::Start => self.start(),
+            Happening::DiskFull(full) => {
+                self.disk_full = full && self.chaos;
+                let state = if self.disk_full { Err("disk full".to_owned()) } else { Ok(()) };
+                self.handle(Input::Journal(state));
+            }
+            // Once the gateway has told its time, the wall clock is no more asked.
+            // (Before that a wall clock that is a day ahead would put
+            // `time_expire` a day off, and a lost pay would hang for that day.)
+            Happening::WallJump(by) if self.learned_skew.is_some() => self.wall_offset += by,
+            Happening::WallJump(_) => {}
+            Happening::Heal => {
+                self.say("healed".to_owned());
+                self.chaos = false;
+                self.disk_full = false;
+                self.handle(Input::Journal(Ok(())));
+                if self.terminal.is_none() {
+                    self.start();
+                }
+            }
+        }
+    }
+
+    // --- the register ----------------------------------------------------------
+
+    fn begin(&mut self, sale: usize) {
+        let number = format!("S{sale}A{}", self.sales[sale].attempts.len() + 1);
+        self.sales[sale].attempts.push(number.clone());
+        self.sale_of.insert(number.clone(), sale);
+        if self.random.chance(3) {
+            let ours = self.sales[sale].amount;
+            let other = Amount::from_fen(ours.fen() + 1).expect("in range");
+            let amount = if self.random.chance(50) { ours } else { other };
+            let now = self.gateway_now();
+            self.gateway.foreign(&number, amount, now);
+            self.ends.foreign += 1;
+        }
+        self.after(0, Happening::Ask { number: number.clone() });
+        for _ in 0..self.random.below(3) {
+            let at = self.random.below(100_000);
+            self.after(at, Happening::Ask { number: number.clone() });
+        }
+        for _ in 0..self.random.below(3) {
+            let at = self.random.below(130_000);
+            self.after(at, Happening::Scan { sale });
+        }
+        if self.random.chance(40) {
+            let at = self.random.below(90_000);
+            self.after(at, Happening::Stop { number });
+        }
+        // A second attempt while the first is in doubt: to be denied.
+        if self.random.chance(20) && self.sales[sale].attempts.len() < 3 {
+            let at = self.random.below(60_000);
+            self.after(at, Happening::Begin { sale });
+        }
+    }
+
+    fn ask(&mut self, number: &str) {
+        let sale = self.sale_of[number];
+        if self.terminal.is_none() {
+            self.after(5_000, Happening::Ask { number: number.to_owned() });
+            return;
+        }
+        let with_code = sale.is_multiple_of(2);
+        let guarded = self.bug != Some(Bug::NoSaleGuard);
+        let order = Order {
+            out_trade_no: number.parse().expect("valid"),
+            amount: self.sales[sale].amount,
+            subject: "coffee".to_owned(),
+            sale: guarded.then(|| format!("sale{sale}")),
+            scanner: Some(format!("lane{sale}")),
+            body: None,
+            operator_id: None,
+            goods_detail: None,
+            timeout: None,
+        };
+        let text = SecretText::new("281234567890123494".to_owned());
+        let code = with_code.then(|| AuthCode::read(&text).expect("a code"));
+        let request = PayRequest { order, code, keyed_by_sale: false };
+        let known = self.known(number);
+        self.say(format!("register asks for {number}"));
+        self.requests.insert(self.last_request + 1, number.to_owned());
+        self.request(Request::Pay(Box::new(request)), known);
+    }
+
+    fn known(&self, number: &str) -> Known {
+        let sale = self.sale_of[number];
+        let attempts = || self.sales[sale].attempts.iter().filter_map(|n| self.disk.get(n));
+        let matters = |p: &&Payment| p.state == State::Paid || !p.is_final();
+        Known {
+            number: self.disk.get(number).cloned(),
+            sale: attempts()
+                .find(matters)
+                .or_else(|| attempts().next_back())
+                .filter(|_| self.bug != Some(Bug::NoSaleGuard))
+                .cloned(),
+        }
+    }
+
+    fn request(&mut self, request: Request, known: Known) {
+        self.last_request += 1;
+        let id = self.last_request;
+        self.handle(Input::Request { id, request, known: Box::new(known) });
+    }
+
+    // --- the terminal ------------------------------------------------------------
+
+    fn start(&mut self) {
+        if self.terminal.is_some() {
+            return;
+        }
+        self.life += 1;
+        self.born = self.now;
+        self.ticking = None;
+        self.learned_skew = None;
+        self.wall_offset = 0;
+        let lanes = (0..SALES).map(|n| format!("lane{n}")).collect();
+        let mut terminal = Terminal::new(self.rules, lanes);
+        terminal.bug = self.bug;
+        let open = self.disk.values().filter(|p| !p.is_final()).cloned().collect();
+        self.say("start".to_owned());
+        let now = self.moment();
+        match terminal.recover(open, now) {
+            Ok(out) => {
+                self.terminal = Some(terminal);
+                if self.disk_full {
+                    self.handle(Input::Journal(Err("disk full".to_owned())));
+                }
+                self.act(out);
+            }
+            Err(illegal) => self.broke(illegal.to_string()),
+        }
+    }
+
+    fn crash(&mut self) {
+        self.ends.crashes += 1;
+        self.terminal = None;
+        self.life += 1;
+        // What was being written may or may not have reached the disk.
+        let reached = self.random.below(self.writes.len() as u64 + 1);
+        let writes = std::mem::take(&mut self.writes);
+        for (_, entry) in writes.into_iter().take(usize::try_from(reached).unwrap_or(0)) {
+            if let Entry::Payment { payment, .. } = entry {
+                self.put_on_disk(payment);
+            }
+        }
+        // A power cut takes what was never synced.
+        self.cache.clear();
+        self.say("CRASH".to_owned());
+        let down = 100 + self.random.below(120_000);
+        self.after(down, Happening::Start);
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.moment();
+        let Some(terminal) = &mut self.terminal else { return };
+        match terminal.handle(input, now) {
+            Ok(out) => self.act(out),
+            Err(illegal) => self.broke(illegal.to_string()),
+        }
+        let Some(due) = self.terminal.as_ref().and_then(Terminal::due) else { return };
+        let at = due.millis().max(self.now);
+        if self.ticking.is_none_or(|ticking| at < ticking) {
+            self.ticking = Some(at);
+            let wait = (at - self.now).unsigned_abs();
+            self.after(wait, Happening::Tick { life: self.life });
+        }
+    }
+
+    fn act(&mut self, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Write { ticket, entry } => {
+                    if self.bug == Some(Bug::ActsBeforeDisk)
+                        && let Entry::Payment { payment, step } = &entry
+                    {
+                        self.tell(payment);
+                        if let Some(call) = step.call {
+                            self.send(call, payment, Some(0));
+                        }
+                    }
+                    self.writes.push_back((ticket, entry));
+                    let wait = 1 + self.random.below(20);
+                    self.after(wait, Happening::Flush { life: self.life });
+                }
+                Output::Send { serial, call, payment, .. } => {
+                    if self.bug != Some(Bug::ActsBeforeDisk) || call != Call::Pay {
+                        self.send(call, &payment, Some(serial));
+                    }
+                }
+                Output::Reply { id, reply } => self.replied(id, reply),
+            }
+        }
+    }
+
+    fn replied(&mut self, id: RequestId, reply: Reply) {
+        let number = self.requests.remove(&id);
+        match reply {
+            Reply::Started(payment) | Reply::Stands(payment) => self.tell(&payment),
+            Reply::Denied(Denied::SaleInDoubt { .. }) => self.ends.denied_in_doubt += 1,
+            Reply::Denied(Denied::JournalUnavailable(_)) => {
+                self.ends.journal_unavailable += 1;
+                if let Some(number) = number {
+                    self.after(5_000, Happening::Ask { number });
+                }
+            }
+            Reply::Denied(_) => {}
+        }
+    }
+
+    // --- the disk ----------------------------------------------------------------
+
+    fn flush(&mut self) {
+        let Some((ticket, entry)) = self.writes.pop_front() else { return };
+        if self.disk_full {
+            self.handle(Input::NotWritten(ticket, "disk full".to_owned()));
+            return;
+        }
+        if let Entry::Payment { payment, .. } = entry {
+            self.say(format!("disk: {} {:?}", payment.order.out_trade_no, payment.state));
+            if self.bug == Some(Bug::NoFsync) && self.random.chance(50) {
+                self.cache.push(payment.clone());
+            } else {
+                self.put_on_disk(payment.clone());
+            }
+            self.handle(Input::Written(ticket));
+            self.tell(&payment);
+        } else {
+            self.handle(Input::Written(ticket));
+        }
+    }
+
+    fn put_on_disk(&mut self, payment: Payment) {
+        for earlier in std::mem::take(&mut self.cache) {
+            self.disk.insert(earlier.order.out_trade_no.to_string(), earlier);
+        }
+        self.disk.insert(payment.order.out_trade_no.to_string(), payment);
+    }
+
+    // --- the network ---------------------------------------------------------------
+
+    fn send(&mut self, call: Call, payment: &Payment, serial: Option<Serial>) {
+        let number = payment.order.out_trade_no.to_string();
+        let Some(serial) = serial else { return };
+        let expires = payment.pay.as_ref().map_or(Timestamp(0), |p| p.time_expire);
+        let answer_after = |world: &mut Self, wait: u64, answer: Answer| {
+            let answered = Answered { answer, gateway_time: None, wire: Wire::default() };
+            let life = world.life;
+            let (number, answered) = (number.clone(), Box::new(answered));
+            world.after(wait, Happening::Answer { life, number, serial, answered });
+        };
+        if self.chaos && self.random.chance(8) {
+            let wait = self.random.below(3_000);
+            answer_after(self, wait, never_left(call));
+            return;
+        }
+        if call == Call::Pay {
+            let on_disk = self.disk.get(&number).map(|p| &p.state);
+            let cached = self.cache.iter().any(|p| p.order.out_trade_no.as_str() == number);
+            if on_disk != Some(&State::Paying) && !cached {
+                self.broke(format!("pay of {number} sent while the journal says {on_disk:?}"));
+            }
+            let sent = self.pays_sent.entry(number.clone()).or_default();
+            *sent += 1;
+            if *sent > 1 {
+                self.broke(format!("pay of {number} sent twice"));
+            }
+        }
+        // No answer in time is an answer, too.
+        let timeout = REQUEST_TIMEOUT.unsigned_abs();
+        answer_after(self, timeout, no_answer(call, TroubleKind::NoAnswer));
+        if self.chaos && self.random.chance(6) {
+            return; // lost on the way
+        }
+        let travels = match self.random.below(100) {
+            0..8 if self.chaos => self.random.below(240_000),
+            _ => 20 + self.random.below(900),
+        };
+        let reply = Some((self.life, serial));
+        self.after(travels, Happening::Arrive { number: number.clone(), call, expires, reply });
+    }
+
+    fn arrive(&mut self, number: &str, call: Call, expires: Timestamp, reply: Option<(u32, u64)>) {
+        let now = self.gateway_now();
+        let amount = self.sales[self.sale_of[number]].amount;
+        let before = self.gateway.trades.get(number).map(|t| t.status);
+        let mut answer = match call {
+            Call::Pay => {
+                let (answer, later) =
+                    self.gateway.pay(number, amount, expires, now, &mut self.random);
+                if let Some((wait, what)) = later {
+                    self.after(wait, Happening::Later { number: number.to_owned(), what });
+                }
+                Answer::Pay(answer)
+            }
+            Call::Query => Answer::Query(self.gateway.query(number, amount, now, &mut self.random)),
+            Call::Cancel => {
+                let (answer, foreign) = self.gateway.cancel(number, now, &mut self.random);
+                if foreign && !self.cannot_be_told_apart(number) {
+                    self.broke(format!("{number} was somebody else's and was cancelled"));
+                }
+                Answer::Cancel(answer)
+            }
+        };
+        self.say(format!("gateway: {call:?} of {number}: {answer:?}"));
+        let after = self.gateway.trades.get(number).map(|t| t.status);
+        if before != Some(Status::Success) && after == Some(Status::Success) {
+            if self.random.chance(4)
+                && let Some(trade) = self.gateway.trades.get_mut(number)
+            {
+                trade.finished = true;
+            }
+            self.charged(number);
+        }
+        if after == Some(Status::Refunded) && self.told.get(number) == Some(&State::Paid) {
+            self.broke(format!("{number} was told paid and then given back"));
+        }
+        let mut gateway_time = Some(now);
+        match self.random.below(100) {
+            0..6 if self.chaos => return, // the reply is lost
+            6..9 if self.chaos => {
+                // Somebody forges a reply: unverified, whatever it says.
+                answer = no_answer(call, TroubleKind::Unverified);
+                gateway_time = None;
+            }
+            _ => {}
+        }
+        if let Some((life, serial)) = reply {
+            let answered = Box::new(Answered { answer, gateway_time, wire: Wire::default() });
+            let wait = 20 + self.random.below(900);
+            let number = number.to_owned();
+            self.after(wait, Happening::Answer { life, number, serial, answered });
+        }
+    }
+
+    // --- the books -----------------------------------------------------------------
+
+    fn status(&self, number: &str) -> Option<Status> {
+        self.gateway.trades.get(number).filter(|t| !t.foreign).map(|t| t.status)
+    }
+
+    /// A number used twice, for the same amount, and the decline that would
+    /// have told so was lost: nobody can know. Numbers are used once (rule 3).
+    fn cannot_be_told_apart(&self, number: &str) -> bool {
+        let amount = self.sales[self.sale_of[number]].amount;
+        let same = self.gateway.trades.get(number).is_some_and(|t| t.foreign && t.amount == amount);
+        let declined = |p: &Payment| p.pay.as_ref().is_some_and(|p| p.declined);
+        same && !self.disk.get(number).is_some_and(declined)
+    }
+
+    fn charged(&mut self, number: &str) {
+        let sale = self.sale_of[number];
+        let charged: Vec<_> = self.sales[sale]
+            .attempts
+            .iter()
+            .filter(|n| self.status(n) == Some(Status::Success))
+            .cloned()
+            .collect();
+        if charged.len() > 1 {
+            self.broke(format!("sale {sale} is charged twice: {charged:?}"));
+        }
+        match self.told.get(number) {
+            Some(State::Paid) | None => {}
+            Some(told) => {
+                let told = format!("{told:?}");
+                self.broke(format!("{number} was told {told} and is charged"));
+            }
+        }
+    }
+
+    fn tell(&mut self, payment: &Payment) {
+        if !payment.is_final() {
+            return;
+        }
+        let number = payment.order.out_trade_no.to_string();
+        if let Some(earlier) = self.told.get(&number) {
+            if *earlier != payment.state {
+                let both = format!("{earlier:?} and then {:?}", payment.state);
+                self.broke(format!("{number} was told {both}"));
+            }
+            return;
+        }
+        self.say(format!("TOLD {number} {:?}", payment.state));
+        self.told.insert(number.clone(), payment.state.clone());
+        let is = self.status(&number);
+        let fits = match &payment.state {
+            State::Paid => is == Some(Status::Success),
+            State::Cancelled(CancelAction::Refund) => is == Some(Status::Refunded),
+            _ => !matches!(is, Some(Status::Success | Status::Refunded)),
+        };
+        if !fits && !self.cannot_be_told_apart(&number) {
+            self.broke(format!("{number} is told {:?}, the gateway says {is:?}", payment.state));
+        }
+        match &payment.state {
+            State::Paid if payment.attention.is_some() => self.ends.paid_though_stopped += 1,
+            State::Paid => self.ends.paid += 1,
+            State::Declined => self.ends.declined += 1,
+            State::Cancelled(CancelAction::Close) => self.ends.closed += 1,
+            State::Cancelled(CancelAction::Refund) => self.ends.refunded += 1,
+            State::Cancelled(CancelAction::None) => self.ends.never_sent += 1,
+            _ => {}
+        }
+        let sale = self.sale_of[&number];
+        if payment.state != State::Paid
+            && self.chaos
+            && self.sales[sale].attempts.len() < 4
+            && self.random.chance(50)
+        {
+            let at = self.random.below(20_000);
+            self.after(at, Happening::Begin { sale });
+        }
+    }
+
+    /// After the trouble is over: everything is settled, and the journal says
+    /// what the ledger says.
+    fn compare_the_books(&mut self) {
+        let payments: Vec<Payment> = self.disk.values().cloned().collect();
+        for payment in payments {
+            let number: &OutTradeNo = &payment.order.out_trade_no;
+            let trade = self.gateway.trades.get(number.as_str());
+            if !payment.is_final() {
+                // Another sale's number; or a buyer who was quicker with a trade
+                // that our decline had left than we were with the query, which
+                // looks the same (rule 8). Both are for a person.
+                let declined = payment.pay.as_ref().is_some_and(|p| p.declined);
+                let paid = trade.is_some_and(|t| t.status == Status::Success);
+                let foreign = trade.is_some_and(|t| t.foreign) || (declined && paid);
+                if !foreign || payment.attention.is_none() {
+                    self.broke(format!("{number} hangs in {:?}", payment.state));
+                }
+                continue;
+            }
+            let is = self.status(number.as_str());
+            let fits = match &payment.state {
+                State::Paid => is == Some(Status::Success),
+                State::Cancelled(CancelAction::Refund) => is == Some(Status::Refunded),
+                _ => !matches!(is, Some(Status::Success | Status::Refunded | Status::Wait)),
+            };
+            if !fits && !self.cannot_be_told_apart(number.as_str()) {
+                self.broke(format!("{number} ended {:?}, the gateway says {is:?}", payment.state));
+            }
+        }
+    }
+}
+
+fn never_left(call: Call) -> Answer {
+    match call {
+        Call::Pay => Answer::Pay(PayAnswer::NotSent(unsettled(TroubleKind::Unreachable))),
+        Call::Query | Call::Cancel => no_answer(call, TroubleKind::Unreachable),
+    }
+}
+
+fn no_answer(call: Call, kind: TroubleKind) -> Answer {
+    match call {
+        Call::Pay => Answer::Pay(PayAnswer::Unknown(unsettled(kind))),
+        Call::Query => Answer::Query(QueryAnswer::Unknown(unsettled(kind))),
+        Call::Cancel => Answer::Cancel(CancelAnswer::Unknown(unsettled(kind))),
+    }
+}

@@ -132,7 +132,7 @@ pub fn open(
 }
 
 /// Parses the substring that was verified.
-fn read(signed: &str) -> Result<Content, EnvelopeError> {
+pub(super) fn read(signed: &str) -> Result<Content, EnvelopeError> {
     let _: EachNameOnce = serde_json::from_str(signed).map_err(|_| EnvelopeError::Content)?;
     let Members(members) = serde_json::from_str(signed).map_err(|_| EnvelopeError::Content)?;
     let mut content = Vec::with_capacity(members.len());

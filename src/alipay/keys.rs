@@ -313,7 +313,16 @@ fn check_label(label: &str, wanted: Wanted) -> Result<(), KeyError> {
     }
 }
 
+/// A certificate begins with its version.
+fn is_certificate(der: &[u8]) -> bool {
+    const VERSION_3: [u8; 5] = [0xa0, 0x03, 0x02, 0x01, 0x02];
+    der.windows(VERSION_3.len()).take(10).any(|bytes| bytes == VERSION_3)
+}
+
 fn why_no_private_key(der: &[u8]) -> KeyError {
+    if is_certificate(der) {
+        return KeyError::Certificate;
+    }
     if let Ok(info) = PrivateKeyInfo::try_from(der) {
         return not_rsa(info.algorithm.oid).unwrap_or(KeyError::Damaged);
     }
@@ -336,6 +345,9 @@ fn why_no_private_key(der: &[u8]) -> KeyError {
 }
 
 fn why_no_public_key(der: &[u8]) -> KeyError {
+    if is_certificate(der) {
+        return KeyError::Certificate;
+    }
     let is_pkcs1 = rsa::pkcs1::RsaPrivateKey::try_from(der).is_ok();
     if is_pkcs1 || PrivateKeyInfo::try_from(der).is_ok() {
         return KeyError::PrivateForPublic;
@@ -375,4 +387,30 @@ fn pem(label: &str, der: &[u8]) -> String {
     }
     text.push_str(&format!("\n-----END {label}-----\n"));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One small function each, so that one can be checked against the other.
+    #[test]
+    fn both_libraries_sign_and_verify_rsa2_alike() {
+        let pem = include_bytes!("../../tests/vectors/keys/app_private_pkcs1.pem");
+        let key = PrivateKey::read(pem, SignType::Rsa2).unwrap();
+        let public = include_bytes!("../../tests/vectors/keys/app_public.pem");
+        let public = PublicKey::read(public, SignType::Rsa2).unwrap();
+        let verifying = pkcs1v15::VerifyingKey::<Sha256>::new(public.legacy.clone());
+        for message in ["", "a", "app_id=1&subject=咖啡☕", &"x".repeat(10_000)] {
+            let fast = key.sign_fast(message.as_bytes()).expect("the constant-time one");
+            let slow = key.sign_sha256(message.as_bytes()).expect("the other one");
+            assert_eq!(fast, slow);
+            let signature = pkcs1v15::Signature::try_from(fast.as_slice()).unwrap();
+            assert!(verifying.verify(message.as_bytes(), &signature).is_ok());
+            assert!(verifying.verify(b"another message", &signature).is_err());
+            let base64 = STANDARD.encode(&fast);
+            assert!(public.verify(SignType::Rsa2, message.as_bytes(), &base64));
+            assert!(!public.verify(SignType::Rsa2, b"another message", &base64));
+        }
+    }
 }

@@ -26,4 +26,7 @@ mod mask;
 mod table;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use https::{Client, Settings, SetupError, gateway_url};

@@ -59,7 +59,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn pay(self, verdict: Verdict) -> PayAnswer {
-        if let Some(trouble) = self.other_number().or_else(|| self.other_amount(verdict)) {
+        if let Some(trouble) = self.other_number().or_else(|| self.other_amount()) {
             return PayAnswer::Foreign(trouble);
         }
         match verdict {
@@ -82,7 +82,7 @@ impl Case<'_> {
     }
 
     fn query(self, verdict: Verdict) -> QueryAnswer {
-        if let Some(trouble) = self.other_number().or_else(|| self.other_amount(verdict)) {
+        if let Some(trouble) = self.other_number().or_else(|| self.other_amount()) {
             return QueryAnswer::Foreign(trouble);
         }
         match verdict {
@@ -157,8 +157,8 @@ impl Case<'_> {
 
     /// Only answers that tell of a trade have its amount: a decline may carry
     /// zeros. An amount that cannot be read is none, and shows up as missing.
-    fn other_amount(&self, verdict: Verdict) -> Option<Trouble> {
-        if !matches!(verdict, Verdict::Paid | Verdict::Waiting | Verdict::TradeClosed) {
+    fn other_amount(&self) -> Option<Trouble> {
+        if !matches!(self.text("code"), "10000" | "10003") {
             return None;
         }
         let theirs = fen(self.content.text("total_amount")?)?;

@@ -1,0 +1,193 @@
+//! Replies: what is believed, and what is not whatever it looks like.
+
+use proptest::prelude::*;
+
+use super::super::envelope::{EnvelopeError, REPLY_MAX, open};
+use super::super::sign::SignType;
+use super::{alipay_private, alipay_public, app_private, signed_by};
+
+const METHOD: &str = "alipay.trade.query";
+const MEMBER: &str = "alipay_trade_query_response";
+const GENUINE: &str = r#"{"code":"10000","out_trade_no":"1","trade_status":"WAIT_BUYER_PAY"}"#;
+const FORGED: &str = r#"{"code":"10000","out_trade_no":"1","trade_status":"TRADE_SUCCESS"}"#;
+
+fn error(reply: impl AsRef<[u8]>) -> Option<EnvelopeError> {
+    open(reply.as_ref(), METHOD, SignType::Rsa2, &alipay_public()).err()
+}
+
+#[test]
+fn a_signed_answer_is_believed_wherever_its_members_stand() {
+    let sign = alipay_private().sign(SignType::Rsa2, GENUINE.as_bytes());
+    for reply in [
+        format!("{{\"{MEMBER}\":{GENUINE},\"sign\":\"{sign}\"}}"),
+        format!("{{\"sign\":\"{sign}\",\"{MEMBER}\":{GENUINE}}}"),
+        format!("\r\n {{ \"{MEMBER}\" :\t{GENUINE} , \"sign\" : \"{sign}\" }} \n"),
+        format!("{{\"error_response\":{GENUINE},\"sign\":\"{sign}\"}}"),
+        format!("{{\"{MEMBER}\":{GENUINE},\"sign\":\"{}\"}}", sign.replace('/', "\\/")),
+        format!("{{\"alipay\\u005ftrade_query_response\":{GENUINE},\"sign\":\"{sign}\"}}"),
+    ] {
+        let content = open(reply.as_bytes(), METHOD, SignType::Rsa2, &alipay_public());
+        assert_eq!(content.unwrap().text("trade_status"), Some("WAIT_BUYER_PAY"), "{reply}");
+    }
+}
+
+#[test]
+fn texts_and_numbers_are_the_same_and_empties_are_absent() {
+    let content =
+        r#"{"a":"1.20","b":1.20,"c":null,"d":"","e":{"x":1},"f":true,"g":"\u5496\/\"","h":1e400}"#;
+    let reply = signed_by(&alipay_private(), MEMBER, content);
+    // Numbers that no float holds are refused rather than rounded.
+    assert_eq!(error(&reply), Some(EnvelopeError::Content));
+    let content = content.replace("1e400", "12345678901234567890123");
+    let reply = signed_by(&alipay_private(), MEMBER, &content);
+    let content = open(reply.as_bytes(), METHOD, SignType::Rsa2, &alipay_public()).unwrap();
+    let read = ["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(|name| content.text(name));
+    assert_eq!(
+        read,
+        [
+            Some("1.20"),
+            Some("1.20"),
+            None,
+            None,
+            Some("{\"x\":1}"),
+            Some("true"),
+            Some("咖/\""),
+            Some("12345678901234567890123"),
+            None
+        ]
+    );
+}
+
+#[test]
+fn whatever_is_not_exactly_one_signed_answer_is_refused() {
+    let sign = alipay_private().sign(SignType::Rsa2, GENUINE.as_bytes());
+    let good = format!("{{\"{MEMBER}\":{GENUINE},\"sign\":\"{sign}\"}}");
+    let member = format!("\"{MEMBER}\":{GENUINE}");
+    let forged = format!("\"{MEMBER}\":{FORGED}");
+    let none = EnvelopeError::NoAnswer(METHOD.to_owned());
+    use EnvelopeError as E;
+    for (reply, expected) in [
+        (String::new(), E::NotJson),
+        ("null".to_owned(), E::NotJson),
+        ("[]".to_owned(), E::NotJson),
+        ("{}".to_owned(), none.clone()),
+        ("<html>502</html>".to_owned(), E::NotJson),
+        (format!("{good}x"), E::NotJson),
+        (format!("{good}{good}"), E::NotJson),
+        (format!("\u{feff}{good}"), E::NotJson),
+        (good[..good.len() - 1].to_owned(), E::NotJson),
+        // A name twice, also when it is spelt differently.
+        (format!("{{{member},\"sign\":\"{sign}\",{forged}}}"), E::NotJson),
+        (format!("{{{forged},{member},\"sign\":\"{sign}\"}}"), E::NotJson),
+        (format!("{{{member},\"sign\":\"{sign}\",\"sign\":\"{sign}\"}}"), E::NotJson),
+        (
+            format!(
+                "{{{member},\"sign\":\"{sign}\",\"\\u0061lipay_trade_query_response\":{FORGED}}}"
+            ),
+            E::NotJson,
+        ),
+        // Another answer beside the signed one.
+        (format!("{{{member},\"sign\":\"{sign}\",\"error_response\":{FORGED}}}"), none.clone()),
+        (
+            format!("{{{member},\"sign\":\"{sign}\",\"alipay_trade_pay_response\":{FORGED}}}"),
+            E::Foreign,
+        ),
+        (format!("{{{member},\"sign\":\"{sign}\",\"x\":1}}"), E::Foreign),
+        // An answer to another call.
+        (signed_by(&alipay_private(), "alipay_trade_pay_response", GENUINE), E::Foreign),
+        (format!("{{\"sign\":\"{sign}\"}}"), none),
+        (format!("{{{member},\"sign\":[\"{sign}\"]}}"), E::BadSignature),
+        (format!("{{{member},\"sign\":null}}"), E::BadSignature),
+        (format!("{{{member},\"sign\":\"\"}}"), E::BadSignature),
+        (format!("{{{forged},\"sign\":\"{sign}\"}}"), E::BadSignature),
+        (signed_by(&app_private(), MEMBER, GENUINE), E::BadSignature),
+        (format!("{{{member},\"alipay_cert_sn\":\"x\",\"sign\":\"{sign}\"}}"), E::Certificate),
+        (signed_by(&alipay_private(), MEMBER, "\"AAAA\""), E::Encrypted),
+        (signed_by(&alipay_private(), MEMBER, "[]"), E::Content),
+        (signed_by(&alipay_private(), MEMBER, "null"), E::Content),
+        (signed_by(&alipay_private(), MEMBER, r#"{"code":"1","code":"2"}"#), E::Content),
+        (signed_by(&alipay_private(), MEMBER, r#"{"a":[{"b":1,"\u0062":2}]}"#), E::Content),
+        (signed_by(&alipay_private(), MEMBER, r#"{"a":"\ud800"}"#), E::Content),
+        (
+            signed_by(
+                &alipay_private(),
+                MEMBER,
+                &format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000)),
+            ),
+            E::Content,
+        ),
+    ] {
+        assert_eq!(error(&reply), Some(expected), "{:.300}", reply);
+    }
+    assert_eq!(error(b"{\"a\":\"\xff\"}"), Some(E::NotText));
+    assert_eq!(error(vec![b' '; REPLY_MAX + 1]), Some(E::TooLarge));
+}
+
+#[test]
+fn an_unsigned_success_is_no_answer_and_its_words_hide_codes() {
+    let said = r#"{"code":"10000","msg":"Success 28763443825664394"}"#;
+    let text = error(format!("{{\"{MEMBER}\":{said}}}")).unwrap().to_string();
+    assert!(text.contains("10000 Success 28*************94"), "{text}");
+    let text = error(format!("{{\"{MEMBER}\":[1]}}")).unwrap().to_string();
+    assert!(text.contains("nothing readable"), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(error(&bytes).is_some());
+    }
+
+    #[test]
+    fn no_text_that_looks_like_an_answer_makes_it_panic(
+        text in r#"[\{\}\[\]":,\\ a-e0-9.u\-]{0,60}"#,
+    ) {
+        prop_assert!(error(&text).is_some());
+        let inside = format!("{{\"{MEMBER}\":{text},\"sign\":\"x\"}}");
+        prop_assert!(error(inside).is_some());
+    }
+
+    /// Bytes may change where they are not signed; what is believed may not.
+    #[test]
+    fn a_changed_reply_is_never_believed_with_other_content(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..4),
+    ) {
+        let mut reply = signed_by(&alipay_private(), MEMBER, GENUINE).into_bytes();
+        for (at, byte, kind) in changes {
+            let at = at.index(reply.len());
+            match kind {
+                0 => reply[at] = byte,
+                1 => reply.insert(at, byte),
+                _ => { reply.remove(at); }
+            }
+        }
+        if let Ok(content) = open(&reply, METHOD, SignType::Rsa2, &alipay_public()) {
+            prop_assert_eq!(content.text("trade_status"), Some("WAIT_BUYER_PAY"));
+            prop_assert_eq!(content.text("out_trade_no"), Some("1"));
+            prop_assert_eq!(content.text("code"), Some("10000"));
+        }
+    }
+
+    /// Every arrangement of genuine and forged members: believed exactly when
+    /// there is one genuine answer, its signature, and nothing else.
+    #[test]
+    fn no_arrangement_of_members_smuggles_a_forged_answer_in(
+        picks in prop::collection::vec(0..6usize, 0..5),
+    ) {
+        let sign = alipay_private().sign(SignType::Rsa2, GENUINE.as_bytes());
+        let members = [
+            format!("\"{MEMBER}\":{GENUINE}"),
+            format!("\"sign\":\"{sign}\""),
+            format!("\"{MEMBER}\":{FORGED}"),
+            format!("\"error_response\":{FORGED}"),
+            "\"sign\":\"AAAA\"".to_owned(),
+            format!("\"alipay_trade_pay_response\":{FORGED}"),
+        ];
+        let reply: Vec<&str> = picks.iter().map(|pick| members[*pick].as_str()).collect();
+        let reply = format!("{{{}}}", reply.join(","));
+        let mut sorted = picks.clone();
+        sorted.sort_unstable();
+        let opened = open(reply.as_bytes(), METHOD, SignType::Rsa2, &alipay_public());
+        prop_assert_eq!(opened.is_ok(), sorted == [0, 1], "{}", reply);
+    }
+}

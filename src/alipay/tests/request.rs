@@ -1,0 +1,138 @@
+//! What goes out, member by member.
+
+use std::collections::BTreeMap;
+
+use super::super::request::{self, RequestError, Till};
+use super::super::sign::SignType;
+use super::{NOW, app_private, code, order, payment};
+use crate::payment::Timestamp;
+
+fn till() -> Till {
+    Till {
+        terminal_id: "T_001".to_owned(),
+        store_id: Some("NJ_001".to_owned()),
+        operator_id: Some("yx_001".to_owned()),
+    }
+}
+
+#[test]
+fn a_pay_says_everything_that_is_known_and_nothing_empty() {
+    let mut order = order();
+    order.subject = "a\"b\\c/d&e=f+g%h 咖啡☕\n".to_owned();
+    order.body = Some("大杯".to_owned());
+    order.goods_detail = Some(r#"[{"goods_id":"1","price":2.10}]"#.to_owned());
+    let pay = payment(order.clone());
+    let content = request::pay(&pay.order, pay.pay.as_ref().unwrap(), &code(), &till()).unwrap();
+    // The price is passed on as it was written, not as a float.
+    assert!(content.contains(r#""goods_detail":[{"goods_id":"1","price":2.10}]"#), "{}", *content);
+    let value: serde_json::Value = serde_json::from_str(&content).unwrap();
+    assert_eq!(
+        value,
+        serde_json::json!({
+            "out_trade_no": "POS20260101000001",
+            "scene": "bar_code",
+            "auth_code": "28763443825664394",
+            "subject": "a\"b\\c/d&e=f+g%h 咖啡☕\n",
+            "total_amount": "88.88",
+            "product_code": "FACE_TO_FACE_PAYMENT",
+            "body": "大杯",
+            "operator_id": "yx_001",
+            "store_id": "NJ_001",
+            "terminal_id": "T_001",
+            "goods_detail": [{"goods_id": "1", "price": 2.10}],
+            "time_expire": "2026-01-02 03:06:05",
+        })
+    );
+
+    order.operator_id = Some("li".to_owned());
+    order.body = Some(String::new());
+    order.goods_detail = None;
+    order.amount = "100000000".parse().unwrap();
+    let pay = payment(order);
+    let nobody = Till { store_id: Some(String::new()), ..Till::default() };
+    let content = request::pay(&pay.order, pay.pay.as_ref().unwrap(), &code(), &nobody).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&content).unwrap();
+    let members: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        members,
+        [
+            "auth_code",
+            "operator_id",
+            "out_trade_no",
+            "product_code",
+            "scene",
+            "subject",
+            "time_expire",
+            "total_amount"
+        ]
+    );
+    assert_eq!(value["operator_id"], "li");
+    assert_eq!(value["total_amount"], "100000000", "eleven characters at most");
+}
+
+#[test]
+fn goods_that_are_no_array_are_not_sent() {
+    for goods in ["{}", "[1,", "\"[]\"", "x"] {
+        let mut order = order();
+        order.goods_detail = Some(goods.to_owned());
+        let pay = payment(order);
+        let content = request::pay(&pay.order, pay.pay.as_ref().unwrap(), &code(), &till());
+        assert_eq!(content.err(), Some(RequestError::Goods), "{goods}");
+    }
+}
+
+#[test]
+fn common_parameters_are_in_the_url_and_business_in_the_body_each_once() {
+    let common = request::common("2014072300007148", "alipay.trade.query", SignType::Rsa2, NOW);
+    let built =
+        request::build(&common.unwrap(), "{\"a\":\"b\"}", SignType::Rsa2, &app_private()).unwrap();
+    let pairs: Vec<(String, String)> =
+        form_urlencoded::parse(built.query.as_bytes()).into_owned().collect();
+    let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["timestamp", "app_id", "method", "charset", "format", "version", "sign_type", "sign"]
+    );
+    let pairs: BTreeMap<String, String> = pairs.into_iter().collect();
+    assert_eq!(pairs["timestamp"], "2026-01-02 03:04:05");
+    assert_eq!(pairs["charset"], "utf-8");
+    assert!(pairs.values().all(|value| !value.is_empty()));
+    assert_eq!(built.body.as_slice(), b"biz_content=%7B%22a%22%3A%22b%22%7D");
+}
+
+#[test]
+fn empties_are_neither_signed_nor_sent_and_twice_is_refused() {
+    let key = app_private();
+    let common = request::common("1", "m", SignType::Rsa2, NOW).unwrap();
+    let plain = request::build(&common, "{}", SignType::Rsa2, &key).unwrap();
+    let mut more = common.clone();
+    more.push(("app_auth_token", String::new()));
+    let with_empty = request::build(&more, "{}", SignType::Rsa2, &key).unwrap();
+    assert_eq!(with_empty.query, plain.query);
+
+    for name in ["app_id", "sign", "biz_content"] {
+        let mut more = common.clone();
+        more.push((name, "x".to_owned()));
+        let built = request::build(&more, "{}", SignType::Rsa2, &key);
+        assert_eq!(built.err(), Some(RequestError::Twice(name.to_owned())));
+    }
+    let nobody = request::common("", "m", SignType::Rsa2, NOW).unwrap();
+    let built = request::build(&nobody, "{}", SignType::Rsa2, &key);
+    assert_eq!(built.err(), Some(RequestError::Missing("app_id")));
+    let built = request::build(&common, "", SignType::Rsa2, &key);
+    assert_eq!(built.err(), Some(RequestError::Missing("biz_content")));
+}
+
+#[test]
+fn dates_are_at_eight_hours_east_whatever_the_zone_here() {
+    for (millis, text) in [
+        (0, "1970-01-01 08:00:00"),
+        (-1, "1970-01-01 07:59:59"),
+        (1_767_294_245_999, "2026-01-02 03:04:05"),
+        (1_767_196_799_000, "2025-12-31 23:59:59"),
+        (1_709_136_000_000, "2024-02-29 00:00:00"),
+    ] {
+        assert_eq!(request::beijing(Timestamp(millis)).as_deref(), Ok(text));
+    }
+    assert!(request::beijing(Timestamp(i64::MAX)).is_err());
+}

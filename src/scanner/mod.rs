@@ -1,1 +1,133 @@
-//! TODO
+//! Scanners: devices that read codes.
+//!
+//! ```text
+//!   serial.rs  bytes ───────────────▶ framing ─▶ code ─▶ link ─▶ the daemon's
+//!   evdev.rs   keys ──▶ keymap ──────▶ framing            ▲       one input
+//!   hidraw.rs  reports ─▶ report ────────────▶ code ──────┘
+//! ```
+//!
+//! A scanner that disappears is news, not a failure: it is opened again when it
+//! is back. This room decides nothing about money. It says what was read and
+//! when it began; whether a payment waits for it is not asked here.
+//!
+//! Cutting and decoding ([`framing`], [`keymap`]) are pure. Only the files named
+//! after a kind of device touch one, and none of them opens a device that the
+//! configuration does not name: other keyboards are nobody's business.
+
+mod evdev;
+pub mod framing;
+pub mod keymap;
+mod link;
+mod serial;
+mod thread;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+pub use self::framing::{Frame, Framed, Lost};
+pub use self::link::Handle;
+pub use self::serial::{Flow, Parity, SerialSettings};
+use crate::payment::{ScannerNews, SecretText, Timestamp};
+
+/// What a scanner tells the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// It read a code.
+    Scan {
+        /// Which scanner.
+        scanner: String,
+        /// What it read, without terminators and AIM identifier.
+        text: SecretText,
+        /// The AIM symbology identifier it came with, such as `]Q1`.
+        aim: Option<String>,
+        /// When the first character came, on the clock given to [`start`].
+        started_at: Timestamp,
+    },
+    /// It came, went, or lost a scan.
+    News {
+        /// Which scanner.
+        scanner: String,
+        /// What happened.
+        news: ScannerNews,
+    },
+}
+
+/// One `[[scanner]]` of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScannerSettings {
+    /// Payments name it so.
+    pub id: String,
+    /// Where it is. May be a link that udev keeps, and may come later.
+    pub device: PathBuf,
+    /// The silence that ends a code when nothing else does.
+    pub gap: Duration,
+    /// How it is read.
+    pub kind: Kind,
+}
+
+/// How a scanner is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A serial line: RS-232, USB-serial, CDC-ACM.
+    Serial(SerialSettings),
+    /// A keyboard, read below the desktop and grabbed.
+    Evdev,
+}
+
+impl Kind {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Serial(_) => "serial",
+            Self::Evdev => "evdev",
+        }
+    }
+
+    /// The silence that ends a code unless the configuration says otherwise.
+    /// A byte takes a millisecond at 9600 baud; keys come up to 40 ms apart
+    /// from scanners that were told to type slowly.
+    #[must_use]
+    pub fn default_gap(&self) -> Duration {
+        match self {
+            Self::Serial(_) => Duration::from_millis(60),
+            Self::Evdev => Duration::from_millis(150),
+        }
+    }
+}
+
+/// Reads the time for [`start`].
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Begins to read a scanner, inside a tokio runtime, until the handle is
+/// dropped. A device that is missing is waited for.
+///
+/// What it reads goes to `sink` and is never waited with: codes for which there
+/// is no room are lost and reported as lost, because a code that is handed over
+/// late would count for a later payment. A few dozen places are plenty.
+///
+/// `clock` is the clock that payments are timed with (the steady one).
+pub fn start(settings: ScannerSettings, clock: Clock, sink: mpsc::Sender<Input>) -> Handle {
+    match settings.kind {
+        Kind::Serial(serial) => serial::start(settings, serial, clock, sink),
+        Kind::Evdev => evdev::start(settings, clock, sink),
+    }
+}
+
+/// The file's mode keeps us out.
+fn no_permission(device: &std::path::Display<'_>) -> String {
+    format!(
+        "{device} may not be opened by this user; its group must be the daemon's (udev/70-tilld.rules)"
+    )
+}
+
+/// The file's mode would let us in, so it is the unit that does not: it names
+/// the kinds of devices, and looks them up only when it starts.
+fn not_allowed(device: &std::path::Display<'_>) -> String {
+    format!(
+        "{device} is of a kind that the unit does not allow (DeviceAllow=); restart tilld after its driver was loaded"
+    )
+}

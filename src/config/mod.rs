@@ -1,0 +1,454 @@
+//! tilld.toml: read once at the door, into values that cannot be wrong.
+//!
+//! All faults are found in one go, each with file, line, key and what to write,
+//! because the person who reads them stands in a shop. Nothing is created, and
+//! nothing but the files it names is read.
+//!
+//! What is in the keys' files is for the alipay room to judge; each comes with
+//! its [`Place`], so that a mistaken key can be named as well as a missing one.
+
+mod fault;
+mod files;
+mod read;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+pub use self::fault::{Fault, Place};
+pub use self::files::KeyFile;
+use self::read::{Item, Reader, Section};
+use crate::payment::{Rules, SecretText};
+use crate::scanner::{Flow, Kind, Parity, ScannerSettings, SerialSettings};
+
+/// The whole configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Who this terminal is at Alipay.
+    pub terminal: TerminalConfig,
+    /// The gateway and the keys.
+    pub alipay: AlipayConfig,
+    /// The lengths of a payment's life.
+    pub rules: Rules,
+    /// Where the journal is (`journal.path`).
+    pub journal: PathBuf,
+    /// Where registers come in.
+    pub api: ApiConfig,
+    /// The scanners, none or more.
+    pub scanners: Vec<ScannerSettings>,
+    /// What works and should be looked at all the same.
+    pub warnings: Vec<Fault>,
+}
+
+/// `[terminal]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TerminalConfig {
+    /// `terminal_id` of every payment.
+    pub id: String,
+    /// `store_id` of every payment.
+    pub store_id: Option<String>,
+    /// `operator_id` of a payment that names none.
+    pub operator_id: Option<String>,
+}
+
+/// `[alipay]`
+#[derive(Debug)]
+pub struct AlipayConfig {
+    /// The gateway's address: https, or plain http on a loopback host.
+    pub gateway: String,
+    /// The application's number.
+    pub app_id: String,
+    /// The application's private key, from the file or from systemd.
+    pub private_key: KeyFile,
+    /// Alipay's public key.
+    pub alipay_public_key: KeyFile,
+    /// How requests and answers are signed.
+    pub sign_type: SignType,
+    /// An extra trusted CA for the gateway's TLS.
+    pub ca: Option<KeyFile>,
+    /// One HTTP exchange.
+    pub request_timeout: Duration,
+    /// The way to the gateway; may hold a password.
+    pub proxy: Option<SecretText>,
+}
+
+/// How requests and answers are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignType {
+    /// RSA with SHA-256.
+    Rsa2,
+    /// RSA with SHA-1, of applications from before 2017.
+    Rsa,
+}
+
+/// `[api]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// The Unix socket.
+    pub socket: PathBuf,
+    /// Its mode.
+    pub mode: u32,
+    /// For programs without Unix sockets.
+    pub listen: Option<Listen>,
+}
+
+/// Where programs without Unix sockets come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// A loopback address.
+    pub address: SocketAddr,
+    /// What they have to present.
+    pub token: SecretText,
+}
+
+/// Reads the configuration, all of it, and the keys that it names.
+///
+/// # Errors
+///
+/// Every fault that was found, in the order of the lines.
+pub fn load(file: &Path) -> Result<Config, Vec<Fault>> {
+    load_with(file, credentials_directory().as_deref())
+}
+
+/// The same with the folder in which systemd hands over secrets. A file
+/// `alipay-app-key` in it takes the place of `private_key_file`.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_with(file: &Path, credentials: Option<&Path>) -> Result<Config, Vec<Fault>> {
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let text =
+                format!("cannot be read: {error}; write --config with the path of tilld.toml");
+            return Err(vec![Fault::new(file, 1, "", &text)]);
+        }
+    };
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+            let line = 1 + good.iter().filter(|b| **b == b'\n').count();
+            let text = "is not UTF-8; save the file as UTF-8";
+            return Err(vec![Fault::new(file, line, "", text)]);
+        }
+    };
+    let mut reader = Reader::new(file, &text);
+    let (document, errors) = DeTable::parse_recoverable(&text);
+    for error in &errors {
+        reader.syntax(&text, error);
+    }
+    // What a broken file seems to lack is not what its writer forgot.
+    let config = if errors.is_empty() {
+        let base = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let base = base.parent().map(Path::to_owned).unwrap_or_default();
+        Loader { reader: &mut reader, file, base, credentials }.config(document.get_ref())
+    } else {
+        None
+    };
+    reader.faults.sort_by_key(Fault::line);
+    match config {
+        Some(config) if reader.faults.is_empty() => {
+            Ok(Config { warnings: reader.warnings, ..config })
+        }
+        _ => Err(reader.faults),
+    }
+}
+
+/// The one place that reads the environment.
+fn credentials_directory() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+struct Loader<'r> {
+    reader: &'r mut Reader,
+    file: &'r Path,
+    base: PathBuf,
+    credentials: Option<&'r Path>,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+impl Loader<'_> {
+    /// Every section is read even when an earlier one is at fault.
+    fn config(&mut self, table: &DeTable<'_>) -> Option<Config> {
+        let mut root = self.reader.root(table);
+        let terminal = self.terminal(&mut root);
+        let alipay = self.alipay(&mut root);
+        let rules = self.rules(&mut root);
+        let journal = self.journal(&mut root);
+        let api = self.api(&mut root);
+        let scanners = self.scanners(&mut root);
+        self.reader.finish(&root);
+        Some(Config {
+            file: self.file.to_owned(),
+            terminal: terminal?,
+            alipay: alipay?,
+            rules,
+            journal,
+            api,
+            scanners,
+            warnings: Vec::new(),
+        })
+    }
+
+    fn terminal(&mut self, root: &mut Section<'_>) -> Option<TerminalConfig> {
+        let mut section = self.reader.section(root, "terminal");
+        let mut optional = |key, example, length_max| {
+            let item =
+                self.reader.text(&mut section, key, example, |t| values::name(t, length_max));
+            item.map(|item| item.value)
+        };
+        // The longest lengths are those of Alipay's fields.
+        let store_id = optional("store_id", "NJ_001", 32);
+        let operator_id = optional("operator_id", "yx_001", 28);
+        let id = self.reader.required(&mut section, "id", "T_001", |text| values::name(text, 32));
+        self.reader.finish(&section);
+        Some(TerminalConfig { id: id?.value, store_id, operator_id })
+    }
+
+    fn alipay(&mut self, root: &mut Section<'_>) -> Option<AlipayConfig> {
+        let mut section = self.reader.section(root, "alipay");
+        let s = &mut section;
+        let production = "https://openapi.alipay.com/gateway.do";
+        let gateway = self.reader.text(s, "gateway", production, values::gateway);
+        let app_id = self.reader.required(s, "app_id", "2014072300007148", values::app_id);
+        let private_key = self.private_key(s);
+        let alipay_public_key = {
+            let example = "/etc/tilld/alipay_public_key.pem";
+            let path = self.required_path(s, "alipay_public_key_file", example);
+            path.and_then(|path| self.key_file(path))
+        };
+        let sign_type = self.reader.text(s, "sign_type", "RSA2", |text| match text {
+            "RSA2" => Ok(SignType::Rsa2),
+            "RSA" => Ok(SignType::Rsa),
+            _ => Err(format!(
+                "`{}` is no sign type; write \"RSA2\" (or \"RSA\")",
+                values::shown(text)
+            )),
+        });
+        let ca = self.path(s, "ca_file", "/etc/tilld/ca.pem");
+        let ca = ca.and_then(|path| self.key_file(path));
+        let request_timeout = self.duration(
+            s,
+            "request_timeout",
+            10 * SECOND,
+            (Duration::from_millis(100), 30 * SECOND),
+        );
+        let proxy = self.reader.text(s, "proxy", "http://HOST:PORT", values::proxy);
+        self.reader.finish(&section);
+        Some(AlipayConfig {
+            gateway: gateway.map_or_else(|| production.to_owned(), |item| item.value),
+            app_id: app_id?.value,
+            private_key: private_key?,
+            alipay_public_key: alipay_public_key?,
+            sign_type: sign_type.map_or(SignType::Rsa2, |item| item.value),
+            ca,
+            request_timeout: request_timeout.value,
+            proxy: proxy.map(|item| SecretText::new(item.value)),
+        })
+    }
+
+    fn rules(&mut self, root: &mut Section<'_>) -> Rules {
+        let mut section = self.reader.section(root, "payment");
+        let s = &mut section;
+        let usual = Rules::default();
+        let tenth = Duration::from_millis(100);
+        let poll_interval = self.duration(s, "poll_interval", usual.poll_interval, (tenth, HOUR));
+        let timeout = self.duration(s, "timeout", usual.timeout, (SECOND, HOUR));
+        // Not less than the timeout, whatever that is.
+        let expire_after = usual.expire_after.max(timeout.value);
+        let expire_after = self.duration(s, "expire_after", expire_after, (SECOND, 12 * HOUR));
+        let late_margin =
+            self.duration(s, "late_margin", usual.late_margin, (Duration::ZERO, HOUR));
+        let code_timeout = self.duration(s, "code_timeout", usual.code_timeout, (tenth, 24 * HOUR));
+        if expire_after.value < timeout.value {
+            let text = format!(
+                "is shorter than timeout, so the gateway would refuse payments that are still waited for; write \"{}\" or more",
+                values::in_units(timeout.value)
+            );
+            self.reader.faults.push(expire_after.place.fault(&text));
+        }
+        self.reader.finish(&section);
+        Rules {
+            poll_interval: poll_interval.value,
+            timeout: timeout.value,
+            expire_after: expire_after.value,
+            late_margin: late_margin.value,
+            code_timeout: code_timeout.value,
+        }
+    }
+
+    fn journal(&mut self, root: &mut Section<'_>) -> PathBuf {
+        let mut section = self.reader.section(root, "journal");
+        let usual = "/var/lib/tilld/journal.db";
+        let path = self.path(&mut section, "path", usual);
+        self.reader.finish(&section);
+        path.map_or_else(|| PathBuf::from(usual), |item| item.value)
+    }
+
+    fn api(&mut self, root: &mut Section<'_>) -> ApiConfig {
+        let mut section = self.reader.section(root, "api");
+        let s = &mut section;
+        let usual = "/run/tilld/tilld.sock";
+        let socket = self.path(s, "socket", usual);
+        // The kernel's limit on the names of sockets.
+        if let Some(item) = socket.as_ref().filter(|item| item.value.as_os_str().len() > 107) {
+            let text =
+                format!("is too long for a socket; write a shorter path, such as \"{usual}\"");
+            self.reader.faults.push(item.place.fault(&text));
+        }
+        let mode = self.reader.text(s, "mode", "0660", values::mode);
+        if let Some(item) = mode.as_ref().filter(|item| item.value & 0o007 != 0) {
+            let text = "lets every user of this box take payments; write \"0660\" and add the register's user to the group tilld-clients";
+            self.reader.warnings.push(item.place.fault(text));
+        }
+        let listen = self.reader.text(s, "listen", "127.0.0.1:7580", values::listen);
+        let asked = s.has("listen");
+        let token = self.path(s, "token_file", "/etc/tilld/api.token");
+        let listen = match (listen, token) {
+            (listen, Some(path)) => {
+                let place = path.place.clone();
+                let token = self.key_file(path).and_then(|file| self.token(&file));
+                if !asked {
+                    let text = "is of no use without listen; write listen = \"127.0.0.1:7580\", or leave it out";
+                    self.reader.warnings.push(place.fault(text));
+                }
+                listen.zip(token).map(|(item, token)| Listen { address: item.value, token })
+            }
+            (Some(listen), None) => {
+                if !s.has("token_file") {
+                    let text = "is open to every user of this box without a token; write token_file = \"/etc/tilld/api.token\" as well";
+                    self.reader.faults.push(listen.place.fault(text));
+                }
+                None
+            }
+            (None, None) => None,
+        };
+        self.reader.finish(&section);
+        ApiConfig {
+            socket: socket.map_or_else(|| PathBuf::from(usual), |item| item.value),
+            mode: mode.map_or(0o660, |item| item.value),
+            listen,
+        }
+    }
+
+    fn scanners(&mut self, root: &mut Section<'_>) -> Vec<ScannerSettings> {
+        let mut scanners = Vec::new();
+        let (mut ids, mut devices) = (Vec::new(), Vec::new());
+        for mut section in self.reader.sections(root, "scanner") {
+            let id = self.reader.required(&mut section, "id", "lane-1", |t| values::name(t, 64));
+            let device = self.required_path(&mut section, "device", "/dev/ttyACM0");
+            let read = self.kind(&mut section);
+            self.reader.finish(&section);
+            if let Some(id) = &id {
+                self.only_once(&mut ids, id, "is the name of another scanner, too");
+            }
+            if let Some(device) = &device {
+                self.only_once(&mut devices, device, "is the device of another scanner, too");
+            }
+            if let (Some(id), Some(device), Some((kind, gap))) = (id, device, read) {
+                scanners.push(ScannerSettings { id: id.value, device: device.value, gap, kind });
+            }
+        }
+        scanners
+    }
+
+    fn only_once<T: Clone + PartialEq>(&mut self, all: &mut Vec<T>, item: &Item<T>, text: &str) {
+        if all.contains(&item.value) {
+            self.reader.faults.push(item.place.fault(&format!("{text}; write a different one")));
+        }
+        all.push(item.value.clone());
+    }
+
+    fn kind(&mut self, section: &mut Section<'_>) -> Option<(Kind, Duration)> {
+        let line = SerialSettings::default();
+        let kind = self.reader.required(section, "kind", "serial", |text| match text {
+            "serial" => Ok(Kind::Serial(line)),
+            "evdev" => Ok(Kind::Evdev),
+            "hidraw" => Err(
+                "this version does not read hidraw; set the scanner to keyboard or serial (COM port) mode and write \"evdev\" or \"serial\"".to_owned(),
+            ),
+            _ => Err(format!(
+                "`{}` is no kind of scanner; write \"serial\" or \"evdev\"",
+                values::shown(text)
+            )),
+        });
+        let usual = kind.as_ref().map_or(Duration::from_millis(60), |k| k.value.default_gap());
+        let gap = self.duration(section, "gap", usual, (Duration::from_millis(10), 5 * SECOND));
+        // Read in any case, so that they are known keys with known faults.
+        let line = self.line(section);
+        match kind?.value {
+            Kind::Serial(_) => Some((Kind::Serial(line), gap.value)),
+            other => {
+                for key in ["baud", "data_bits", "parity", "stop_bits", "flow"] {
+                    if let Some(place) = self.reader.place_of(section, key) {
+                        let text =
+                            "is for serial scanners only; leave it out, or write kind = \"serial\"";
+                        self.reader.faults.push(place.fault(text));
+                    }
+                }
+                Some((other, gap.value))
+            }
+        }
+    }
+
+    fn line(&mut self, s: &mut Section<'_>) -> SerialSettings {
+        let usual = SerialSettings::default();
+        let baud = self.reader.number(
+            s,
+            "baud",
+            9600,
+            |n| (50..=4_000_000).contains(&n),
+            "50 to 4000000, such as 9600 or 115200",
+        );
+        let data_bits = self.reader.number(s, "data_bits", 8, |n| (7..=8).contains(&n), "7 or 8");
+        let stop_bits = self.reader.number(s, "stop_bits", 1, |n| (1..=2).contains(&n), "1 or 2");
+        let parity = self.reader.text(s, "parity", "none", |text| match text {
+            "none" => Ok(Parity::None),
+            "even" => Ok(Parity::Even),
+            "odd" => Ok(Parity::Odd),
+            _ => Err("is no parity; write \"none\", \"even\" or \"odd\"".to_owned()),
+        });
+        let flow = self.reader.text(s, "flow", "none", |text| match text {
+            "none" => Ok(Flow::None),
+            "rtscts" => Ok(Flow::RtsCts),
+            "xonxoff" => Ok(Flow::XonXoff),
+            _ => Err("is no flow control; write \"none\", \"rtscts\" or \"xonxoff\"".to_owned()),
+        });
+        let small = |item: Option<Item<u32>>, usual: u8| {
+            item.and_then(|item| u8::try_from(item.value).ok()).unwrap_or(usual)
+        };
+        SerialSettings {
+            baud: baud.map_or(usual.baud, |item| item.value),
+            data_bits: small(data_bits, usual.data_bits),
+            parity: parity.map_or(usual.parity, |item| item.value),
+            stop_bits: small(stop_bits, usual.stop_bits),
+            flow: flow.map_or(usual.flow, |item| item.value),
+        }
+    }
+
+    /// A length of time, or the usual one.
+    fn duration(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+        usual: Duration,
+        (least, most): (Duration, Duration),
+    ) -> Item<Duration> {
+        let example = values::in_units(usual);
+        let read = |text: &str| values::duration(text, least, most);
+        let item = self.reader.text(section, key, &example, read);
+        item.unwrap_or_else(|| Item { value: usual, place: section.place(self.file, key) })
+    }
+}

@@ -1,0 +1,463 @@
+//! Faulty configurations, and what is said about each.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+const GOOD: &str = r#"[terminal]
+id = "T_001"
+
+[alipay]
+app_id = "2014072300007148"
+private_key_file = "app.pem"
+alipay_public_key_file = "alipay.pem"
+"#;
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let private = folder.path().join("app.pem");
+    fs::write(&private, "private").expect("a key");
+    fs::set_permissions(private, fs::Permissions::from_mode(0o600)).expect("its mode");
+    fs::write(folder.path().join("alipay.pem"), "public").expect("a key");
+    folder
+}
+
+fn load_text(folder: &Path, text: &str) -> Result<Config, Vec<Fault>> {
+    let file = folder.join("tilld.toml");
+    fs::write(&file, text).expect("a configuration");
+    load_with(&file, None)
+}
+
+/// Without the name of the folder.
+fn said(folder: &Path, faults: &[Fault]) -> Vec<String> {
+    let folder = format!("{}/", folder.display());
+    faults.iter().map(|fault| fault.to_string().replace(&folder, "")).collect()
+}
+
+/// Reads `text` and compares all that is said about it.
+fn check(text: &str, expected: &[&str]) {
+    let folder = folder();
+    let faults = load_text(folder.path(), text).expect_err("faults");
+    assert_eq!(said(folder.path(), &faults), expected, "{text}");
+}
+
+/// The same for lines that are put behind a good configuration; the first of
+/// them is line 8.
+fn check_more(more: &str, expected: &[&str]) {
+    check(&format!("{GOOD}{more}"), expected);
+}
+
+#[test]
+fn the_usual_values() {
+    let folder = folder();
+    let config = load_text(folder.path(), GOOD).expect("good");
+    assert_eq!(config.terminal.id, "T_001");
+    assert_eq!(config.terminal.store_id, None);
+    assert_eq!(config.alipay.gateway, "https://openapi.alipay.com/gateway.do");
+    assert_eq!(config.alipay.app_id, "2014072300007148");
+    assert_eq!(config.alipay.private_key.bytes(), b"private");
+    assert_eq!(config.alipay.private_key.place().line, 6);
+    assert_eq!(config.alipay.alipay_public_key.bytes(), b"public");
+    assert_eq!(config.alipay.sign_type, SignType::Rsa2);
+    assert_eq!(config.alipay.request_timeout, Duration::from_secs(10));
+    assert!(config.alipay.ca.is_none() && config.alipay.proxy.is_none());
+    assert_eq!(config.rules, Rules::default());
+    assert_eq!(config.journal, Path::new("/var/lib/tilld/journal.db"));
+    assert_eq!(config.api.socket, Path::new("/run/tilld/tilld.sock"));
+    assert_eq!((config.api.mode, &config.api.listen), (0o660, &None));
+    assert_eq!(config.scanners, []);
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn all_values() {
+    let folder = folder();
+    fs::write(folder.path().join("token"), "abc123\n").expect("a token");
+    fs::write(folder.path().join("ca.pem"), "ca").expect("a certificate");
+    let text = r#"
+[terminal]
+id = "T_001"
+store_id = "NJ_001"
+operator_id = "yx_001"
+[alipay]
+gateway = "http://127.0.0.1:8080/gateway.do"
+app_id = "2014072300007148"
+private_key_file = "app.pem"
+alipay_public_key_file = "alipay.pem"
+sign_type = "RSA"
+ca_file = "ca.pem"
+request_timeout = "2500ms"
+proxy = "http://user:word@proxy.shop:3128"
+[payment]
+poll_interval = "250ms"
+timeout = "5m"
+late_margin = "0s"
+code_timeout = "90s"
+[journal]
+path = "data/journal.db"
+[api]
+socket = "tilld.sock"
+mode = "0600"
+listen = "127.0.0.1:7580"
+token_file = "token"
+[[scanner]]
+id = "lane-1"
+kind = "serial"
+device = "ttyACM0"
+baud = 115200
+data_bits = 7
+parity = "even"
+stop_bits = 2
+flow = "xonxoff"
+gap = "100ms"
+[[scanner]]
+id = "lane-2"
+kind = "evdev"
+device = "/dev/input/by-id/usb-scanner-event-kbd"
+"#;
+    let config = load_text(folder.path(), text).expect("good");
+    let here = folder.path();
+    assert_eq!(config.journal, here.join("data/journal.db"));
+    assert_eq!(config.api.socket, here.join("tilld.sock"));
+    assert_eq!(config.api.listen.as_ref().expect("asked").token.reveal(), "abc123");
+    assert_eq!(config.alipay.ca.as_ref().expect("asked").bytes(), b"ca");
+    // It follows a timeout that is longer than it usually is.
+    assert_eq!(config.rules.expire_after, Duration::from_mins(5));
+    assert_eq!(config.rules.late_margin, Duration::ZERO);
+    let serial = SerialSettings {
+        baud: 115_200,
+        data_bits: 7,
+        parity: Parity::Even,
+        stop_bits: 2,
+        flow: Flow::XonXoff,
+    };
+    assert_eq!(
+        config.scanners,
+        [
+            ScannerSettings {
+                id: "lane-1".to_owned(),
+                device: here.join("ttyACM0"),
+                gap: Duration::from_millis(100),
+                kind: Kind::Serial(serial),
+            },
+            ScannerSettings {
+                id: "lane-2".to_owned(),
+                device: PathBuf::from("/dev/input/by-id/usb-scanner-event-kbd"),
+                gap: Duration::from_millis(150),
+                kind: Kind::Evdev,
+            },
+        ]
+    );
+    // Nothing that is a secret prints itself, and nothing was created.
+    let printed = format!("{config:?}");
+    for secret in ["private\"", "word", "abc123"] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+    let mut found: Vec<_> = fs::read_dir(here)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    found.sort();
+    assert_eq!(found, ["alipay.pem", "app.pem", "ca.pem", "tilld.toml", "token"]);
+}
+
+#[test]
+fn what_is_missing() {
+    check(
+        "",
+        &[
+            r#"tilld.toml:1: terminal.id: is missing; write id = "T_001""#,
+            r#"tilld.toml:1: alipay.app_id: is missing; write app_id = "2014072300007148""#,
+            r#"tilld.toml:1: alipay.private_key_file: is missing; write private_key_file = "/etc/tilld/app_private_key.pem""#,
+            r#"tilld.toml:1: alipay.alipay_public_key_file: is missing; write alipay_public_key_file = "/etc/tilld/alipay_public_key.pem""#,
+        ],
+    );
+    check_more(
+        "[[scanner]]\n[[scanner]]\nkind = \"serial\"\n",
+        &[
+            r#"tilld.toml:8: scanner.id: is missing; write id = "lane-1""#,
+            r#"tilld.toml:8: scanner.device: is missing; write device = "/dev/ttyACM0""#,
+            r#"tilld.toml:8: scanner.kind: is missing; write kind = "serial""#,
+            r#"tilld.toml:9: scanner.id: is missing; write id = "lane-1""#,
+            r#"tilld.toml:9: scanner.device: is missing; write device = "/dev/ttyACM0""#,
+        ],
+    );
+}
+
+#[test]
+fn what_is_unknown() {
+    check_more(
+        "[payment]\npoll = \"5s\"\n[printer]\nx = 1\n",
+        &[
+            "tilld.toml:9: payment.poll: is no key of [payment]; write one of: code_timeout, expire_after, late_margin, poll_interval, timeout",
+            "tilld.toml:10: printer: is no section; write one of: alipay, api, journal, payment, scanner, terminal",
+        ],
+    );
+    check(
+        &GOOD.replace("id = \"T_001\"", "id = \"T_001\"\nstore = \"x\""),
+        &[
+            "tilld.toml:3: terminal.store: is no key of [terminal]; write one of: id, operator_id, store_id",
+        ],
+    );
+}
+
+#[test]
+fn wrong_types() {
+    check_more(
+        "[payment]\ntimeout = 60\npoll_interval = 5.5\n[api]\nmode = 0o660\nsocket = [\"a\"]\n",
+        &[
+            r#"tilld.toml:9: payment.timeout: must be a text and is a whole number; write timeout = "60s""#,
+            r#"tilld.toml:10: payment.poll_interval: must be a text and is a number with a point; write poll_interval = "5s""#,
+            r#"tilld.toml:12: api.mode: must be a text and is a whole number; write mode = "0660""#,
+            r#"tilld.toml:13: api.socket: must be a text and is a list; write socket = "/run/tilld/tilld.sock""#,
+        ],
+    );
+    check_more(
+        "[scanner]\nid = \"a\"\n",
+        &["tilld.toml:8: scanner: there may be several, so write [[scanner]] in two brackets"],
+    );
+    check(
+        &format!("journal = \"x\"\nscanner = [1]\n{GOOD}"),
+        &[
+            "tilld.toml:1: journal: must be a table; write [journal]",
+            "tilld.toml:2: scanner: must be tables; write [[scanner]]",
+        ],
+    );
+}
+
+#[test]
+fn impossible_values() {
+    check_more(
+        "[payment]\ntimeout = \"999ms\"\npoll_interval = \"99ms\"\ncode_timeout = \"soon\"\n",
+        &[
+            r#"tilld.toml:9: payment.timeout: `999ms` is out of bounds; write "1s" to "1h""#,
+            r#"tilld.toml:10: payment.poll_interval: `99ms` is out of bounds; write "100ms" to "1h""#,
+            r#"tilld.toml:11: payment.code_timeout: `soon` is no length of time; write a whole number and a unit, such as "250ms", "5s" or "2m""#,
+        ],
+    );
+    check_more(
+        "[payment]\ntimeout = \"3m\"\nexpire_after = \"2m\"\n",
+        &[
+            r#"tilld.toml:10: payment.expire_after: is shorter than timeout, so the gateway would refuse payments that are still waited for; write "3m" or more"#,
+        ],
+    );
+    check_more(
+        "request_timeout = \"31s\"\nsign_type = \"MD5\"\ngateway = \"http://openapi.alipay.com/gateway.do\"\n",
+        &[
+            r#"tilld.toml:8: alipay.request_timeout: `31s` is out of bounds; write "100ms" to "30s""#,
+            r#"tilld.toml:9: alipay.sign_type: `MD5` is no sign type; write "RSA2" (or "RSA")"#,
+            r#"tilld.toml:10: alipay.gateway: plain http is for a gateway on this box only (127.0.0.1, [::1], localhost); write "https://openapi.alipay.com/gateway.do""#,
+        ],
+    );
+    check(
+        &GOOD.replace("T_001", "").replace("2014072300007148", "app"),
+        &[
+            "tilld.toml:2: terminal.id: is empty; write a value, or leave the line out",
+            r#"tilld.toml:5: alipay.app_id: `app` is no app id; write the digits shown at open.alipay.com, such as "2014072300007148""#,
+        ],
+    );
+}
+
+#[test]
+fn who_may_come_in() {
+    check_more(
+        "[api]\nlisten = \"127.0.0.1:7580\"\n",
+        &[
+            r#"tilld.toml:9: api.listen: is open to every user of this box without a token; write token_file = "/etc/tilld/api.token" as well"#,
+        ],
+    );
+    check_more(
+        "[api]\nlisten = \"0.0.0.0:7580\"\ntoken_file = \"none\"\nmode = \"0999\"\n",
+        &[
+            r#"tilld.toml:9: api.listen: `0.0.0.0:7580` could be reached from other boxes; write an address of this box, such as "127.0.0.1:7580""#,
+            "tilld.toml:10: api.token_file: none does not exist; write the path of an existing file",
+            r#"tilld.toml:11: api.mode: `0999` is no mode; write octal digits, such as "0660""#,
+        ],
+    );
+}
+
+#[test]
+fn faults_of_scanners() {
+    let one = "[[scanner]]\nid = \"a\"\nkind = \"serial\"\ndevice = \"/dev/ttyS0\"\n";
+    check_more(
+        &format!("{one}{one}"),
+        &[
+            "tilld.toml:13: scanner.id: is the name of another scanner, too; write a different one",
+            "tilld.toml:15: scanner.device: is the device of another scanner, too; write a different one",
+        ],
+    );
+    check_more(
+        &format!("{one}baud = 0\nparity = \"mark\"\ndata_bits = 9\ngap = \"1ms\"\n"),
+        &[
+            "tilld.toml:12: scanner.baud: 0 is impossible; write 50 to 4000000, such as 9600 or 115200",
+            r#"tilld.toml:13: scanner.parity: is no parity; write "none", "even" or "odd""#,
+            "tilld.toml:14: scanner.data_bits: 9 is impossible; write 7 or 8",
+            r#"tilld.toml:15: scanner.gap: `1ms` is out of bounds; write "10ms" to "5s""#,
+        ],
+    );
+    check_more(
+        &one.replace("serial", "evdev").replace("id", "baud = -9600\nid"),
+        &[
+            "tilld.toml:9: scanner.baud: -9600 is impossible; write 50 to 4000000, such as 9600 or 115200",
+            r#"tilld.toml:9: scanner.baud: is for serial scanners only; leave it out, or write kind = "serial""#,
+        ],
+    );
+    check_more(
+        &one.replace("serial", "usb").replace("\"a\"", "\"\"").replace("/dev/ttyS0", ""),
+        &[
+            "tilld.toml:9: scanner.id: is empty; write a value, or leave the line out",
+            r#"tilld.toml:10: scanner.kind: `usb` is no kind of scanner; write "serial" or "evdev""#,
+            "tilld.toml:11: scanner.device: is empty; write the path of a file",
+        ],
+    );
+}
+
+#[test]
+fn keys_that_cannot_be_read() {
+    let folder = folder();
+    let here = folder.path();
+    let good = |public: &str| {
+        fs::write(here.join("alipay.pem"), "").expect("empty");
+        let text = GOOD.replace("alipay.pem", public);
+        said(here, &load_text(here, &text).expect_err("a fault"))
+    };
+    for (public, why) in [
+        ("alipay.pem", "alipay.pem is empty; write the path of the right file"),
+        ("none.pem", "none.pem does not exist; write the path of an existing file"),
+        ("/", "/ is no file; write the path of a file"),
+        ("/dev/zero", "/dev/zero is no file; write the path of a file"),
+    ] {
+        assert_eq!(good(public), [format!("tilld.toml:7: alipay.alipay_public_key_file: {why}")]);
+    }
+    fs::write(here.join("huge"), " ".repeat(70_000)).expect("huge");
+    assert_eq!(
+        good("huge"),
+        [
+            "tilld.toml:7: alipay.alipay_public_key_file: huge is far too large for a key; write the path of the right file"
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_others_can_read_is_a_warning() {
+    let folder = folder();
+    let key = folder.path().join("app.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).expect("its mode");
+    let config = load_text(folder.path(), GOOD).expect("good");
+    assert_eq!(
+        said(folder.path(), &config.warnings),
+        [
+            "tilld.toml:6: alipay.private_key_file: app.pem can be read by other users of this box; write chmod 600 app.pem"
+        ]
+    );
+    let open = format!("{GOOD}[api]\nmode = \"0666\"\n");
+    let config = load_text(folder.path(), &open).expect("good");
+    assert_eq!(config.warnings.iter().map(Fault::line).collect::<Vec<_>>(), [6, 9]);
+}
+
+#[test]
+fn a_key_from_systemd_takes_the_place_of_the_file() {
+    let folder = folder();
+    let credentials = tempfile::tempdir().expect("a folder");
+    fs::write(credentials.path().join("alipay-app-key"), "handed over").expect("a key");
+    let file = folder.path().join("tilld.toml");
+    for (text, line) in [
+        (GOOD.to_owned(), 6),
+        (GOOD.replace("app.pem", "/root/not/for/us"), 6),
+        (GOOD.replace("private_key_file = \"app.pem\"\n", ""), 4),
+    ] {
+        fs::write(&file, text).expect("a configuration");
+        let config = load_with(&file, Some(credentials.path())).expect("good");
+        let key = &config.alipay.private_key;
+        assert_eq!((key.bytes(), key.place().line), (&b"handed over"[..], line));
+        assert_eq!(
+            said(folder.path(), &[key.place().fault("is no key; write another")]),
+            [format!("tilld.toml:{line}: alipay.private_key_file: is no key; write another")]
+        );
+    }
+    // Systemd has handed over other things only.
+    fs::remove_file(credentials.path().join("alipay-app-key")).expect("removed");
+    fs::write(&file, GOOD).expect("a configuration");
+    let config = load_with(&file, Some(credentials.path())).expect("good");
+    assert_eq!(config.alipay.private_key.bytes(), b"private");
+}
+
+#[test]
+fn what_is_no_toml() {
+    for (text, line, key) in [
+        (format!("{GOOD}gateway = https://x\n"), 8, "gateway"),
+        (format!("{GOOD}gateway =\n[api]\n"), 8, "gateway"),
+        (format!("{GOOD}[api\n"), 8, ""),
+        (format!("{GOOD}what is this\n"), 8, ""),
+        (format!("{GOOD}app_id = \"1\"\n"), 8, "app_id"),
+        (format!("{GOOD}[terminal]\nid = \"2\"\n"), 8, ""),
+        (format!("{GOOD}ca_file = \"x\n[api]\n"), 8, "ca_file"),
+    ] {
+        let folder = folder();
+        let faults = load_text(folder.path(), &text).expect_err("a fault");
+        let first = faults.first().expect("one");
+        assert_eq!((first.line(), first.key()), (line, key), "{faults:?}");
+        for fault in &faults {
+            assert_eq!(fault.to_string().lines().count(), 1, "{fault}");
+            assert!(fault.to_string().contains("; write "), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_file() {
+    let folder = folder();
+    let file = folder.path().join("none.toml");
+    let faults = load_with(&file, None).expect_err("none");
+    let said = said(folder.path(), &faults);
+    assert!(said.len() == 1 && said[0].starts_with("none.toml:1: cannot be read: "), "{said:?}");
+    fs::write(&file, b"[terminal]\nid = \"\xff\"\n").expect("not UTF-8");
+    let faults = load_with(&file, None).expect_err("not UTF-8");
+    assert_eq!(faults[0].line(), 2);
+}
+
+#[test]
+fn the_shipped_configuration() {
+    let shipped = include_str!("../../config/tilld.toml");
+    let folder = folder();
+    // Its keys are where a distribution puts them; here they are beside it.
+    let text = shipped
+        .replace("/etc/tilld/app_private_key.pem", "app.pem")
+        .replace("/etc/tilld/alipay_public_key.pem", "alipay.pem");
+    let config = load_text(folder.path(), &text).expect("good");
+    assert_eq!(config.warnings, []);
+    assert_eq!(config.rules, Rules::default());
+    assert_eq!(config.scanners.len(), 1);
+    // Every key that is shown as a comment can be put in as it stands.
+    for file in ["ca.pem", "api.token"] {
+        fs::write(folder.path().join(file), "something").expect("a file");
+    }
+    let all: String = text
+        .lines()
+        .map(|line| {
+            let key = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
+            format!("{}\n", key.unwrap_or(line))
+        })
+        .collect();
+    let all = all.replace("/etc/tilld/", "");
+    let config = load_text(folder.path(), &all).expect("good");
+    assert!(config.api.listen.is_some() && config.alipay.proxy.is_some());
+    assert_eq!(config.scanners.len(), 2);
+    // And every key that there is, is shown.
+    let faults = load_text(
+        folder.path(),
+        "[terminal]\nx=1\n[alipay]\nx=1\n[payment]\nx=1\n[journal]\nx=1\n[api]\nx=1\n[[scanner]]\nx=1\n",
+    )
+    .expect_err("unknown keys");
+    let mut shown = 0;
+    for fault in faults.iter().map(ToString::to_string) {
+        let Some((_, keys)) = fault.split_once("write one of: ") else { continue };
+        for key in keys.split(", ") {
+            let line = |l: &str| l.trim_start_matches('#').starts_with(&format!("{key} = "));
+            assert!(text.lines().any(line), "{key} is not in config/tilld.toml");
+            shown += 1;
+        }
+    }
+    assert!(shown > 25, "{shown}");
+}

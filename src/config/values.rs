@@ -1,0 +1,292 @@
+//! What single values look like. Each reader says what is wrong and what to
+//! write, in words that fit behind the name of the key.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// `250ms`, `5s`, `2m`, `1h`, within bounds.
+pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let millis: Option<u64> = match unit {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let number: Option<u64> = number.parse().ok();
+    let Some(length) = number.zip(millis).and_then(|(n, m)| n.checked_mul(m)) else {
+        return Err(format!(
+            "`{}` is no length of time; write a whole number and a unit, such as \"250ms\", \"5s\" or \"2m\"",
+            shown(text)
+        ));
+    };
+    let length = Duration::from_millis(length);
+    if length < least || length > most {
+        return Err(format!(
+            "`{text}` is out of bounds; write \"{}\" to \"{}\"",
+            in_units(least),
+            in_units(most)
+        ));
+    }
+    Ok(length)
+}
+
+/// A length as the configuration would write it.
+pub(super) fn in_units(length: Duration) -> String {
+    let millis = length.as_millis();
+    match millis {
+        0 => "0s".to_owned(),
+        _ if millis.is_multiple_of(3_600_000) => format!("{}h", millis / 3_600_000),
+        _ if millis > 120_000 && millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
+        _ if millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
+        _ => format!("{millis}ms"),
+    }
+}
+
+/// A name or number for the gateway, with its longest length there.
+pub(super) fn name(text: &str, length_max: usize) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("is empty; write a value, or leave the line out".to_owned());
+    }
+    if text.chars().any(char::is_control) || text.trim() != text {
+        return Err(
+            "has spaces at its ends or control characters; write it without them".to_owned()
+        );
+    }
+    if text.chars().count() > length_max {
+        return Err(format!("is too long; write at most {length_max} characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The application's number at Alipay.
+pub(super) fn app_id(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 32 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!(
+            "`{}` is no app id; write the digits shown at open.alipay.com, such as \"2014072300007148\"",
+            shown(text)
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// The gateway: HTTPS, or plain HTTP on this box only.
+pub(super) fn gateway(text: &str) -> Result<String, String> {
+    let advice = "write \"https://openapi.alipay.com/gateway.do\"";
+    let url =
+        Url::read(text).ok_or_else(|| format!("`{}` is no address; {advice}", shown(text)))?;
+    if url.has_user || url.has_query {
+        return Err(format!("must be an address alone, without user, ? and #; {advice}"));
+    }
+    match url.scheme {
+        "https" => Ok(text.to_owned()),
+        "http" if url.is_loopback() => Ok(text.to_owned()),
+        "http" => Err(format!(
+            "plain http is for a gateway on this box only (127.0.0.1, [::1], localhost); {advice}"
+        )),
+        _ => Err(format!("`{}` is no https address; {advice}", shown(text))),
+    }
+}
+
+/// A proxy for the way to the gateway. It may hold a password, so it is not
+/// repeated in what is said about it.
+pub(super) fn proxy(text: &str) -> Result<String, String> {
+    match Url::read(text) {
+        Some(url) if matches!(url.scheme, "http" | "https") && !url.has_query => {
+            Ok(text.to_owned())
+        }
+        _ => Err("is no proxy; write \"http://HOST:PORT\"".to_owned()),
+    }
+}
+
+struct Url<'a> {
+    scheme: &'a str,
+    host: &'a str,
+    has_user: bool,
+    has_query: bool,
+}
+
+impl<'a> Url<'a> {
+    /// Takes apart what every reader of addresses takes apart the same way;
+    /// refuses the rest, so that no two of them disagree about the host.
+    fn read(text: &'a str) -> Option<Self> {
+        if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+            return None;
+        }
+        let (scheme, rest) = text.split_once("://")?;
+        let (rest, has_query) = match rest.find(['?', '#']) {
+            Some(end) => (rest.get(..end)?, true),
+            None => (rest, false),
+        };
+        let authority = rest.split('/').next()?;
+        let (has_user, host_port) = match authority.rsplit_once('@') {
+            Some((_, host_port)) => (true, host_port),
+            None => (false, authority),
+        };
+        let (host, port) = if host_port.starts_with('[') {
+            let end = host_port.find(']')? + 1;
+            (host_port.get(..end)?, host_port.get(end..)?)
+        } else {
+            host_port.split_at(host_port.find(':').unwrap_or(host_port.len()))
+        };
+        let port_is_good = match port.strip_prefix(':') {
+            Some(number) => number.parse::<u16>().is_ok_and(|n| n > 0),
+            None => port.is_empty(),
+        };
+        let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        let host_is_good = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.bytes().all(name),
+        };
+        (port_is_good && host_is_good).then_some(Self { scheme, host, has_user, has_query })
+    }
+
+    fn is_loopback(&self) -> bool {
+        let v6 = self.host.trim_start_matches('[').trim_end_matches(']');
+        self.host.eq_ignore_ascii_case("localhost")
+            || self.host.parse::<Ipv4Addr>().is_ok_and(|a| a.is_loopback())
+            || v6.parse::<Ipv6Addr>().is_ok_and(|a| a.is_loopback())
+    }
+}
+
+/// Where programs without Unix sockets may come in: never from outside.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    let advice = "write an address of this box, such as \"127.0.0.1:7580\"";
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    match numeric.parse::<SocketAddr>() {
+        Ok(address) if is_loopback(address.ip()) => Ok(address),
+        Ok(_) => Err(format!("`{text}` could be reached from other boxes; {advice}")),
+        Err(_) => Err(format!("`{}` is no address with a port; {advice}", shown(text))),
+    }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback(),
+        IpAddr::V6(v6) => v6.is_loopback(),
+    }
+}
+
+/// The mode of the socket.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    let octal = matches!(text.len(), 3..=4) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if octal && mode <= 0o777 && mode & 0o600 == 0o600 => Ok(mode),
+        Ok(mode) if octal && mode <= 0o777 => {
+            Err(format!("`{text}` shuts the daemon itself out; write \"0660\""))
+        }
+        _ => Err(format!("`{}` is no mode; write octal digits, such as \"0660\"", shown(text))),
+    }
+}
+
+/// A wrong value, as far as it should be repeated.
+pub(super) fn shown(text: &str) -> String {
+    let short: String = text.chars().take(40).collect();
+    let dots = if text.chars().count() > 40 { "…" } else { "" };
+    crate::payment::hide_codes(&format!("{}{dots}", short.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time() {
+        let read = |text| duration(text, Duration::ZERO, Duration::from_hours(24));
+        for (text, millis) in
+            [("250ms", 250), ("5s", 5_000), ("2m", 120_000), ("1h", 3_600_000), ("0s", 0)]
+        {
+            assert_eq!(read(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "5 s",
+            " 5s",
+            "5s ",
+            "-5s",
+            "+5s",
+            "1.5s",
+            "1m30s",
+            "5S",
+            "5sec",
+            "五s",
+            "25h",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_box() {
+        for good in [
+            "https://openapi.alipay.com/gateway.do",
+            "https://openapi-sandbox.dl.alipaydev.com/gateway.do",
+            "https://gateway.example:8443/gateway.do",
+            "http://127.0.0.1:8080/gateway.do",
+            "http://127.1.2.3/gateway.do",
+            "http://localhost:8080/gateway.do",
+            "http://[::1]:8080/gateway.do",
+        ] {
+            assert_eq!(gateway(good), Ok(good.to_owned()));
+        }
+        for wrong in [
+            "http://openapi.alipay.com/gateway.do",
+            "http://127.0.0.1.evil.example/gateway.do",
+            "http://127.evil.example/",
+            "http://localhost.evil.example/",
+            "http://127.0.0.1@evil.example/",
+            "http://evil.example#@127.0.0.1/",
+            "http://evil.example\\@127.0.0.1/",
+            "http://[::2]/",
+            "http://0.0.0.0/",
+            "https://user:word@openapi.alipay.com/gateway.do",
+            "https://openapi.alipay.com/gateway.do?charset=gbk",
+            "https://openapi.alipay.com:0/",
+            "https://openapi.alipay.com:99999/",
+            "https://",
+            "https:///gateway.do",
+            "https://open api/",
+            "ftp://openapi.alipay.com/",
+            "openapi.alipay.com/gateway.do",
+            "",
+        ] {
+            assert!(gateway(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_keeps_its_password_to_itself() {
+        assert!(proxy("http://proxy.shop:3128").is_ok());
+        assert!(proxy("http://user:word@proxy.shop:3128/").is_ok());
+        let said = proxy("socks5://user:word@proxy.shop").expect_err("not understood");
+        assert!(!said.contains("word"), "{said}");
+    }
+
+    #[test]
+    fn nobody_outside_can_connect() {
+        for good in ["127.0.0.1:7580", "[::1]:7580", "localhost:7580", "127.0.0.2:0"] {
+            assert!(listen(good).is_ok(), "{good}");
+        }
+        for wrong in ["0.0.0.0:7580", "[::]:7580", "192.168.1.2:7580", "7580", "127.0.0.1", ""] {
+            assert!(listen(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        assert_eq!(mode("0660"), Ok(0o660));
+        assert_eq!(mode("600"), Ok(0o600));
+        for wrong in ["", "0", "0o660", "0680", "1777", "+660", "00660", "0400", "rw-rw----"] {
+            assert!(mode(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! Bytes with the times they came at, cut into codes.
+//!
+//! ```text
+//!   [STX] 2 8 7 6 … 4 CR LF      a terminator ends a code, whichever it is
+//!   2 8 7 6 … 4 ─── gap ───      silence does, when nothing else comes
+//!   2 8 7 ─── gap ─── 2 8 7 6 …  so a torn code is never glued to the next
+//!   x x x x … x x x x            too long: dropped whole, to its very end
+//! ```
+//!
+//! Whatever cannot be trusted is lost in one piece: half of a code of 24 digits
+//! may look like a whole code of 18.
+
+use std::fmt;
+use std::time::Duration;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::payment::{SecretText, Timestamp};
+
+/// The longest code that is taken; goods labels and links stay below it.
+pub const LENGTH_MAX: usize = 512;
+
+const NUL: u8 = 0x00;
+const STX: u8 = 0x02;
+const ETX: u8 = 0x03;
+const ACK: u8 = 0x06;
+const TAB: u8 = 0x09;
+const LF: u8 = 0x0a;
+const CR: u8 = 0x0d;
+const NAK: u8 = 0x15;
+
+/// One code, as the scanner sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it says, without terminators and AIM identifier.
+    pub text: SecretText,
+    /// The AIM symbology identifier it came with, such as `]Q1`.
+    pub aim: Option<String>,
+    /// When its first byte came. A code scanned before its payment began must
+    /// never pay it, so the end does not count.
+    pub started_at: Timestamp,
+}
+
+/// What came out of the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Framed {
+    /// A code.
+    Code(Frame),
+    /// Something that was meant to be a code and cannot be trusted.
+    Lost(Lost),
+}
+
+/// Why a scan is lost. Prints as a sentence for the person at the scanner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// No end within [`LENGTH_MAX`] characters.
+    TooLong,
+    /// The next code began before this one had ended.
+    Torn,
+    /// It is no text in any encoding we know.
+    Garbled,
+    /// The kernel had to drop keys that we did not take in time.
+    Dropped,
+    /// We looked so late that two codes could not have been told apart.
+    Late,
+    /// The keys are those of another keyboard layout.
+    OtherLayout,
+    /// The scanner types with ALT and the keypad.
+    AltMode,
+    /// The daemon had no room for it.
+    Busy,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => {
+                "the code did not end after 512 characters; scan again, and set the scanner to end a code with CR (Enter)"
+            }
+            Self::Torn => "the code was cut off by the next one; scan again",
+            Self::Garbled => {
+                "what came is no text; check the scanner's baud rate, data bits and parity"
+            }
+            Self::Dropped => "the scanner was faster than this box, and keys were lost; scan again",
+            Self::Late => "this box was too slow to see where the code ended; scan again",
+            Self::OtherLayout => {
+                "the scanner types for another keyboard; set its keyboard country to US (USA, English)"
+            }
+            Self::AltMode => {
+                "the scanner types with ALT and the keypad; switch off its ALT mode (universal keyboard)"
+            }
+            Self::Busy => "the terminal was too busy to take the code; scan again",
+        })
+    }
+}
+
+/// Cuts bytes into codes. Knows no clock: the times come with the bytes.
+pub struct Framer {
+    gap: Duration,
+    /// Has room for the longest code from the start, so that no copy of a code
+    /// is left behind by growing.
+    bytes: Zeroizing<Vec<u8>>,
+    /// The first and the last byte of what is pending; none when nothing is.
+    times: Option<(Timestamp, Timestamp)>,
+    /// What is pending is lost: the rest of it goes the same way.
+    lost: bool,
+}
+
+impl Framer {
+    /// `gap` is the silence that ends a code when nothing else does.
+    #[must_use]
+    pub fn new(gap: Duration) -> Self {
+        Self {
+            gap,
+            bytes: Zeroizing::new(Vec::with_capacity(LENGTH_MAX)),
+            times: None,
+            lost: false,
+        }
+    }
+
+    /// Takes one byte that came at `at`.
+    pub fn push(&mut self, byte: u8, at: Timestamp) -> Option<Framed> {
+        // A byte after a gap begins a code, so at most one of the two speaks.
+        let before = self.idle(at);
+        let by_itself = self.take(byte, at);
+        before.or(by_itself)
+    }
+
+    /// Tells that nothing has come until `now`.
+    pub fn idle(&mut self, now: Timestamp) -> Option<Framed> {
+        if self.due().is_some_and(|due| now >= due) { self.end() } else { None }
+    }
+
+    /// When the silence will have ended what is pending, if anything is.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        self.times.map(|(_, last)| last + self.gap)
+    }
+
+    /// Whether a code has begun and can still become one.
+    #[must_use]
+    pub fn has_text(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    /// Gives up what is pending, and what still comes of it until a terminator
+    /// or a gap. Speaks once for each loss.
+    pub fn lose(&mut self, why: Lost, at: Timestamp) -> Option<Framed> {
+        self.bytes.zeroize();
+        self.touch(at);
+        if self.lost {
+            return None;
+        }
+        self.lost = true;
+        Some(Framed::Lost(why))
+    }
+
+    /// Forgets what is pending without a word: the scanner is gone.
+    pub fn forget(&mut self) {
+        self.bytes.zeroize();
+        self.times = None;
+        self.lost = false;
+    }
+
+    fn touch(&mut self, at: Timestamp) {
+        let first = self.times.map_or(at, |(first, _)| first);
+        self.times = Some((first, at));
+    }
+
+    fn take(&mut self, byte: u8, at: Timestamp) -> Option<Framed> {
+        match byte {
+            CR | LF | TAB | ETX | NUL => self.end(),
+            STX => {
+                let torn = self.has_text().then_some(Framed::Lost(Lost::Torn));
+                self.forget();
+                self.touch(at);
+                torn
+            }
+            // Replies of the scanner to its own settings.
+            ACK | NAK => None,
+            _ if self.bytes.len() >= LENGTH_MAX => self.lose(Lost::TooLong, at),
+            _ => {
+                self.touch(at);
+                if !self.lost {
+                    self.bytes.push(byte);
+                }
+                None
+            }
+        }
+    }
+
+    fn end(&mut self) -> Option<Framed> {
+        let (started_at, _) = self.times?;
+        let framed = frame(&self.bytes, started_at);
+        self.forget();
+        framed
+    }
+}
+
+/// Empty frames are the second half of CR LF, or what is left of a lost code.
+fn frame(bytes: &[u8], started_at: Timestamp) -> Option<Framed> {
+    let (aim, rest) = split_aim(bytes);
+    if rest.is_empty() || is_no_read(rest) {
+        return None;
+    }
+    let Ok(text) = str::from_utf8(rest) else {
+        return Some(Framed::Lost(Lost::Garbled));
+    };
+    Some(Framed::Code(Frame { text: SecretText::new(text.to_owned()), aim, started_at }))
+}
+
+/// Takes off the AIM identifier: `]`, a letter for the symbology, a character
+/// for its options. Nothing but AIM is taken off, because the makers' own
+/// prefixes cannot be told from data.
+fn split_aim(bytes: &[u8]) -> (Option<String>, &[u8]) {
+    match bytes {
+        [b']', letter, option, rest @ ..]
+            if letter.is_ascii_alphabetic() && option.is_ascii_alphanumeric() =>
+        {
+            let aim = [']', char::from(*letter), char::from(*option)];
+            (Some(aim.iter().collect()), rest)
+        }
+        _ => (None, bytes),
+    }
+}
+
+/// What some scanners send when the trigger was pulled and nothing was read.
+fn is_no_read(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"%%").unwrap_or(bytes);
+    bytes.eq_ignore_ascii_case(b"NoRead") || bytes == b"NR"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GAP: i64 = 60;
+    const CODE: &str = "281234567890123494";
+    const OTHER: &str = "6901234567892";
+
+    /// Chunks of bytes, each with the silence before it.
+    fn run(chunks: &[(i64, &[u8])]) -> Vec<Framed> {
+        let mut framer = Framer::new(Duration::from_millis(60));
+        let mut now = 0;
+        let mut all = Vec::new();
+        for (silence, bytes) in chunks {
+            now += silence;
+            all.extend(bytes.iter().filter_map(|b| framer.push(*b, Timestamp(now))));
+        }
+        all.extend(framer.idle(Timestamp(now + GAP)));
+        all
+    }
+
+    fn texts(framed: &[Framed]) -> Vec<String> {
+        framed
+            .iter()
+            .map(|f| match f {
+                Framed::Code(frame) => match &frame.aim {
+                    Some(aim) => format!("{aim} {}", frame.text.reveal()),
+                    None => frame.text.reveal().to_owned(),
+                },
+                Framed::Lost(why) => format!("{why:?}"),
+            })
+            .collect()
+    }
+
+    fn check(bytes: &[u8], expected: &[&str]) {
+        assert_eq!(texts(&run(&[(0, bytes)])), expected, "{:?}", String::from_utf8_lossy(bytes));
+        // The same, however the bytes are cut into reads.
+        for cut in 1..bytes.len() {
+            let (first, second) = bytes.split_at(cut);
+            assert_eq!(texts(&run(&[(0, first), (20, second)])), expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn every_terminator_ends_a_code() {
+        for end in ["\r", "\n", "\r\n", "\t", "\x03", "\0", "\x03\r\n", "\r\r", ""] {
+            check(format!("{CODE}{end}").as_bytes(), &[CODE]);
+        }
+        for end in ["\x03", "\x03\r\n", "\r"] {
+            check(format!("\x02{CODE}{end}").as_bytes(), &[CODE]);
+        }
+    }
+
+    #[test]
+    fn codes_that_run_together_are_told_apart() {
+        for end in ["\r", "\n", "\r\n", "\t", "\0"] {
+            check(format!("{CODE}{end}{OTHER}{end}").as_bytes(), &[CODE, OTHER]);
+            check(format!("{CODE}{end}{OTHER}").as_bytes(), &[CODE, OTHER]);
+        }
+        check(format!("\x02{CODE}\x03\x02{OTHER}\x03").as_bytes(), &[CODE, OTHER]);
+    }
+
+    #[test]
+    fn a_torn_code_is_never_glued_to_the_next() {
+        let whole = format!("{CODE}\r");
+        for cut in 1..CODE.len() {
+            let torn = &CODE[..cut];
+            let framed = run(&[(0, torn.as_bytes()), (GAP, whole.as_bytes())]);
+            assert_eq!(texts(&framed), [torn, CODE]);
+            let framed = run(&[(0, torn.as_bytes()), (0, b"\x02"), (0, whole.as_bytes())]);
+            assert_eq!(texts(&framed), ["Torn", CODE]);
+        }
+    }
+
+    #[test]
+    fn a_gap_ends_a_code_when_nothing_else_does() {
+        let framed = run(&[(0, CODE.as_bytes()), (GAP, OTHER.as_bytes())]);
+        assert_eq!(texts(&framed), [CODE, OTHER]);
+        let framed = run(&[(0, CODE.as_bytes()), (GAP - 1, b"7\r")]);
+        assert_eq!(texts(&framed), [format!("{CODE}7")]);
+    }
+
+    #[test]
+    fn too_long_is_dropped_whole() {
+        let long = "7".repeat(LENGTH_MAX);
+        check(format!("{long}\r").as_bytes(), &[&long]);
+        let framed = run(&[(0, format!("{long}7{CODE}\r{OTHER}\r").as_bytes())]);
+        assert_eq!(texts(&framed), ["TooLong", OTHER]);
+        let framed = run(&[
+            (0, long.as_bytes()),
+            (0, long.as_bytes()),
+            (GAP - 1, CODE.as_bytes()),
+            (GAP, OTHER.as_bytes()),
+        ]);
+        assert_eq!(texts(&framed), ["TooLong", OTHER]);
+    }
+
+    #[test]
+    fn what_is_lost_is_lost_to_its_end() {
+        let mut framer = Framer::new(Duration::from_millis(60));
+        let at = Timestamp(0);
+        assert_eq!(framer.push(b'2', at), None);
+        assert_eq!(framer.lose(Lost::Late, at), Some(Framed::Lost(Lost::Late)));
+        assert_eq!(framer.lose(Lost::Late, at), None);
+        for byte in CODE.bytes() {
+            assert_eq!(framer.push(byte, at), None);
+        }
+        assert_eq!(framer.push(b'\r', at), None);
+        assert_eq!(framer.due(), None);
+        for byte in CODE.bytes() {
+            assert_eq!(framer.push(byte, at), None);
+        }
+        assert!(matches!(framer.push(b'\r', at), Some(Framed::Code(_))));
+    }
+
+    #[test]
+    fn identifiers_are_taken_off_and_replies_ignored() {
+        check(format!("]Q1{CODE}\r").as_bytes(), &[&format!("]Q1 {CODE}")]);
+        check(format!("\x02]C0{CODE}\x03").as_bytes(), &[&format!("]C0 {CODE}")]);
+        check(format!("]{CODE}\r").as_bytes(), &[&format!("]{CODE}")]);
+        check(b"]E0\r", &[]);
+        check(b"NoRead\r%%NoRead\rnoread\rNR\r", &[]);
+        check(b"\x06\x06\x15\r", &[]);
+        check(format!("\x06{CODE}\r").as_bytes(), &[CODE]);
+        check(b"\r\n\r\n\x02\x03\0\t", &[]);
+    }
+
+    #[test]
+    fn other_letters_are_text_and_noise_is_not() {
+        check("会员001\r".as_bytes(), &["会员001"]);
+        check(b"28\xff\xfe1234567890123\r", &["Garbled"]);
+        check(b"0104\x1d21abc\r", &["0104\u{1d}21abc"]);
+    }
+
+    #[test]
+    fn a_code_starts_with_its_first_byte() {
+        for chunks in [
+            &[(7, &b"2876"[..]), (50, b"3443"), (50, b"825664394\r")][..],
+            &[(7, b"\x02"), (30, b"28763443825664394\x03")],
+            &[(0, b"999\r\n"), (7, b"28763443"), (50, b"825664394")],
+        ] {
+            let framed = run(chunks);
+            let Some(Framed::Code(frame)) = framed.last() else { panic!("{framed:?}") };
+            assert_eq!(frame.started_at, Timestamp(7));
+            assert_eq!(frame.text.reveal(), "28763443825664394");
+        }
+    }
+
+    #[test]
+    fn nothing_prints_a_code() {
+        assert!(!format!("{:?}", run(&[(0, CODE.as_bytes())])).contains("2812"));
+    }
+
+    /// What the framer must never do, in the plainest words: the bytes between
+    /// two separators, and no others.
+    fn pieces(bytes: &[(i64, u8)]) -> Vec<Vec<u8>> {
+        let mut pieces = vec![Vec::new()];
+        for (silence, byte) in bytes {
+            let separates = matches!(byte, 0 | 2 | 3 | 9 | 10 | 13);
+            if separates || *silence >= GAP {
+                pieces.push(Vec::new());
+            }
+            if !separates && !matches!(byte, 6 | 21) {
+                pieces.last_mut().expect("one").push(*byte);
+            }
+        }
+        pieces
+    }
+
+    fn timed_byte() -> impl Strategy<Value = (i64, u8)> {
+        let silence = prop_oneof![8 => 0..GAP / 2, 1 => GAP..2 * GAP];
+        let byte = prop_oneof![
+            8 => b'0'..=b'9',
+            1 => prop::sample::select(vec![0, 2, 3, 6, 9, 10, 13, 21]),
+            1 => any::<u8>(),
+        ];
+        (silence, byte)
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_is_one_whole_piece(bytes in prop::collection::vec(timed_byte(), 0..1200)) {
+            // ACK and NAK are no sign of life, so silences are reckoned between
+            // the bytes that count.
+            let mut counted = Vec::new();
+            let mut silence = 0;
+            for (before, byte) in &bytes {
+                silence += before;
+                if !matches!(byte, 6 | 21) {
+                    counted.push((silence, *byte));
+                    silence = 0;
+                }
+            }
+            let pieces = pieces(&counted);
+            let chunks: Vec<_> = bytes.iter().map(|(t, b)| (*t, std::slice::from_ref(b))).collect();
+            let mut from = 0;
+            for framed in run(&chunks) {
+                if let Framed::Code(frame) = framed {
+                    let text = format!("{}{}", frame.aim.unwrap_or_default(), frame.text.reveal());
+                    let place = pieces[from..].iter().position(|p| p == text.as_bytes());
+                    prop_assert!(place.is_some(), "{text:?} was never sent in one piece");
+                    from += place.expect("checked") + 1;
+                }
+            }
+        }
+
+        #[test]
+        fn every_code_comes_out(
+            codes in prop::collection::vec(("[0-9]{16,24}", 0..7usize), 1..8),
+            pace in 0..GAP,
+        ) {
+            let ends: [&[u8]; 7] = [b"\r", b"\n", b"\r\n", b"\t", b"\x03", b"\0", b""];
+            let mut chunks: Vec<(i64, &[u8])> = Vec::new();
+            for (code, end) in &codes {
+                let mut silence = GAP;
+                for byte in code.as_bytes().chunks(1).chain(ends[*end].chunks(1)) {
+                    chunks.push((silence, byte));
+                    silence = pace;
+                }
+            }
+            let expected: Vec<_> = codes.iter().map(|(code, _)| code.clone()).collect();
+            prop_assert_eq!(texts(&run(&chunks)), expected);
+        }
+    }
+}

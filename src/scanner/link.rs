@@ -1,0 +1,314 @@
+//! Between a device's reader and the daemon: what it says, and how it is held.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::framing::{Framed, Lost};
+use super::thread::Wake;
+use super::{Clock, Input};
+use crate::payment::{ScannerNews, Timestamp};
+
+/// The longest time between two signs of life of a reader.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+
+const BACKOFF_MIN: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// A device that was there for less than this is not trusted to stay.
+const STEADY_AFTER: Duration = Duration::from_secs(2);
+
+/// The same loss is told once in this time: noise on a line loses a scan with
+/// every byte, and each telling is written to the journal.
+const LOST_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// A scanner that is being read. Dropping it ends that, and lets go of the
+/// device.
+#[derive(Debug)]
+#[must_use = "dropping it stops the scanner"]
+pub struct Handle {
+    id: String,
+    beats: Arc<AtomicU64>,
+    worker: Worker,
+}
+
+#[derive(Debug)]
+pub(super) enum Worker {
+    Task(tokio::task::JoinHandle<()>),
+    Thread(Arc<Wake>, std::thread::JoinHandle<()>),
+    /// The system would not even give us a thread.
+    None,
+}
+
+impl Handle {
+    pub(super) fn new(id: String, beats: Arc<AtomicU64>, worker: Worker) -> Self {
+        Self { id, beats, worker }
+    }
+
+    /// Which scanner.
+    #[must_use]
+    pub fn scanner(&self) -> &str {
+        &self.id
+    }
+
+    /// Signs of life. It grows at least every two seconds, whether the device
+    /// is there or not; when it stands still the reader hangs.
+    #[must_use]
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// Stops, and waits a moment for the device to be let go of, so that no key
+    /// stays pressed for whoever reads the keyboard next.
+    pub async fn stop(mut self) {
+        match std::mem::replace(&mut self.worker, Worker::None) {
+            Worker::Task(task) => {
+                task.abort();
+                // Aborted on purpose, so how it ended says nothing.
+                let _ = task.await;
+            }
+            Worker::Thread(wake, thread) => {
+                wake.stop();
+                for _ in 0..50 {
+                    if thread.is_finished() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+            Worker::None => {}
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        match &self.worker {
+            Worker::Task(task) => task.abort(),
+            Worker::Thread(wake, _) => wake.stop(),
+            Worker::None => {}
+        }
+    }
+}
+
+/// The reader's end: says what happened, and never waits.
+pub(super) struct Link {
+    id: String,
+    clock: Clock,
+    sink: Sender<Input>,
+    beats: Arc<AtomicU64>,
+    /// How the device stands, told as soon as there is room.
+    untold: Option<ScannerNews>,
+    told: Option<ScannerNews>,
+    lost: Option<(Lost, Timestamp)>,
+    /// A code had no room, and that could not be told either.
+    busy: bool,
+    backoff: Duration,
+    opened_at: Option<Timestamp>,
+}
+
+impl Link {
+    pub(super) fn new(id: String, clock: Clock, sink: Sender<Input>) -> Self {
+        Self {
+            id,
+            clock,
+            sink,
+            beats: Arc::default(),
+            untold: None,
+            told: None,
+            lost: None,
+            busy: false,
+            backoff: BACKOFF_MIN,
+            opened_at: None,
+        }
+    }
+
+    pub(super) fn beats(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.beats)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// A sign of life; also tells what there was no room for before.
+    pub(super) fn beat(&mut self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+        if let Some(news) = self.untold.take() {
+            self.tell(news);
+        }
+        if self.busy {
+            self.busy = false;
+            self.lost(Lost::Busy);
+        }
+    }
+
+    /// Nobody listens any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sink.is_closed()
+    }
+
+    pub(super) fn framed(&mut self, framed: Option<Framed>) {
+        match framed {
+            Some(Framed::Code(frame)) => {
+                let scan = Input::Scan {
+                    scanner: self.id.clone(),
+                    text: frame.text,
+                    aim: frame.aim,
+                    started_at: frame.started_at,
+                };
+                if let Err(TrySendError::Full(_)) = self.sink.try_send(scan) {
+                    self.busy = true;
+                }
+            }
+            Some(Framed::Lost(why)) => self.lost(why),
+            None => {}
+        }
+    }
+
+    pub(super) fn plugged(&mut self) {
+        self.opened_at = Some(self.now());
+        self.stands(ScannerNews::Plugged);
+    }
+
+    /// The device is gone, or never was there. The same reason again is no news.
+    pub(super) fn unplugged(&mut self, why: String) {
+        self.stands(ScannerNews::Unplugged(why));
+    }
+
+    /// How long to wait before the device is tried again.
+    pub(super) fn backoff(&mut self) -> Duration {
+        let steady = self.opened_at.take().is_some_and(|at| self.now() >= at + STEADY_AFTER);
+        if steady {
+            self.backoff = BACKOFF_MIN;
+        }
+        let wait = self.backoff;
+        self.backoff = (wait * 2).min(BACKOFF_MAX);
+        wait
+    }
+
+    fn stands(&mut self, news: ScannerNews) {
+        if self.told.as_ref() != Some(&news) {
+            self.untold = None;
+            self.tell(news);
+        }
+    }
+
+    fn tell(&mut self, news: ScannerNews) {
+        match self.send(news.clone()) {
+            Ok(()) => self.told = Some(news),
+            Err(()) => self.untold = Some(news),
+        }
+    }
+
+    fn lost(&mut self, why: Lost) {
+        let now = self.now();
+        let again = self.lost.is_some_and(|(last, at)| last == why && now < at + LOST_AGAIN_AFTER);
+        if again {
+            return;
+        }
+        match self.send(ScannerNews::ScanLost(why.to_string())) {
+            Ok(()) => self.lost = Some((why, now)),
+            Err(()) => self.busy = true,
+        }
+    }
+
+    fn send(&self, news: ScannerNews) -> Result<(), ()> {
+        let news = Input::News { scanner: self.id.clone(), news };
+        match self.sink.try_send(news) {
+            Err(TrySendError::Full(_)) => Err(()),
+            // Without a listener there is nobody to miss it.
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    use super::super::framing::Frame;
+    use super::*;
+    use crate::payment::SecretText;
+
+    fn link(room: usize) -> (Link, tokio::sync::mpsc::Receiver<Input>, Arc<AtomicI64>) {
+        let (sink, source) = tokio::sync::mpsc::channel(room);
+        let now = Arc::new(AtomicI64::new(0));
+        let clock = Arc::clone(&now);
+        let clock: Clock = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));
+        (Link::new("lane-1".to_owned(), clock, sink), source, now)
+    }
+
+    fn code() -> Option<Framed> {
+        let text = SecretText::new("281234567890123494".to_owned());
+        Some(Framed::Code(Frame { text, aim: None, started_at: Timestamp(0) }))
+    }
+
+    fn heard(source: &mut tokio::sync::mpsc::Receiver<Input>) -> Vec<String> {
+        std::iter::from_fn(|| source.try_recv().ok())
+            .map(|input| match input {
+                Input::Scan { .. } => "scan".to_owned(),
+                Input::News { news: ScannerNews::Plugged, .. } => "plugged".to_owned(),
+                Input::News { news: ScannerNews::Unplugged(why), .. } => format!("gone {why}"),
+                Input::News { news: ScannerNews::ScanLost(why), .. } => format!("lost {why}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn news_waits_for_room_and_codes_do_not() {
+        let (mut link, mut source, _) = link(1);
+        link.plugged();
+        link.framed(code());
+        link.unplugged("pulled".to_owned());
+        link.beat();
+        assert_eq!(heard(&mut source), ["plugged"]);
+        link.beat();
+        assert_eq!(heard(&mut source), ["gone pulled"]);
+        link.beat();
+        assert_eq!(heard(&mut source), [format!("lost {}", Lost::Busy)]);
+        link.beat();
+        assert_eq!(heard(&mut source), [""; 0]);
+    }
+
+    #[test]
+    fn only_the_last_standing_is_told_late() {
+        let (mut link, mut source, _) = link(1);
+        link.framed(code());
+        link.unplugged("pulled".to_owned());
+        link.plugged();
+        assert_eq!(heard(&mut source), ["scan"]);
+        link.beat();
+        assert_eq!(heard(&mut source), ["plugged"]);
+    }
+
+    #[test]
+    fn the_same_again_is_no_news() {
+        let (mut link, mut source, now) = link(9);
+        link.unplugged("not there".to_owned());
+        link.unplugged("not there".to_owned());
+        link.unplugged("may not".to_owned());
+        link.framed(Some(Framed::Lost(Lost::Garbled)));
+        link.framed(Some(Framed::Lost(Lost::Garbled)));
+        now.store(2000, Ordering::Relaxed);
+        link.framed(Some(Framed::Lost(Lost::Garbled)));
+        let garbled = format!("lost {}", Lost::Garbled);
+        assert_eq!(heard(&mut source), ["gone not there", "gone may not", &garbled, &garbled]);
+    }
+
+    #[test]
+    fn a_device_is_tried_again_ever_more_slowly_until_it_stays() {
+        let (mut link, _source, now) = link(9);
+        let mut waits =
+            |n: usize| -> Vec<_> { (0..n).map(|_| link.backoff().as_millis()).collect() };
+        assert_eq!(waits(6), [500, 1000, 2000, 4000, 5000, 5000]);
+        link.plugged();
+        assert_eq!(link.backoff().as_millis(), 5000);
+        link.plugged();
+        now.store(2000, Ordering::Relaxed);
+        assert_eq!(link.backoff().as_millis(), 500);
+    }
+}

@@ -1,0 +1,282 @@
+//! Serial scanners through the real open path, on pseudo terminals.
+//!
+//! Nothing here waits for a time to pass in the hope that something happened:
+//! every wait is for an input, with a deadline far beyond what it needs.
+
+// A test that cannot set its scene should say so and end.
+#![allow(clippy::expect_used)]
+
+use std::fs;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::pty::openpty;
+use tilld::payment::{ScannerNews, Timestamp};
+use tilld::scanner::{Clock, Handle, Input, Kind, ScannerSettings, SerialSettings, start};
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::timeout;
+
+const CODE: &str = "281234567890123494";
+const OTHER: &str = "6901234567892";
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A scanner made of a pseudo terminal, plugged in under a name that stays.
+struct Pty {
+    master: fs::File,
+}
+
+impl Pty {
+    fn plug(name: &Path) -> Self {
+        let pty = openpty(None, None).expect("a pseudo terminal");
+        let slave =
+            fs::read_link(format!("/proc/self/fd/{}", pty.slave.as_raw_fd())).expect("its name");
+        let new = name.with_extension("new");
+        symlink(slave, &new).expect("a link");
+        fs::rename(&new, name).expect("its place");
+        Self { master: pty.master.into() }
+    }
+
+    fn send(&mut self, text: impl AsRef<[u8]>) {
+        self.master.write_all(text.as_ref()).expect("written");
+    }
+}
+
+fn settings(device: &Path, gap: Duration) -> ScannerSettings {
+    ScannerSettings {
+        id: "lane-1".to_owned(),
+        device: device.to_owned(),
+        gap,
+        kind: Kind::Serial(SerialSettings::default()),
+    }
+}
+
+fn clock() -> Clock {
+    let start = Instant::now();
+    Arc::new(move || Timestamp(i64::try_from(start.elapsed().as_millis()).expect("not for ever")))
+}
+
+fn listen(device: &Path, gap: Duration) -> (Handle, Receiver<Input>) {
+    let (sink, source) = channel(32);
+    (start(settings(device, gap), clock(), sink), source)
+}
+
+async fn next(source: &mut Receiver<Input>) -> String {
+    let input = timeout(DEADLINE, source.recv()).await.expect("in time").expect("a scanner");
+    match input {
+        Input::Scan { scanner, text, aim, .. } => {
+            assert_eq!(scanner, "lane-1");
+            format!("{}{}", aim.unwrap_or_default(), text.reveal())
+        }
+        Input::News { news: ScannerNews::Plugged, .. } => "plugged".to_owned(),
+        Input::News { news: ScannerNews::Unplugged(why), .. } => format!("unplugged: {why}"),
+        Input::News { news: ScannerNews::ScanLost(why), .. } => format!("lost: {why}"),
+    }
+}
+
+/// Long enough that no slow machine takes a pause for a gap.
+const LONG_GAP: Duration = Duration::from_secs(20);
+const GAP: Duration = Duration::from_millis(60);
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = folder.path().join("scanner");
+    (folder, name)
+}
+
+#[tokio::test]
+async fn reads_codes_with_every_end() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    let (_handle, mut source) = listen(&name, LONG_GAP);
+    assert_eq!(next(&mut source).await, "plugged");
+    for end in ["\r", "\n", "\r\n", "\t", "\x03"] {
+        pty.send(format!("\x02]Q1{CODE}{end}"));
+        assert_eq!(next(&mut source).await, format!("]Q1{CODE}"));
+    }
+    pty.send(format!("{CODE}\r\n{OTHER}\r\n"));
+    assert_eq!(next(&mut source).await, CODE);
+    assert_eq!(next(&mut source).await, OTHER);
+}
+
+#[tokio::test]
+async fn reads_a_code_that_only_a_gap_ends() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    let (_handle, mut source) = listen(&name, GAP);
+    assert_eq!(next(&mut source).await, "plugged");
+    pty.send(CODE);
+    assert_eq!(next(&mut source).await, CODE);
+    pty.send(&CODE[..7]);
+    assert_eq!(next(&mut source).await, &CODE[..7]);
+    pty.send(format!("{CODE}\r"));
+    assert_eq!(next(&mut source).await, CODE);
+}
+
+#[tokio::test]
+async fn reads_a_code_that_dribbles() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    let (_handle, mut source) = listen(&name, LONG_GAP);
+    assert_eq!(next(&mut source).await, "plugged");
+    for byte in format!("{CODE}\r\n{OTHER}\r\n").bytes() {
+        pty.send([byte]);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(next(&mut source).await, CODE);
+    assert_eq!(next(&mut source).await, OTHER);
+}
+
+#[tokio::test]
+async fn what_was_scanned_before_is_thrown_away() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    pty.send(format!("{CODE}\r"));
+    let (_handle, mut source) = listen(&name, LONG_GAP);
+    assert_eq!(next(&mut source).await, "plugged");
+    pty.send(format!("{OTHER}\r"));
+    assert_eq!(next(&mut source).await, OTHER);
+}
+
+#[tokio::test]
+async fn comes_late_goes_and_comes_back() {
+    let (_folder, name) = place();
+    let (handle, mut source) = listen(&name, LONG_GAP);
+    let missing = format!("unplugged: {} is not there", name.display());
+    assert_eq!(next(&mut source).await, missing);
+    for _ in 0..2 {
+        let mut pty = Pty::plug(&name);
+        assert_eq!(next(&mut source).await, "plugged");
+        pty.send(format!("{CODE}\r"));
+        assert_eq!(next(&mut source).await, CODE);
+        // A code that is torn by the plug is not finished by the next device.
+        pty.send(&CODE[..9]);
+        drop(pty);
+        fs::remove_file(&name).expect("unplugged");
+        assert_eq!(next(&mut source).await, "unplugged: it was unplugged");
+        assert_eq!(next(&mut source).await, missing);
+    }
+    let beats = handle.beats();
+    let deadline = Instant::now() + DEADLINE;
+    while handle.beats() <= beats {
+        assert!(Instant::now() < deadline, "no sign of life while the device is gone");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_device_has_one_reader() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    let (handle, mut source) = listen(&name, LONG_GAP);
+    assert_eq!(next(&mut source).await, "plugged");
+    let (_second, mut refused) = listen(&name, LONG_GAP);
+    let in_use = format!("unplugged: {} is in use by another program", name.display());
+    assert_eq!(next(&mut refused).await, in_use);
+    pty.send(format!("{CODE}\r"));
+    assert_eq!(next(&mut source).await, CODE);
+    // When the first lets go the second gets it.
+    handle.stop().await;
+    assert_eq!(next(&mut refused).await, "plugged");
+    pty.send(format!("{OTHER}\r"));
+    assert_eq!(next(&mut refused).await, OTHER);
+}
+
+#[tokio::test]
+async fn what_is_no_scanner_is_named() {
+    let (folder, name) = place();
+    fs::write(&name, "").expect("a file");
+    for path in [&name, Path::new("/dev/null"), folder.path()] {
+        let (_handle, mut source) = listen(path, GAP);
+        let said = next(&mut source).await;
+        let shown = path.display().to_string();
+        assert!(said.starts_with("unplugged: ") && said.contains(&shown), "{said}");
+    }
+    let said = {
+        let (_handle, mut source) = listen(Path::new("/dev/null"), GAP);
+        next(&mut source).await
+    };
+    assert_eq!(said, "unplugged: /dev/null is no serial device");
+}
+
+#[tokio::test]
+async fn a_flood_of_garbage_does_not_wedge_it() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    // The daemon does not listen for a while: there is room for little.
+    let (sink, mut source) = channel(4);
+    let _handle = start(settings(&name, LONG_GAP), clock(), sink);
+    assert_eq!(next(&mut source).await, "plugged");
+    let mut seed = 1_u32;
+    let noise: Vec<u8> = (0..200_000)
+        .map(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            seed.to_be_bytes()[0]
+        })
+        .collect();
+    // From a thread of its own, as the pseudo terminal takes little at once.
+    let sent = tokio::task::spawn_blocking(move || {
+        pty.send(&noise);
+        pty.send("\r");
+        pty
+    });
+    let mut pty = timeout(DEADLINE, sent).await.expect("taken").expect("sent");
+    let code = format!("{CODE}\r");
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        assert!(Instant::now() < deadline, "the code never came through");
+        pty.send(&code);
+        while let Ok(Some(input)) = timeout(Duration::from_millis(200), source.recv()).await {
+            if matches!(&input, Input::Scan { text, .. } if text.reveal() == CODE) {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn stopping_lets_go_of_the_device() {
+    let (_folder, name) = place();
+    let _pty = Pty::plug(&name);
+    for _ in 0..3 {
+        let (handle, mut source) = listen(&name, GAP);
+        assert_eq!(next(&mut source).await, "plugged");
+        assert_eq!(handle.scanner(), "lane-1");
+        handle.stop().await;
+    }
+    // The same when the daemon just drops it, or stops to listen.
+    let (handle, mut source) = listen(&name, GAP);
+    assert_eq!(next(&mut source).await, "plugged");
+    drop(handle);
+    let (_handle, mut source) = listen(&name, GAP);
+    while next(&mut source).await != "plugged" {}
+}
+
+#[tokio::test]
+async fn a_keyboard_scanner_that_is_none_is_named() {
+    let (_folder, name) = place();
+    fs::write(&name, "").expect("a file");
+    for (path, end) in [
+        (name.as_path(), "is no input device"),
+        (Path::new("/dev/null"), "is no input device"),
+        (Path::new("/nowhere/event0"), "is not there"),
+    ] {
+        let (sink, mut source) = channel(4);
+        let mut settings = settings(path, GAP);
+        settings.kind = Kind::Evdev;
+        let handle = start(settings, clock(), sink);
+        let said = next(&mut source).await;
+        assert_eq!(said, format!("unplugged: {} {end}", path.display()));
+        let beats = handle.beats();
+        let deadline = Instant::now() + DEADLINE;
+        while handle.beats() <= beats {
+            assert!(Instant::now() < deadline, "no sign of life");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        handle.stop().await;
+        assert!(source.recv().await.is_none(), "the thread has ended");
+    }
+}

@@ -1,1 +1,43 @@
-//! TODO
+//! The local API: HTTP/1.1 on a Unix socket, for the register.
+//!
+//! ```text
+//!  register ──▶ server ──▶ routes ──▶ body, params ──▶ Backend ──▶ the daemon
+//!              (bounds)   (one per    (text into         │
+//!                          request)    values)           │
+//!  register ◀── view, problem, events ◀──────────────────┘
+//! ```
+//!
+//! This room translates and decides nothing about money. What it tells was read
+//! from the journal, so only what is on disk is ever told. Whatever a client
+//! does (stalls, hangs up, reads nothing, sends too much) costs one place among
+//! a bounded number, and never holds up a payment.
+
+mod backend;
+mod bind;
+mod body;
+mod events;
+mod metrics;
+mod openapi;
+mod params;
+mod patient;
+mod problem;
+mod routes;
+mod server;
+mod state;
+mod status;
+mod step;
+mod view;
+
+pub use backend::{Backend, Filter, Page, Soon, Unavailable, Which};
+pub use bind::{BindError, bind_tcp, bind_unix};
+pub use body::{CodeBody, PayBody};
+pub use events::{GatewayEvent, ScanEvent, ScannerEvent};
+pub use openapi::description;
+pub use problem::{Code, ProblemView, Retry};
+pub use server::{Listeners, Settings, Token, TokenError, serve};
+pub use status::{Clock, Gateway, Journal, Link, ScannerStatus, Status, StatusView};
+pub use step::{AnsweredView, JournalView, SentView, StepView};
+pub use view::{
+    CancelActionView, MoneyView, PaymentView, PaymentsView, ReasonView, SentenceView, StateView,
+    time_text,
+};

@@ -1,0 +1,111 @@
+//! What the API needs of the daemon.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use super::Status;
+use crate::payment::{AuthCode, OutTradeNo, Payment, Public, Recorded, Timestamp};
+use crate::terminal::{PayRequest, Reply};
+
+/// A reply that comes soon.
+pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The daemon, as the API sees it.
+///
+/// **Everything told is on disk**: replies and reads come from what the journal
+/// holds, never from what is about to be written.
+///
+/// **A register that hangs up changes nothing**: the API then drops the future
+/// it was waiting for. A request that had been handed over by then goes on; one
+/// that had not, was never made.
+///
+/// **Nobody waits here for the gateway**: requests reply when their entry is on
+/// disk. Waiting for the end of a payment is done by the API, which reads the
+/// payment again whenever [`head`](Self::head) moves.
+pub trait Backend: Send + Sync + 'static {
+    /// `PUT` or `POST` of a payment.
+    fn pay(&self, request: PayRequest) -> Soon<'_, Reply>;
+
+    /// A code for a payment that waits for one.
+    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Reply>;
+
+    /// The cashier gives up. A payment that is final already, and not paid, is
+    /// replied with as it stands.
+    fn stop(&self, number: OutTradeNo) -> Soon<'_, Reply>;
+
+    /// A payment as the journal holds it, open or finished.
+    fn payment(&self, number: OutTradeNo) -> Soon<'_, Result<Option<Payment>, Unavailable>>;
+
+    /// Payments, newest first.
+    fn list(&self, filter: Filter) -> Soon<'_, Result<Page, Unavailable>>;
+
+    /// Every entry of one payment, oldest first; none if there is no such
+    /// payment.
+    fn steps_of(&self, number: OutTradeNo) -> Soon<'_, Result<Vec<Recorded>, Unavailable>>;
+
+    /// The entries after `seq`, at most `limit`, in their order and without
+    /// gaps.
+    fn after(&self, seq: u64, limit: usize) -> Soon<'_, Result<Vec<Recorded>, Unavailable>>;
+
+    /// The number of the last entry on disk; it changes when there is a further
+    /// one, and only after the reads above can see it. Never goes back.
+    fn head(&self) -> watch::Receiver<u64>;
+
+    /// How the terminal is.
+    fn status(&self) -> Status;
+
+    /// A number that cannot repeat: 128 random bits.
+    fn fresh_number(&self) -> OutTradeNo;
+
+    /// Adds the daemon's own figures to a scrape. The registry is made for each
+    /// scrape and has the prefix `tilld`; what [`status`](Self::status) tells is
+    /// in it already.
+    fn scrape(&self, registry: &mut Registry);
+}
+
+/// The journal cannot be read; why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("reading the journal: {0}")]
+pub struct Unavailable(
+    /// The reason, for the technician.
+    pub String,
+);
+
+/// Which payments to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// By state.
+    pub which: Which,
+    /// Created at this time or after it (wall clock).
+    pub since: Option<Timestamp>,
+    /// From the page before: what its [`Page::next`] said.
+    pub cursor: Option<u64>,
+    /// At most so many, 1 to 500.
+    pub limit: usize,
+}
+
+/// A choice of payments by state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those that are not final.
+    Open,
+    /// Those in this state.
+    State(Public),
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Newest first.
+    pub payments: Vec<Payment>,
+    /// Where the next page begins, if there is more: a number that means
+    /// something to the journal only, such as the first entry of the last
+    /// payment of this page. It must stay good while payments are added and
+    /// change.
+    pub next: Option<u64>,
+}

@@ -1,0 +1,199 @@
+//! Server-sent events: the journal, as it grows.
+//!
+//! A stream is a place in the journal and nothing else. It reads on from there
+//! when the journal's head moves, a page at a time, and only as fast as its
+//! client takes the pages; so a client that reads slowly, or not at all, holds
+//! up nobody and costs one page of memory.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::{Bytes, Frame};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use utoipa::ToSchema;
+
+use super::params;
+use super::problem::{Code, Problem};
+use super::state::Api;
+use super::view::{PaymentView, time_text};
+use crate::payment::{Entry, Recorded, ScannerNews};
+
+/// Entries that are read from the journal at once.
+const PAGE: usize = 32;
+
+/// `event: scan`: a scanner read something that no payment was waiting for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "at": "2026-11-20T10:00:00+08:00", "scanner": "lane-1", "kind": "goods",
+    "text": "6901234567892", "aim": "]E0"
+}))]
+pub struct ScanEvent {
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Which scanner.
+    pub scanner: String,
+    /// What it was: `alipay`, `wechat`, `unionpay`, `collect_code`, `torn`,
+    /// `goods`, `unreadable`, or `too_early`.
+    pub kind: String,
+    /// What it read; wallet codes masked.
+    pub text: String,
+    /// The AIM symbology identifier it came with.
+    #[schema(required)]
+    pub aim: Option<String>,
+}
+
+/// `event: scanner`: a scanner came or went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "at": "2026-11-20T10:00:00+08:00", "scanner": "lane-1", "news": "plugged", "reason": null
+}))]
+pub struct ScannerEvent {
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Which scanner.
+    pub scanner: String,
+    /// `plugged`, `unplugged`, or `scan_lost` (it has to be scanned again).
+    pub news: String,
+    /// Why.
+    #[schema(required)]
+    pub reason: Option<String>,
+}
+
+/// `event: gateway`: the gateway can be reached, or cannot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "at": "2026-11-20T10:00:00+08:00", "up": true, "reason": null }))]
+pub struct GatewayEvent {
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// It answers.
+    pub up: bool,
+    /// Why it does not.
+    #[schema(required)]
+    pub reason: Option<String>,
+}
+
+/// `GET /v1/events`.
+pub(super) fn stream(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
+    let head = api.backend.head();
+    let top = *head.borrow();
+    let after = match headers.get("last-event-id").map(HeaderValue::to_str) {
+        Some(Ok(text)) => Some(params::read_event_id("Last-Event-ID", text)?),
+        Some(Err(_)) => Some(params::read_event_id("Last-Event-ID", "?")?),
+        None => params::after(uri)?,
+    };
+    let after = after.unwrap_or(top);
+    if after > top {
+        let detail = format!(
+            "is {after}, but the journal ends at {top}: it is another journal. Start again with 0"
+        );
+        return Err(Problem::parameter("Last-Event-ID", &detail));
+    }
+    let place = api.places.streams.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{} streams are open already", api.settings.streams_max);
+        Problem::new(Code::TooManyStreams, detail)
+    })?;
+
+    let (pages, taken) = mpsc::channel(1);
+    tokio::spawn(follow(api.clone(), after, pages, place));
+    let mut response = Body::new(Pages(taken)).into_response();
+    let kind = HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
+}
+
+/// Sends what the journal holds after `sent`, and then what comes, until the
+/// client is gone or the daemon ends.
+async fn follow(api: Api, mut sent: u64, pages: mpsc::Sender<Bytes>, _place: OwnedSemaphorePermit) {
+    let mut head = api.backend.head();
+    let mut stopping = api.stopping.clone();
+    // Also makes the reply's head leave at once, when there is nothing to tell.
+    if pages.send(Bytes::from_static(b"retry: 1000\n\n")).await.is_err() {
+        return;
+    }
+    loop {
+        let top = *head.borrow_and_update();
+        while sent < top {
+            // Ends the stream: the client comes back with the last id it has.
+            let Ok(page) = api.backend.after(sent, PAGE).await else { return };
+            let mut text = String::new();
+            for recorded in page.iter().filter(|recorded| recorded.seq <= top) {
+                let Some(event) = event_text(recorded) else { return };
+                text.push_str(&event);
+                sent = recorded.seq;
+            }
+            if text.is_empty() {
+                break;
+            }
+            tokio::select! {
+                taken = pages.send(text.into()) => if taken.is_err() { return },
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+        }
+        tokio::select! {
+            moved = head.changed() => if moved.is_err() { return },
+            () = tokio::time::sleep(api.settings.comment_interval) => {
+                // A client that has not taken the last page needs no comment.
+                drop(pages.try_send(Bytes::from_static(b":\n\n")));
+            }
+            () = pages.closed() => return,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+    }
+}
+
+/// One event. JSON never has a line end in it, so `data:` is one line.
+fn event_text(recorded: &Recorded) -> Option<String> {
+    let at = time_text(recorded.at);
+    let data = match &recorded.entry {
+        Entry::Payment { payment, .. } => serde_json::to_string(&PaymentView::from(payment)),
+        Entry::Scan { scanner, kind, text, aim } => serde_json::to_string(&ScanEvent {
+            at,
+            scanner: scanner.clone(),
+            kind: kind.clone(),
+            text: text.clone(),
+            aim: aim.clone(),
+        }),
+        Entry::Scanner { scanner, news } => {
+            let (news, reason) = match news {
+                ScannerNews::Plugged => ("plugged", None),
+                ScannerNews::Unplugged(why) => ("unplugged", Some(why.clone())),
+                ScannerNews::ScanLost(why) => ("scan_lost", Some(why.clone())),
+            };
+            serde_json::to_string(&ScannerEvent {
+                at,
+                scanner: scanner.clone(),
+                news: news.to_owned(),
+                reason,
+            })
+        }
+        Entry::Gateway { up, text } => {
+            let reason = Some(text.clone()).filter(|text| !text.is_empty());
+            serde_json::to_string(&GatewayEvent { at, up: *up, reason })
+        }
+    };
+    let (id, name) = (recorded.seq, recorded.entry.event_name());
+    Some(format!("id: {id}\nevent: {name}\ndata: {}\n\n", data.ok()?))
+}
+
+/// The body of the reply: the pages as they come.
+struct Pages(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Pages {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|page| page.map(|page| Ok(Frame::data(page))))
+    }
+}

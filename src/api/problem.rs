@@ -1,0 +1,534 @@
+//! Whatever goes wrong, said in full: what it was, where the money is, whether
+//! to try again, and a sentence for the cashier (RFC 9457 with our members).
+//!
+//! **`money`** answers for the request that got this reply. It is `none` only
+//! where it is certain that the request charged nothing and will charge nothing.
+//! Where the register may be asking about a sale that is charged already, it is
+//! `unknown` or `taken`, so that nobody takes cash on the word of an error:
+//!
+//! * a number in use for something else (`order_conflict`): whoever sends that has
+//!   lost track of a payment that may be charged, so `unknown`;
+//! * a request that is faulty, too large, or comes while the terminal cannot take
+//!   it, for a number that *has* a payment: `unknown` too ([`Problem::beside`]).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::backend::Unavailable;
+use super::view::{MoneyView, PaymentView, SentenceView};
+use crate::payment::{OtherCode, OutTradeNo, Payment, Sentence};
+use crate::terminal::Denied;
+
+/// Everything that can be wrong. The names are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ProblemCode)]
+#[allow(missing_docs, reason = "the table below says what each means")]
+pub enum Code {
+    InvalidJson,
+    InvalidRequest,
+    InvalidAmount,
+    InvalidOrderNumber,
+    InvalidParameter,
+    NotAPaymentCode,
+    UnknownScanner,
+    ScannerNeeded,
+    OrderConflict,
+    ScannerBusy,
+    SaleInDoubt,
+    SaleAlreadyPaid,
+    NotFound,
+    AlreadyPaid,
+    NotAwaitingCode,
+    JournalUnavailable,
+    Stopping,
+    TooManyWaiting,
+    TooManyStreams,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    RequestTimeout,
+    NoSuchRoute,
+    MethodNotAllowed,
+    Unauthorized,
+    ForeignHost,
+    Internal,
+}
+
+/// What the register can do about it.
+///
+/// * `same_request`: the same request, sent again later, may be accepted.
+/// * `after_fix`: not before something in it, or at the terminal, was changed.
+/// * `never`: it will not be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the list above says it once, where people read it")]
+pub enum Retry {
+    SameRequest,
+    AfterFix,
+    Never,
+}
+
+/// A row of the table of problems.
+struct Row {
+    status: StatusCode,
+    money: MoneyView,
+    retry: Retry,
+    title: &'static str,
+    zh: &'static str,
+    en: &'static str,
+}
+
+const fn row(
+    status: StatusCode,
+    money: MoneyView,
+    retry: Retry,
+    title: &'static str,
+    (zh, en): (&'static str, &'static str),
+) -> Row {
+    Row { status, money, retry, title, zh, en }
+}
+
+/// What the cashier is told when the register's program is at fault.
+const REGISTER_FAULT: (&str, &str) = (
+    "收银软件的请求有误，这次请求没有扣款。请联系收银软件的技术人员",
+    "The register sent a faulty request; it charged nothing. Call the register's technician",
+);
+
+impl Code {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 27] = [
+        Self::InvalidJson,
+        Self::InvalidRequest,
+        Self::InvalidAmount,
+        Self::InvalidOrderNumber,
+        Self::InvalidParameter,
+        Self::NotAPaymentCode,
+        Self::UnknownScanner,
+        Self::ScannerNeeded,
+        Self::OrderConflict,
+        Self::ScannerBusy,
+        Self::SaleInDoubt,
+        Self::SaleAlreadyPaid,
+        Self::NotFound,
+        Self::AlreadyPaid,
+        Self::NotAwaitingCode,
+        Self::JournalUnavailable,
+        Self::Stopping,
+        Self::TooManyWaiting,
+        Self::TooManyStreams,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::RequestTimeout,
+        Self::NoSuchRoute,
+        Self::MethodNotAllowed,
+        Self::Unauthorized,
+        Self::ForeignHost,
+        Self::Internal,
+    ];
+
+    /// The table of problems.
+    #[rustfmt::skip]
+    fn row(self) -> Row {
+        use MoneyView::{None, Taken, Unknown};
+        use Retry::{AfterFix, Never, SameRequest};
+        use StatusCode as S;
+        match self {
+            // --- the request is faulty: it started nothing -------------------
+            Self::InvalidJson => row(S::BAD_REQUEST, None, AfterFix,
+                "The body is not JSON", REGISTER_FAULT),
+            Self::InvalidRequest => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
+                "A member of the request is missing, unknown or wrong", REGISTER_FAULT),
+            Self::InvalidAmount => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
+                "The amount is not an amount", ("金额有误，没有扣款。请检查金额", "The amount is wrong; nothing was charged. Check the amount")),
+            Self::InvalidOrderNumber => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
+                "This is no merchant order number", REGISTER_FAULT),
+            Self::InvalidParameter => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
+                "A query parameter is wrong", REGISTER_FAULT),
+            Self::NotAPaymentCode => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
+                "This is no payment code of Alipay", ("这不是支付宝付款码，没有扣款。请顾客打开支付宝付款码再扫", "This is no Alipay payment code; nothing was charged. Ask the customer to open the Alipay payment code and scan again")),
+            Self::UnknownScanner => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
+                "No scanner has that name", ("没有这个扫码枪，没有扣款。请联系技术人员", "There is no such scanner; nothing was charged. Call the technician")),
+            Self::ScannerNeeded => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
+                "There are several scanners and none was named", REGISTER_FAULT),
+
+            // --- something else stands in the way ----------------------------
+            Self::OrderConflict => row(S::CONFLICT, Unknown, AfterFix,
+                "The number is in use for something else", ("这个单号已经用于另一笔收款，请先查询那一笔的结果，请勿重复收款", "This number is in use for another payment: look at that one first and do not charge again")),
+            Self::ScannerBusy => row(S::CONFLICT, None, SameRequest,
+                "Another payment is waiting on that scanner", ("扫码枪正在等待另一笔收款，这次没有扣款。请先完成或取消那一笔", "The scanner is waiting for another payment; nothing was charged. Finish or cancel that one first")),
+            Self::SaleInDoubt => row(S::CONFLICT, Unknown, SameRequest,
+                "Another attempt for this sale is not settled", ("这笔交易的上一次收款还没有结果，请稍候，请勿重复收款", "An earlier attempt for this sale is not settled yet: wait, and do not charge again")),
+            Self::SaleAlreadyPaid => row(S::CONFLICT, Taken, Never,
+                "This sale has been paid", ("这笔交易已经收款，请勿重复收款", "This sale has been paid already: do not charge again")),
+            Self::NotFound => row(S::NOT_FOUND, None, AfterFix,
+                "No such payment", ("终端里没有这笔收款", "The terminal has no such payment")),
+            Self::AlreadyPaid => row(S::CONFLICT, Taken, Never,
+                "It is paid and cannot be cancelled", ("已经收款，不能取消。如需退钱请做退款", "It is paid and cannot be cancelled. Refund it if the money has to go back")),
+            Self::NotAwaitingCode => row(S::CONFLICT, Unknown, Never,
+                "The payment does not wait for a code", ("这笔收款不在等待付款码，请先查询结果，请勿重复收款", "This payment does not wait for a code: look at it first and do not charge again")),
+
+            // --- the terminal cannot at the moment ---------------------------
+            Self::JournalUnavailable => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
+                "The journal cannot be used", ("终端暂时不能收款，这次没有扣款。请联系技术人员", "The terminal cannot take payments at the moment; nothing was charged. Call the technician")),
+            Self::Stopping => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
+                "The terminal is stopping", ("终端正在重启，这次没有扣款。请稍后重试", "The terminal is restarting; nothing was charged. Try again in a moment")),
+            Self::TooManyWaiting => row(S::SERVICE_UNAVAILABLE, Unknown, SameRequest,
+                "Too many requests are waiting", ("终端繁忙，请稍后查询结果，请勿重复收款", "The terminal is busy: ask again in a moment and do not charge again")),
+            Self::TooManyStreams => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
+                "Too many event streams are open", ("终端繁忙，请稍后重试", "The terminal is busy; try again in a moment")),
+            Self::RequestTimeout => row(S::REQUEST_TIMEOUT, None, SameRequest,
+                "The body did not arrive in time", ("请求没有完整到达，没有扣款。请重试", "The request did not arrive in full; nothing was charged. Try again")),
+            // Nobody knows what had been done by then.
+            Self::Internal => row(S::INTERNAL_SERVER_ERROR, Unknown, SameRequest,
+                "The terminal made a mistake", ("终端出错，请查询这笔收款的结果，请勿重复收款", "The terminal made a mistake: look at the payment and do not charge again")),
+
+            // --- HTTP --------------------------------------------------------
+            Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, None, AfterFix,
+                "The body is too large", REGISTER_FAULT),
+            Self::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, None, AfterFix,
+                "The body is not declared as JSON", REGISTER_FAULT),
+            Self::NoSuchRoute => row(S::NOT_FOUND, None, AfterFix,
+                "There is nothing at this path", REGISTER_FAULT),
+            Self::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, None, AfterFix,
+                "This path does not know the method", REGISTER_FAULT),
+            Self::Unauthorized => row(S::UNAUTHORIZED, None, AfterFix,
+                "The bearer token is missing or wrong", REGISTER_FAULT),
+            Self::ForeignHost => row(S::FORBIDDEN, None, AfterFix,
+                "The Host is not this machine", REGISTER_FAULT),
+        }
+    }
+
+    /// The name in `code`.
+    #[must_use]
+    pub fn name(self) -> String {
+        // A unit variant always has a name; the fallback can never be seen.
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|name| name.as_str().map(str::to_owned))
+            .unwrap_or_default()
+    }
+
+    /// The HTTP status it comes with.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        self.row().status.as_u16()
+    }
+}
+
+/// A problem on its way to the register. Boxed, because replies that went well
+/// should not carry its size.
+#[derive(Clone, Debug)]
+pub(super) struct Problem(Box<ProblemView>);
+
+impl Problem {
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+        let row = code.row();
+        Self(Box::new(ProblemView {
+            kind_uri: format!("urn:tilld:problem:{}", code.name()),
+            title: row.title.to_owned(),
+            status: row.status.as_u16(),
+            detail: detail.into(),
+            code,
+            money: row.money,
+            retry: row.retry,
+            cashier: SentenceView { zh: row.zh.to_owned(), en: row.en.to_owned() },
+            out_trade_no: None,
+            member: None,
+            kind: None,
+            differs: None,
+            scanners: None,
+            payment: None,
+        }))
+    }
+
+    /// A member of the body that is wrong.
+    pub(super) fn member(code: Code, member: &str, detail: impl Into<String>) -> Self {
+        Self::new(code, detail).with(|view| view.member = Some(member.to_owned()))
+    }
+
+    /// A query parameter that is wrong.
+    pub(super) fn parameter(name: &str, detail: &str) -> Self {
+        Self::member(Code::InvalidParameter, name, format!("the parameter {name} {detail}"))
+    }
+
+    pub(super) fn not_found(number: &OutTradeNo) -> Self {
+        let detail = format!("there is no payment with the number {number}");
+        Self::new(Code::NotFound, detail).about(number)
+    }
+
+    pub(super) fn already_paid(payment: &Payment) -> Self {
+        let number = &payment.order.out_trade_no;
+        let detail = format!("{number} is paid; give the money back with a refund");
+        Self::new(Code::AlreadyPaid, detail)
+            .about(number)
+            .with(|view| view.payment = Some(payment.into()))
+    }
+
+    pub(super) fn not_a_payment_code(code: OtherCode) -> Self {
+        let (what, zh, en) = match code {
+            OtherCode::WeChat => (
+                "a payment code of WeChat Pay",
+                "这是微信付款码，没有扣款。请顾客打开支付宝付款码再扫",
+                "This is a WeChat code; nothing was charged. Ask the customer to open the Alipay payment code",
+            ),
+            OtherCode::UnionPay => (
+                "a payment code of UnionPay",
+                "这是云闪付付款码，没有扣款。请顾客打开支付宝付款码再扫",
+                "This is a UnionPay code; nothing was charged. Ask the customer to open the Alipay payment code",
+            ),
+            OtherCode::CollectCode => (
+                "a code to collect money with, not one to pay with",
+                "这是收款码，不是付款码，没有扣款。请顾客打开支付宝的“付款”再扫",
+                "This code collects money and cannot pay; nothing was charged. Ask the customer to open \"Pay\" in Alipay",
+            ),
+            OtherCode::Torn => (
+                "digits that begin as a payment code of Alipay but are too few or too many",
+                "付款码没有扫完整，没有扣款。请再扫一次",
+                "The payment code was not read in full; nothing was charged. Scan again",
+            ),
+            OtherCode::Goods => (
+                "a goods code or something else that does not pay",
+                "这不是付款码，没有扣款。请扫顾客手机上的支付宝付款码",
+                "This is no payment code; nothing was charged. Scan the Alipay payment code on the customer's phone",
+            ),
+            OtherCode::Unreadable => (
+                "empty, far too long, or with control characters in it",
+                "付款码没有读出来，没有扣款。请再扫一次",
+                "The code could not be read; nothing was charged. Scan again",
+            ),
+        };
+        let detail = format!("auth_code is {what}");
+        Self::member(Code::NotAPaymentCode, "auth_code", detail).with(|view| {
+            view.kind = Some(code.name().to_owned());
+            view.cashier = Sentence::new(zh, en).into();
+        })
+    }
+
+    /// Whether it says that nothing was charged for a payment there may be.
+    pub(super) fn says_none(&self) -> bool {
+        self.0.money == MoneyView::None && self.0.code != Code::NotFound
+    }
+
+    /// The request could not be taken, and its number has a payment that is or
+    /// may yet be charged (or nobody can tell). *This* request charged nothing,
+    /// but a cashier who hears only that might take the money a second time.
+    pub(super) fn beside(self, number: &OutTradeNo) -> Self {
+        let sentence = Sentence::new(
+            format!("单号 {number} 可能已有一笔收款，请先查询它的结果，请勿重复收款"),
+            format!(
+                "There may be a payment {number} already: look at it first and do not charge again"
+            ),
+        );
+        self.about(number).with(|view| {
+            view.money = MoneyView::Unknown;
+            view.cashier = sentence.into();
+        })
+    }
+
+    /// Names the payment that it is about.
+    fn about(self, number: &OutTradeNo) -> Self {
+        self.with(|view| view.out_trade_no = Some(number.to_string()))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut ProblemView)) -> Self {
+        change(&mut self.0);
+        self
+    }
+
+    fn with_scanners(self, scanners: Vec<String>) -> Self {
+        self.with(|view| view.scanners = Some(scanners))
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::OrderConflict { number, differs } => {
+                let detail = format!("payment {number} asks for another {}", differs.join(", "));
+                let differs = differs.into_iter().map(str::to_owned).collect();
+                Self::new(Code::OrderConflict, detail)
+                    .about(&number)
+                    .with(|view| view.differs = Some(differs))
+            }
+            Denied::ScannerBusy { number, scanner } => {
+                let detail = format!("payment {number} is waiting for a code on {scanner}");
+                Self::new(Code::ScannerBusy, detail).about(&number)
+            }
+            Denied::SaleInDoubt { number } => {
+                let detail = format!("payment {number} of this sale is not settled");
+                Self::new(Code::SaleInDoubt, detail).about(&number)
+            }
+            Denied::SaleAlreadyPaid { number } => {
+                let detail = format!("payment {number} has paid this sale");
+                Self::new(Code::SaleAlreadyPaid, detail).about(&number)
+            }
+            Denied::UnknownScanner(scanners) => {
+                let detail = if scanners.is_empty() {
+                    "no scanner is configured; send the code as auth_code".to_owned()
+                } else {
+                    format!("the scanners are: {}", scanners.join(", "))
+                };
+                Self::member(Code::UnknownScanner, "scanner", detail).with_scanners(scanners)
+            }
+            Denied::ScannerNeeded(scanners) => {
+                let detail = if scanners.is_empty() {
+                    "no scanner is configured; send the code as auth_code".to_owned()
+                } else {
+                    format!("name one as scanner, or send auth_code: {}", scanners.join(", "))
+                };
+                Self::member(Code::ScannerNeeded, "scanner", detail).with_scanners(scanners)
+            }
+            Denied::NotFound => Self::new(Code::NotFound, "there is no payment with this number"),
+            Denied::AlreadyPaid(payment) => Self::already_paid(&payment),
+            Denied::NotAwaitingCode(payment) => Self::not_awaiting_code(&payment),
+            Denied::NotAPaymentCode(code) => Self::not_a_payment_code(code),
+            Denied::JournalUnavailable(why) => Self::new(Code::JournalUnavailable, why),
+            Denied::Stopping => Self::new(Code::Stopping, "the terminal is stopping"),
+        }
+    }
+}
+
+impl Problem {
+    /// Where the money is, is what the payment itself says.
+    fn not_awaiting_code(payment: &Payment) -> Self {
+        let number = &payment.order.out_trade_no;
+        let detail = format!("{number} is {}", payment.public().name());
+        Self::new(Code::NotAwaitingCode, detail).about(number).with(|view| {
+            view.money = payment.money().into();
+            view.cashier = payment.cashier().into();
+            view.payment = Some(payment.into());
+        })
+    }
+}
+
+impl From<Unavailable> for Problem {
+    /// What is in the journal cannot be read, so nobody can say where the money
+    /// is.
+    fn from(unavailable: Unavailable) -> Self {
+        let sentence = Sentence::new(
+            "终端暂时查不到结果，请联系技术人员，请勿重复收款",
+            "The terminal cannot look up the result at the moment: call the technician and do not charge again",
+        );
+        Self::new(Code::JournalUnavailable, unavailable.to_string()).with(|view| {
+            view.money = MoneyView::Unknown;
+            view.cashier = sentence.into();
+        })
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self(view) = self;
+        let status = view.code.row().status;
+        let body = serde_json::to_vec(&view).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, json);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Why a request was not done (RFC 9457).
+///
+/// The HTTP status says how the request went, never how a payment ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem, example = json!({
+    "type": "urn:tilld:problem:scanner_busy",
+    "title": "Another payment is waiting on that scanner", "status": 409,
+    "detail": "payment 20150320010101001 is waiting for a code on lane-1",
+    "code": "scanner_busy", "money": "none", "retry": "same_request",
+    "cashier": {
+        "zh": "扫码枪正在等待另一笔收款，这次没有扣款。请先完成或取消那一笔",
+        "en": "The scanner is waiting for another payment; nothing was charged. Finish or cancel that one first"
+    },
+    "out_trade_no": "20150320010101001"
+}))]
+pub struct ProblemView {
+    /// `urn:tilld:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind_uri: String,
+    /// The problem in general, in English.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// This occurrence of it, in English, for the register's programmer.
+    pub detail: String,
+    /// The stable name of the problem.
+    pub code: Code,
+    /// Where the money is, as far as this request is concerned. `none` only if
+    /// it is certain that it charged nothing and will charge nothing.
+    pub money: MoneyView,
+    /// What the register can do.
+    pub retry: Retry,
+    /// A sentence to read aloud.
+    pub cashier: SentenceView,
+    /// The payment concerned: the one in the way, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub out_trade_no: Option<String>,
+    /// The member of the body, or the query parameter, that is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub member: Option<String>,
+    /// With `not_a_payment_code`, what the code is: `wechat`, `unionpay`,
+    /// `collect_code`, `torn`, `goods`, `unreadable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub kind: Option<String>,
+    /// With `order_conflict`, the members that differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub differs: Option<Vec<String>>,
+    /// With `unknown_scanner` and `scanner_needed`, the scanners there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub scanners: Option<Vec<String>>,
+    /// With `already_paid` and `not_awaiting_code`, the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub payment: Option<PaymentView>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_says_all_there_is_to_say() {
+        for code in Code::ALL {
+            let view = Problem::new(code, "because").0;
+            let json = serde_json::to_value(&view).unwrap();
+            for member in ["type", "title", "detail", "code", "money", "retry"] {
+                assert!(json[member].as_str().is_some_and(|s| !s.is_empty()), "{code:?} {member}");
+            }
+            assert!((400..=599).contains(&view.status), "{code:?}");
+            assert!(!view.cashier.zh.is_empty() && !view.cashier.en.is_empty(), "{code:?}");
+            assert_eq!(serde_json::from_value::<ProblemView>(json).unwrap(), *view);
+        }
+    }
+
+    /// The promise of the module's front page, row by row.
+    #[test]
+    fn a_problem_that_does_not_say_none_tells_the_cashier_not_to_charge_again() {
+        for code in Code::ALL {
+            let view = Problem::new(code, "because").0;
+            let forbids = view.cashier.en.contains("do not charge again")
+                && view.cashier.zh.contains("请勿重复收款");
+            let is_paid = code == Code::AlreadyPaid;
+            assert_eq!(forbids || is_paid, view.money != MoneyView::None, "{code:?}");
+        }
+        let number: OutTradeNo = "A1".parse().unwrap();
+        let beside = Problem::new(Code::InvalidAmount, "because").beside(&number).0;
+        assert_eq!(beside.money, MoneyView::Unknown);
+        assert!(beside.cashier.en.contains("do not charge again"));
+    }
+}

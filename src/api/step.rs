@@ -1,0 +1,161 @@
+//! What the journal holds of one payment, as JSON.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::view::{MoneyView, StateView, time_text};
+use crate::payment::{Call, Entry, EntryStep, Payment, Recorded, Wire};
+
+/// Every step ever journaled for a payment, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = JournalOfPayment)]
+pub struct JournalView {
+    /// The steps.
+    pub entries: Vec<StepView>,
+}
+
+/// One step of a payment: what happened, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Step, example = json!({
+    "seq": 17, "at": "2026-11-20T10:00:01.32+08:00", "step": "pay_answered", "rev": 3,
+    "state": "paid", "money": "taken", "auth_code": null, "sent": null,
+    "answered": {
+        "verdict": "paid", "code": "10000", "sub_code": null, "message": "Success",
+        "trade_status": null, "action": null, "retry_flag": null,
+        "trace_id": "0a1b2c", "http_status": 200, "millis": 320
+    }
+}))]
+pub struct StepView {
+    /// The entry's number in the journal, which is also the event's `id`.
+    pub seq: u64,
+    /// When it was written.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// What happened: `requested`, `code`, `due`, `stop`, `restarted`,
+    /// `pay_answered`, `query_answered`, `cancel_answered`.
+    pub step: String,
+    /// The payment's `rev` afterwards.
+    pub rev: u64,
+    /// The payment's state afterwards.
+    pub state: StateView,
+    /// Where the money was, as far as was known afterwards.
+    pub money: MoneyView,
+    /// The payment code that came in, masked.
+    #[schema(required)]
+    pub auth_code: Option<String>,
+    /// The call to the gateway that this step decided; it was sent once this
+    /// was on disk.
+    #[schema(required)]
+    pub sent: Option<SentView>,
+    /// What the gateway answered.
+    #[schema(required)]
+    pub answered: Option<AnsweredView>,
+}
+
+/// A call to the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Sent, example = json!({
+    "method": "alipay.trade.pay", "out_trade_no": "20150320010101001", "total_amount": "88.88"
+}))]
+pub struct SentView {
+    /// The gateway's name for it.
+    pub method: String,
+    /// About which payment.
+    pub out_trade_no: String,
+    /// The amount, when the call names one.
+    #[schema(required)]
+    pub total_amount: Option<String>,
+}
+
+/// What came back from the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Answered)]
+pub struct AnsweredView {
+    /// The terminal's judgement, in one word.
+    #[schema(required)]
+    pub verdict: Option<String>,
+    /// `code`.
+    #[schema(required)]
+    pub code: Option<String>,
+    /// `sub_code`.
+    #[schema(required)]
+    pub sub_code: Option<String>,
+    /// `sub_msg`, or `msg`; payment codes masked.
+    #[schema(required)]
+    pub message: Option<String>,
+    /// `trade_status` of a query.
+    #[schema(required)]
+    pub trade_status: Option<String>,
+    /// `action` of a cancel.
+    #[schema(required)]
+    pub action: Option<String>,
+    /// `retry_flag` of a cancel.
+    #[schema(required)]
+    pub retry_flag: Option<String>,
+    /// The gateway's name for the exchange, for its support.
+    #[schema(required)]
+    pub trace_id: Option<String>,
+    /// HTTP status, when there was one.
+    #[schema(required)]
+    pub http_status: Option<u16>,
+    /// How long the exchange took, in milliseconds.
+    pub millis: u64,
+}
+
+impl StepView {
+    /// The step that an entry tells of, if it is about a payment.
+    #[must_use]
+    pub fn of(recorded: &Recorded) -> Option<Self> {
+        let Entry::Payment { payment, step } = &recorded.entry else { return None };
+        Some(Self {
+            seq: recorded.seq,
+            at: time_text(recorded.at),
+            step: step.name.clone(),
+            rev: payment.rev,
+            state: payment.public().into(),
+            money: payment.money().into(),
+            auth_code: step.code.clone(),
+            sent: step.call.map(|call| sent(call, payment)),
+            answered: answered(step),
+        })
+    }
+}
+
+fn sent(call: Call, payment: &Payment) -> SentView {
+    let order = &payment.order;
+    SentView {
+        method: format!("alipay.trade.{}", call.name()),
+        out_trade_no: order.out_trade_no.to_string(),
+        total_amount: (call == Call::Pay).then(|| order.amount.wire()),
+    }
+}
+
+fn answered(step: &EntryStep) -> Option<AnsweredView> {
+    if step.wire.is_none() && step.verdict.is_none() {
+        return None;
+    }
+    let wire = step.wire.clone().unwrap_or_default();
+    let Wire {
+        code,
+        sub_code,
+        message,
+        trade_status,
+        action,
+        retry_flag,
+        trace_id,
+        http_status,
+        millis,
+    } = wire;
+    Some(AnsweredView {
+        verdict: step.verdict.clone(),
+        code,
+        sub_code,
+        message,
+        trade_status,
+        action,
+        retry_flag,
+        trace_id,
+        http_status,
+        millis,
+    })
+}

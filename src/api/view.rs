@@ -1,0 +1,300 @@
+//! A payment as JSON.
+
+use serde::{Deserialize, Serialize};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
+use utoipa::ToSchema;
+
+use crate::payment::{
+    Attention, CancelAction, Money, Payment, Public, Reason, Sentence, State, Timestamp,
+};
+
+/// One payment, as it stands.
+///
+/// A register that shows only `money` and the sentence in `cashier` is right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Payment, example = json!({
+    "out_trade_no": "20150320010101001", "state": "paid", "final": true, "money": "taken", "rev": 4,
+    "amount": "88.88", "subject": "咖啡", "scanner": "lane-1",
+    "trade_no": "2013112011001004330000121536", "receipt_amount": "88.88",
+    "buyer_logon_id": "159****5620", "reason": null, "attention": null,
+    "refunded_amount": "0.00", "sale": null, "cancel_action": null,
+    "cashier": { "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" },
+    "created_at": "2026-11-20T10:00:00+08:00", "updated_at": "2026-11-20T10:00:02+08:00"
+}))]
+pub struct PaymentView {
+    /// The merchant order number: the payment's name, here and at Alipay.
+    pub out_trade_no: String,
+    /// What it waits for, or how it ended.
+    pub state: StateView,
+    /// Nothing more will happen to it.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// Where the money is.
+    pub money: MoneyView,
+    /// Grows with every change.
+    pub rev: u64,
+    /// What is collected, in yuan with two decimals.
+    pub amount: String,
+    /// What the buyer sees.
+    pub subject: String,
+    /// The scanner that takes the code.
+    #[schema(required)]
+    pub scanner: Option<String>,
+    /// Alipay's number for the trade, once it is known.
+    #[schema(required)]
+    pub trade_no: Option<String>,
+    /// What the merchant gets, in yuan.
+    #[schema(required)]
+    pub receipt_amount: Option<String>,
+    /// The buyer's account, masked by Alipay.
+    #[schema(required)]
+    pub buyer_logon_id: Option<String>,
+    /// Why Alipay refused it.
+    #[schema(required)]
+    pub reason: Option<ReasonView>,
+    /// Set while a person should look, because the terminal cannot settle it by
+    /// itself for long: a sentence in Chinese and then in English.
+    #[schema(required)]
+    pub attention: Option<String>,
+    /// How much is proven to be refunded, in yuan.
+    pub refunded_amount: String,
+    /// The sale this is an attempt at.
+    #[schema(required)]
+    pub sale: Option<String>,
+    /// What ended it, when it is cancelled.
+    #[serde(default)]
+    #[schema(required)]
+    pub cancel_action: Option<CancelActionView>,
+    /// What to tell the cashier.
+    pub cashier: SentenceView,
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When it last changed.
+    #[schema(format = DateTime)]
+    pub updated_at: String,
+}
+
+/// What a payment waits for, or how it ended.
+///
+/// * `awaiting_code`: the terminal waits for the customer's payment code; nothing was sent.
+/// * `processing`: pay was sent, or may have been; its result is not known yet.
+/// * `awaiting_buyer`: the buyer must confirm on the phone.
+/// * `cancelling`: a cancel is under way and not confirmed.
+/// * `paid`, final: the money is the merchant's.
+/// * `declined`, final: Alipay refused it for certain, nothing was charged.
+/// * `cancelled`, final: closed, nothing stays charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = State)]
+#[allow(missing_docs, reason = "the list above says it once, where people read it")]
+pub enum StateView {
+    AwaitingCode,
+    Processing,
+    AwaitingBuyer,
+    Cancelling,
+    Paid,
+    Declined,
+    Cancelled,
+}
+
+/// Where the money is, as far as anybody can know.
+///
+/// * `none`: nothing was charged.
+/// * `taken`: it is the merchant's.
+/// * `returned`: it had been charged and went back.
+/// * `unknown`: only Alipay knows. Do not charge again for this sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Money)]
+#[allow(missing_docs, reason = "the list above says it once, where people read it")]
+pub enum MoneyView {
+    None,
+    Taken,
+    Returned,
+    Unknown,
+}
+
+/// What ended a cancelled payment.
+///
+/// * `close`: it was unpaid and is closed.
+/// * `refund`: it had been paid and the money went back.
+/// * `none`: nothing had ever been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = CancelAction)]
+#[allow(missing_docs, reason = "the list above says it once, where people read it")]
+pub enum CancelActionView {
+    Close,
+    Refund,
+    None,
+}
+
+/// Why Alipay said no, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Reason, example = json!({
+    "code": "40004", "sub_code": "ACQ.BUYER_BALANCE_NOT_ENOUGH", "message": "买家余额不足"
+}))]
+pub struct ReasonView {
+    /// `code` of the answer.
+    pub code: String,
+    /// `sub_code` of the answer.
+    #[schema(required)]
+    pub sub_code: Option<String>,
+    /// What to show the cashier.
+    pub message: String,
+}
+
+/// One sentence to read aloud, in two languages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Sentence, example = json!({ "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" }))]
+pub struct SentenceView {
+    /// In Chinese.
+    pub zh: String,
+    /// In English.
+    pub en: String,
+}
+
+/// A part of the list of payments, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Payments, example = json!({ "payments": [], "next_cursor": null }))]
+pub struct PaymentsView {
+    /// The payments.
+    pub payments: Vec<PaymentView>,
+    /// For `?cursor=`: where the next part begins; null at the end.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+}
+
+impl From<&Payment> for PaymentView {
+    fn from(payment: &Payment) -> Self {
+        let Payment { order, trade, .. } = payment;
+        Self {
+            out_trade_no: order.out_trade_no.to_string(),
+            state: payment.public().into(),
+            is_final: payment.is_final(),
+            money: payment.money().into(),
+            rev: payment.rev,
+            amount: order.amount.to_string(),
+            subject: order.subject.clone(),
+            scanner: order.scanner.clone(),
+            trade_no: trade.trade_no.clone(),
+            receipt_amount: trade.receipt_amount.map(|amount| amount.to_string()),
+            buyer_logon_id: trade.buyer_logon_id.clone(),
+            reason: payment.reason.as_ref().map(ReasonView::from),
+            attention: payment.attention.as_ref().map(attention_text),
+            // Refunds are not part of a payment yet.
+            refunded_amount: "0.00".to_owned(),
+            sale: order.sale.clone(),
+            cancel_action: cancel_action(&payment.state),
+            cashier: payment.cashier().into(),
+            created_at: time_text(payment.created_at),
+            updated_at: time_text(payment.updated_at),
+        }
+    }
+}
+
+fn attention_text(attention: &Attention) -> String {
+    let Sentence { zh, en } = attention.sentence();
+    format!("{zh} {en}")
+}
+
+fn cancel_action(state: &State) -> Option<CancelActionView> {
+    if let State::Cancelled(action) = state {
+        Some(match action {
+            CancelAction::Close => CancelActionView::Close,
+            CancelAction::Refund => CancelActionView::Refund,
+            CancelAction::None => CancelActionView::None,
+        })
+    } else {
+        None
+    }
+}
+
+impl From<Public> for StateView {
+    fn from(state: Public) -> Self {
+        match state {
+            Public::AwaitingCode => Self::AwaitingCode,
+            Public::Processing => Self::Processing,
+            Public::AwaitingBuyer => Self::AwaitingBuyer,
+            Public::Cancelling => Self::Cancelling,
+            Public::Paid => Self::Paid,
+            Public::Declined => Self::Declined,
+            Public::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<Money> for MoneyView {
+    fn from(money: Money) -> Self {
+        match money {
+            Money::None => Self::None,
+            Money::Taken => Self::Taken,
+            Money::Returned => Self::Returned,
+            Money::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<&Reason> for ReasonView {
+    fn from(reason: &Reason) -> Self {
+        let Reason { code, sub_code, message } = reason.clone();
+        Self { code, sub_code, message }
+    }
+}
+
+impl From<Sentence> for SentenceView {
+    fn from(Sentence { zh, en }: Sentence) -> Self {
+        Self { zh, en }
+    }
+}
+
+/// A point in time as RFC 3339 text in China's time, whatever the box's zone:
+/// so it reads the same here, on the receipt and in the merchant's account.
+#[must_use]
+pub fn time_text(time: Timestamp) -> String {
+    const CHINA: UtcOffset = time::macros::offset!(+8);
+    let nanos = i128::from(time.millis()) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        .checked_to_offset(CHINA)
+        .and_then(|there| there.format(&Rfc3339).ok())
+        .unwrap_or_else(|| "1970-01-01T08:00:00+08:00".to_owned())
+}
+
+/// Reads RFC 3339 text with any offset.
+pub(super) fn read_time(text: &str) -> Option<Timestamp> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_core() {
+        for state in Public::ALL {
+            assert_eq!(serde_json::to_value(StateView::from(state)).unwrap(), state.name());
+        }
+        for money in [Money::None, Money::Taken, Money::Returned, Money::Unknown] {
+            assert_eq!(serde_json::to_value(MoneyView::from(money)).unwrap(), money.name());
+        }
+    }
+
+    #[test]
+    fn times_are_chinas_and_survive_the_round_trip() {
+        for (millis, text) in [
+            (1_795_140_000_000, "2026-11-20T10:00:00+08:00"),
+            (1_795_140_000_250, "2026-11-20T10:00:00.25+08:00"),
+            (0, "1970-01-01T08:00:00+08:00"),
+        ] {
+            assert_eq!(time_text(Timestamp(millis)), text);
+            assert_eq!(read_time(text), Some(Timestamp(millis)));
+        }
+        assert_eq!(read_time("2026-11-20T02:00:00Z"), Some(Timestamp(1_795_140_000_000)));
+        assert_eq!(read_time("2026-11-20T10:00:00"), None);
+        assert!(!time_text(Timestamp(i64::MAX)).is_empty());
+    }
+}

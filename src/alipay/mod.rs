@@ -1,1 +1,29 @@
-//! TODO
+//! Talks to Alipay's gateway: one call, one judged answer.
+//!
+//! ```text
+//!   call ──▶ request ──▶ sign ──▶ https ──▶ the gateway
+//!                                   │
+//!   answer ◀── verdict ◀── envelope ◀── reply
+//! ```
+//!
+//! A reply is raw bytes, and nothing in it is believed before the
+//! [`envelope`] has verified Alipay's signature over exactly those bytes. What
+//! is left is looked up in one table and compared with the payment. Everything
+//! that goes wrong on the way is *unknown*: a value, not an error. The one
+//! thing that is certain without an answer is that a request never left the
+//! box, and [`Client::call`] tells it apart.
+//!
+//! Deliberately absent: retries, redirects, the environment's proxy, a switch
+//! to leave the verification out, certificate mode, content encryption, GBK.
+
+pub mod envelope;
+pub mod keys;
+pub mod request;
+pub mod sign;
+
+mod https;
+mod mask;
+mod table;
+mod verdict;
+
+pub use https::{Client, Settings, SetupError, gateway_url};

@@ -1,0 +1,452 @@
+//! The gateway over keep-alive TLS. Knows nothing about money, but one thing:
+//! whether a request can have left the box.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use reqwest::Url;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use time::macros::format_description;
+use zeroize::Zeroizing;
+
+use super::envelope::{self, REPLY_MAX};
+use super::mask::Mask;
+use super::request::{self, Request, RequestError, Till};
+use super::sign::{PrivateKey, PublicKey, SignType};
+use super::verdict;
+use crate::payment::{
+    Answer, Answered, AuthCode, Call, PayAnswer, Payment, Timestamp, Trouble, TroubleKind, Wire,
+};
+
+/// Where the gateway is, and who we are to it.
+pub struct Settings {
+    /// The gateway's URL, such as `https://openapi.alipay.com/gateway.do`.
+    pub gateway: String,
+    /// The application.
+    pub app_id: String,
+    /// How it signs.
+    pub sign_type: SignType,
+    /// The application's key.
+    pub private_key: PrivateKey,
+    /// Alipay's key.
+    pub alipay_public_key: PublicKey,
+    /// One more certificate authority to trust (PEM), beside Mozilla's.
+    pub ca_pem: Option<Vec<u8>>,
+    /// An HTTP proxy to go through. The environment's is never used.
+    pub proxy: Option<String>,
+    /// The longest one exchange may take.
+    pub request_timeout: Duration,
+    /// Which till this is.
+    pub terminal_id: String,
+    /// Which shop it is in.
+    pub store_id: Option<String>,
+    /// Who is at it, unless an order names somebody.
+    pub operator_id: Option<String>,
+}
+
+/// Why there can be no client, in a sentence for the person who configures it.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No URL, or one with parts that do not belong there.
+    #[error(
+        "write the gateway as a URL without user, query and fragment, like \"https://openapi.alipay.com/gateway.do\""
+    )]
+    Gateway,
+    /// Plain HTTP to another machine.
+    #[error("plain http:// is accepted for a gateway on a loopback address only: write https://")]
+    PlainHttp,
+    /// Nothing to be known by.
+    #[error("app_id is empty: write the application's id, like \"2014072300007148\"")]
+    AppId,
+    /// Not a proxy's URL.
+    #[error("write the proxy as a URL, like \"http://192.0.2.1:3128\"")]
+    Proxy,
+    /// No usable certificate.
+    #[error("the extra CA is not a PEM file with certificates")]
+    Ca,
+    /// An exchange needs some time.
+    #[error("request_timeout must be longer than nothing")]
+    Timeout,
+    /// The classic mistake.
+    #[error(transparent)]
+    Key(#[from] super::sign::KeyError),
+    /// The TLS or HTTP library would not start.
+    #[error("the HTTPS client could not be made")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Speaks to the gateway.
+pub struct Client {
+    http: reqwest::Client,
+    gateway: Url,
+    app_id: String,
+    sign_type: SignType,
+    private_key: PrivateKey,
+    alipay_public_key: PublicKey,
+    till: Till,
+}
+
+/// Connecting is quick or hopeless.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+
+/// Shorter than what servers and firewalls usually keep an idle connection: a
+/// connection that dies under a pay costs the buyer a round of doubt.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Reads the gateway's URL as the configuration does: `https`, or `http` on a
+/// loopback address.
+///
+/// # Errors
+///
+/// [`SetupError::Gateway`], [`SetupError::PlainHttp`].
+pub fn gateway_url(text: &str) -> Result<Url, SetupError> {
+    let url = Url::parse(text).map_err(|_| SetupError::Gateway)?;
+    let clean = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    let host = url.host_str().filter(|_| clean).ok_or(SetupError::Gateway)?;
+    let loopback = host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if loopback => Ok(url),
+        "http" => Err(SetupError::PlainHttp),
+        _ => Err(SetupError::Gateway),
+    }
+}
+
+impl Client {
+    /// A client of the gateway. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// Which setting is wrong.
+    pub fn new(settings: Settings) -> Result<Self, SetupError> {
+        let gateway = gateway_url(&settings.gateway)?;
+        if settings.app_id.is_empty() {
+            return Err(SetupError::AppId);
+        }
+        if settings.request_timeout.is_zero() {
+            return Err(SetupError::Timeout);
+        }
+        super::sign::self_test(
+            &settings.private_key,
+            &settings.alipay_public_key,
+            settings.sign_type,
+        )?;
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(settings.ca_pem.as_deref())?)
+            // An answer comes from where it was asked for, or it is none.
+            .redirect(reqwest::redirect::Policy::none())
+            // One call is one request: a pay is never sent twice.
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .http1_only()
+            .tcp_nodelay(true)
+            .connect_timeout(settings.request_timeout.min(CONNECT_TIMEOUT_MAX))
+            .timeout(settings.request_timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("tilld/", env!("CARGO_PKG_VERSION")));
+        if let Some(proxy) = &settings.proxy {
+            let url = Url::parse(proxy).map_err(|_| SetupError::Proxy)?;
+            if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+                return Err(SetupError::Proxy);
+            }
+            http = http.proxy(reqwest::Proxy::all(url).map_err(|_| SetupError::Proxy)?);
+        }
+        Ok(Self {
+            http: http.build().map_err(|error| SetupError::Client(error.into()))?,
+            gateway,
+            app_id: settings.app_id,
+            sign_type: settings.sign_type,
+            private_key: settings.private_key,
+            alipay_public_key: settings.alipay_public_key,
+            till: Till {
+                terminal_id: settings.terminal_id,
+                store_id: settings.store_id,
+                operator_id: settings.operator_id,
+            },
+        })
+    }
+
+    /// Makes one call for a payment and judges what comes back.
+    ///
+    /// Sends at most one request, and never a second one, whatever happens to
+    /// the first. `code` is for a pay. `gateway_now` is the best guess at the
+    /// gateway's clock, for the request's `timestamp`.
+    pub async fn call(
+        &self,
+        call: Call,
+        payment: &Payment,
+        code: Option<&AuthCode>,
+        gateway_now: Timestamp,
+    ) -> Answered {
+        let started = Instant::now();
+        let mask = Mask::new(code);
+        let mut answered = match self.request(call, payment, code, gateway_now) {
+            Ok(request) => self.exchange(call, payment, request, mask).await,
+            Err(error) => unanswered(not_sent(call, mask.sentence(&error.to_string()))),
+        };
+        answered.wire.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        answered
+    }
+
+    fn request(
+        &self,
+        call: Call,
+        payment: &Payment,
+        code: Option<&AuthCode>,
+        gateway_now: Timestamp,
+    ) -> Result<Request, RequestError> {
+        let biz_content = match call {
+            Call::Pay => {
+                let decided = payment.pay.as_ref().ok_or(RequestError::NotDecided)?;
+                let code = code.ok_or(RequestError::NoCode)?;
+                request::pay(&payment.order, decided, code, &self.till)?
+            }
+            Call::Query | Call::Cancel => request::by_number(&payment.order),
+        };
+        let common =
+            request::common(&self.app_id, request::method(call), self.sign_type, gateway_now)?;
+        request::build(&common, &biz_content, self.sign_type, &self.private_key)
+    }
+
+    async fn exchange(
+        &self,
+        call: Call,
+        payment: &Payment,
+        request: Request,
+        mask: Mask<'_>,
+    ) -> Answered {
+        let mut url = self.gateway.clone();
+        url.set_query(Some(&request.query));
+        let (body, sent) = OneUse::new(request.body);
+        let reply = self
+            .http
+            .post(url)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded;charset=utf-8")
+            .body(reqwest::Body::wrap(body))
+            .send()
+            .await;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) if sent.take_back() => {
+                let text = mask.sentence(&format!("not sent: {}", why(error)));
+                return unanswered(not_sent(call, text));
+            }
+            Err(error) => {
+                let text = mask.sentence(&format!("sent, but no answer: {}", why(error)));
+                return unanswered(lost(call, TroubleKind::NoAnswer, text));
+            }
+        };
+        let mut wire = Wire {
+            http_status: Some(reply.status().as_u16()),
+            trace_id: header(reply.headers(), "trace_id").map(|id| mask.word(id)),
+            ..Wire::default()
+        };
+        let date = header(reply.headers(), DATE.as_str()).and_then(http_date);
+        let mut gateway_time = None;
+        let answer = if reply.status() != reqwest::StatusCode::OK {
+            let text = format!("HTTP {} is not an answer", reply.status());
+            lost(call, TroubleKind::Unverified, mask.sentence(&text))
+        } else {
+            match read(reply).await {
+                Err(Unread::TooLarge) => {
+                    let text = envelope::EnvelopeError::TooLarge.to_string();
+                    lost(call, TroubleKind::Unverified, text)
+                }
+                Err(Unread::Broken(error)) => {
+                    let text = mask.sentence(&format!("the answer broke off: {}", why(error)));
+                    lost(call, TroubleKind::NoAnswer, text)
+                }
+                Ok(bytes) => {
+                    let method = request::method(call);
+                    match envelope::open(&bytes, method, self.sign_type, &self.alipay_public_key) {
+                        Err(error) => {
+                            let text = mask.sentence(&error.to_string());
+                            lost(call, TroubleKind::Unverified, text)
+                        }
+                        Ok(content) => {
+                            gateway_time = date;
+                            let (answer, said) = verdict::judge(call, &content, payment, mask);
+                            wire = Wire {
+                                http_status: wire.http_status,
+                                trace_id: wire.trace_id,
+                                ..said
+                            };
+                            answer
+                        }
+                    }
+                }
+            }
+        };
+        Answered { answer, gateway_time, wire }
+    }
+}
+
+fn unanswered(answer: Answer) -> Answered {
+    Answered { answer, gateway_time: None, wire: Wire::default() }
+}
+
+fn not_sent(call: Call, text: String) -> Answer {
+    let trouble = Trouble { kind: TroubleKind::Unreachable, text };
+    match call {
+        Call::Pay => Answer::Pay(PayAnswer::NotSent(trouble)),
+        Call::Query | Call::Cancel => verdict::unknown(call, trouble),
+    }
+}
+
+fn lost(call: Call, kind: TroubleKind, text: String) -> Answer {
+    verdict::unknown(call, Trouble { kind, text })
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// `Tue, 15 Nov 1994 08:12:31 GMT`, the only form that servers still send.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = time::PrimitiveDateTime::parse(text, &format).ok()?;
+    Some(Timestamp(date.assume_utc().unix_timestamp() * 1000))
+}
+
+/// The chain of causes in one line. The URL stays out: it holds the signature.
+fn why(error: reqwest::Error) -> String {
+    let timed_out = error.is_timeout();
+    let error = error.without_url();
+    let mut text = if timed_out { "timed out: ".to_owned() } else { String::new() };
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(if text.is_empty() || text.ends_with(' ') { "" } else { ": " });
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+enum Unread {
+    TooLarge,
+    Broken(reqwest::Error),
+}
+
+async fn read(mut reply: reqwest::Response) -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = reply.chunk().await.map_err(Unread::Broken)? {
+        if bytes.len() + chunk.len() > REPLY_MAX {
+            return Err(Unread::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn tls(extra_ca: Option<&[u8]>) -> Result<rustls::ClientConfig, SetupError> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(pem) = extra_ca {
+        let mut found = false;
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|_| SetupError::Ca)?;
+            roots.add(certificate).map_err(|_| SetupError::Ca)?;
+            found = true;
+        }
+        if !found {
+            return Err(SetupError::Ca);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| SetupError::Client(error.into()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// A request's body that can be handed out once, or taken back before that.
+///
+/// The HTTP library asks for the body before it writes the first byte, and
+/// `biz_content` is in the body alone. So as long as the body was not asked
+/// for, the gateway has nothing that it could execute. Taking it back settles
+/// the race with a connection that is just about to ask.
+struct OneUse {
+    bytes: Bytes,
+    state: Arc<AtomicU8>,
+}
+
+/// The other end of [`OneUse`].
+struct Sent(Arc<AtomicU8>);
+
+const WAITING: u8 = 0;
+const HANDED_OUT: u8 = 1;
+const TAKEN_BACK: u8 = 2;
+
+impl OneUse {
+    fn new(bytes: Zeroizing<Vec<u8>>) -> (Self, Sent) {
+        let state = Arc::new(AtomicU8::new(WAITING));
+        // `from_owner` wipes the buffer when the last user drops it.
+        (Self { bytes: Bytes::from_owner(bytes), state: state.clone() }, Sent(state))
+    }
+}
+
+impl Sent {
+    /// Whether the request certainly never left, and certainly never will.
+    fn take_back(&self) -> bool {
+        self.0.compare_exchange(WAITING, TAKEN_BACK, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+}
+
+/// The body was taken back.
+#[derive(Debug)]
+struct TakenBack;
+
+impl fmt::Display for TakenBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request was taken back")
+    }
+}
+
+impl std::error::Error for TakenBack {}
+
+impl Body for OneUse {
+    type Data = Bytes;
+    type Error = TakenBack;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TakenBack>>> {
+        let asked =
+            self.state.compare_exchange(WAITING, HANDED_OUT, Ordering::SeqCst, Ordering::SeqCst);
+        Poll::Ready(match asked {
+            Ok(_) => Some(Ok(Frame::data(std::mem::take(&mut self.bytes)))),
+            Err(HANDED_OUT) => None,
+            Err(_) => Some(Err(TakenBack)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Known, so that the length is sent in front and a proxy has nothing to
+        // reassemble.
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}

@@ -1,0 +1,290 @@
+//! From a verified answer to what may be concluded for one payment.
+//!
+//! The table says what the codes mean. Here is what no table can say: that the
+//! answer is about this payment (a good signature does not say which request it
+//! answers), and that it carries what its meaning rests on. What is missing
+//! makes it *unknown*; what is there and different makes it *foreign*.
+
+use super::envelope::Content;
+use super::mask::Mask;
+use super::table::{self, Verdict, Words};
+use crate::payment::{
+    Amount, Answer, Call, CancelAnswer, PayAnswer, Payment, QueryAnswer, Reason, Trade, Trouble,
+    TroubleKind, Wire,
+};
+
+/// Judges a verified answer to `call` for `payment`, and takes out of it what
+/// the journal keeps.
+pub(crate) fn judge(
+    call: Call,
+    content: &Content,
+    payment: &Payment,
+    mask: Mask<'_>,
+) -> (Answer, Wire) {
+    let case = Case { call, content, payment, mask };
+    let verdict = table::verdict(
+        call,
+        Words {
+            code: case.text("code"),
+            sub_code: case.text("sub_code"),
+            trade_status: case.text("trade_status"),
+            action: case.text("action"),
+            retry_flag: case.text("retry_flag"),
+        },
+    );
+    let answer = match call {
+        Call::Pay => Answer::Pay(case.pay(verdict)),
+        Call::Query => Answer::Query(case.query(verdict)),
+        Call::Cancel => Answer::Cancel(case.cancel(verdict)),
+    };
+    (answer, case.wire())
+}
+
+/// The answer to a call that has none, for whatever reason.
+pub(crate) fn unknown(call: Call, trouble: Trouble) -> Answer {
+    match call {
+        Call::Pay => Answer::Pay(PayAnswer::Unknown(trouble)),
+        Call::Query => Answer::Query(QueryAnswer::Unknown(trouble)),
+        Call::Cancel => Answer::Cancel(CancelAnswer::Unknown(trouble)),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    call: Call,
+    content: &'a Content,
+    payment: &'a Payment,
+    mask: Mask<'a>,
+}
+
+impl Case<'_> {
+    fn pay(self, verdict: Verdict) -> PayAnswer {
+        if let Some(trouble) = self.other_number().or_else(|| self.other_amount(verdict)) {
+            return PayAnswer::Foreign(trouble);
+        }
+        match verdict {
+            Verdict::Paid => match self.missing(&["out_trade_no", "total_amount", "trade_no"]) {
+                Some(trouble) => PayAnswer::Unknown(trouble),
+                None => PayAnswer::Paid(self.trade()),
+            },
+            Verdict::Waiting => PayAnswer::Waiting(self.trade()),
+            Verdict::Declined => PayAnswer::Declined(self.reason()),
+            Verdict::Refused => PayAnswer::Refused(self.reason()),
+            Verdict::TradeClosed
+            | Verdict::NotExist
+            | Verdict::Closed
+            | Verdict::Refunded
+            | Verdict::NoAction
+            | Verdict::CancelRefused
+            | Verdict::Busy
+            | Verdict::Unsettled => PayAnswer::Unknown(self.trouble(verdict)),
+        }
+    }
+
+    fn query(self, verdict: Verdict) -> QueryAnswer {
+        if let Some(trouble) = self.other_number().or_else(|| self.other_amount(verdict)) {
+            return QueryAnswer::Foreign(trouble);
+        }
+        match verdict {
+            Verdict::Paid => match self.missing(&["out_trade_no", "total_amount", "trade_no"]) {
+                Some(trouble) => QueryAnswer::Unknown(trouble),
+                None => QueryAnswer::Paid(self.trade()),
+            },
+            Verdict::Waiting => QueryAnswer::Waiting(self.trade()),
+            Verdict::TradeClosed => match self.missing(&["out_trade_no"]) {
+                Some(trouble) => QueryAnswer::Unknown(trouble),
+                None => QueryAnswer::Closed {
+                    trade: self.trade(),
+                    was_paid: self.content.text("send_pay_date").is_some(),
+                },
+            },
+            Verdict::NotExist => QueryAnswer::NotExist,
+            Verdict::Declined
+            | Verdict::Refused
+            | Verdict::Closed
+            | Verdict::Refunded
+            | Verdict::NoAction
+            | Verdict::CancelRefused
+            | Verdict::Busy
+            | Verdict::Unsettled => QueryAnswer::Unknown(self.trouble(verdict)),
+        }
+    }
+
+    /// A cancel's answer has no amount to compare; the number must be there.
+    fn cancel(self, verdict: Verdict) -> CancelAnswer {
+        if let Some(trouble) = self.other_number() {
+            return CancelAnswer::Unknown(trouble);
+        }
+        let unnamed = self.missing(&["out_trade_no"]);
+        match (verdict, unnamed) {
+            (Verdict::Closed | Verdict::Refunded | Verdict::NoAction, Some(trouble)) => {
+                CancelAnswer::Unknown(trouble)
+            }
+            (Verdict::Closed, None) => CancelAnswer::Closed(self.trade()),
+            (Verdict::Refunded, None) => CancelAnswer::Refunded(self.trade()),
+            (Verdict::NoAction, None) => CancelAnswer::NoAction,
+            (Verdict::CancelRefused, _) => CancelAnswer::Refused(self.reason()),
+            (
+                Verdict::Paid
+                | Verdict::Waiting
+                | Verdict::Declined
+                | Verdict::Refused
+                | Verdict::TradeClosed
+                | Verdict::NotExist
+                | Verdict::Busy
+                | Verdict::Unsettled,
+                _,
+            ) => CancelAnswer::Unknown(self.trouble(verdict)),
+        }
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.content.text(name).unwrap_or_default()
+    }
+
+    fn word(&self, name: &str) -> Option<String> {
+        self.content.text(name).map(|text| self.mask.word(text))
+    }
+
+    fn other_number(&self) -> Option<Trouble> {
+        let theirs = self.content.text("out_trade_no")?;
+        let ours = &self.payment.order.out_trade_no;
+        (theirs != ours.as_str()).then(|| Trouble {
+            kind: TroubleKind::Foreign,
+            text: format!("the answer is about order {}, not {ours}", self.mask.word(theirs)),
+        })
+    }
+
+    /// Only answers that tell of a trade have its amount: a decline may carry
+    /// zeros. An amount that cannot be read is none, and shows up as missing.
+    fn other_amount(&self, verdict: Verdict) -> Option<Trouble> {
+        if !matches!(verdict, Verdict::Paid | Verdict::Waiting | Verdict::TradeClosed) {
+            return None;
+        }
+        let theirs = fen(self.content.text("total_amount")?)?;
+        let ours = self.payment.order.amount;
+        (theirs != ours.fen()).then(|| Trouble {
+            kind: TroubleKind::Foreign,
+            text: format!(
+                "the answer is about {}.{:02} yuan, not {ours}",
+                theirs / 100,
+                theirs % 100
+            ),
+        })
+    }
+
+    fn missing(&self, names: &[&str]) -> Option<Trouble> {
+        let missing = names.iter().find(|name| match **name {
+            "total_amount" => self.content.text("total_amount").and_then(fen).is_none(),
+            name => self.content.text(name).is_none(),
+        })?;
+        Some(Trouble {
+            kind: TroubleKind::Unsettled,
+            text: format!("{}: the answer lacks {missing}", self.said()),
+        })
+    }
+
+    fn trade(&self) -> Trade {
+        Trade {
+            trade_no: self.word("trade_no"),
+            receipt_amount: self
+                .content
+                .text("receipt_amount")
+                .and_then(fen)
+                .and_then(|fen| Amount::from_fen(fen).ok()),
+            buyer_logon_id: self.word("buyer_logon_id"),
+        }
+    }
+
+    /// What the gateway says, without a mark of its sound-code reader that means
+    /// nothing to people.
+    fn message(&self) -> Option<String> {
+        ["sub_msg", "msg"]
+            .into_iter()
+            .filter_map(|name| self.content.text(name))
+            .map(|text| self.mask.sentence(&text.replace("[SOUNDWAVE_PARSER_FAIL]", "")))
+            .find(|text| !text.is_empty())
+    }
+
+    fn reason(&self) -> Reason {
+        let code = self.mask.word(self.text("code"));
+        Reason {
+            message: self.message().unwrap_or_else(|| code.clone()),
+            sub_code: self.word("sub_code"),
+            code,
+        }
+    }
+
+    fn trouble(&self, verdict: Verdict) -> Trouble {
+        let kind = match verdict {
+            Verdict::Busy => TroubleKind::Busy,
+            Verdict::Refused => TroubleKind::Refused,
+            Verdict::Paid
+            | Verdict::Waiting
+            | Verdict::Declined
+            | Verdict::TradeClosed
+            | Verdict::NotExist
+            | Verdict::Closed
+            | Verdict::Refunded
+            | Verdict::NoAction
+            | Verdict::CancelRefused
+            | Verdict::Unsettled => TroubleKind::Unsettled,
+        };
+        Trouble { kind, text: self.said() }
+    }
+
+    /// The words of the answer that decided, for the technician.
+    fn said(&self) -> String {
+        let words = ["code", "sub_code", "trade_status", "action", "retry_flag"];
+        let mut said = vec![super::request::method(self.call).to_owned()];
+        said.extend(words.iter().filter_map(|name| self.word(name)));
+        if let Some(message) = self.message() {
+            said.push(message);
+        }
+        self.mask.sentence(&said.join(" "))
+    }
+
+    fn wire(&self) -> Wire {
+        Wire {
+            code: self.word("code"),
+            sub_code: self.word("sub_code"),
+            message: self.message(),
+            trade_status: self.word("trade_status"),
+            action: self.word("action"),
+            retry_flag: self.word("retry_flag"),
+            ..Wire::default()
+        }
+    }
+}
+
+/// Reads an amount in yuan as whole fen, exactly or not at all.
+///
+/// The gateway writes `"88.88"`, `100.2`, and, where a program of its writes a
+/// binary float, perhaps `1.0E7`. No float is made of it here.
+fn fen(text: &str) -> Option<u64> {
+    let (number, exponent) = match text.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let digits = format!("{whole}{decimals}");
+    if whole.is_empty() || digits.len() > 32 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let digits = digits.trim_start_matches('0');
+    if digits.is_empty() {
+        return Some(0);
+    }
+    // How many of the digits stand left of the fen's point.
+    let decimals = i32::try_from(decimals.len()).ok()?;
+    let shift = exponent.checked_add(2)?.checked_sub(decimals)?;
+    if shift >= 0 {
+        let shift = u32::try_from(shift).ok()?;
+        digits.parse::<u64>().ok()?.checked_mul(10_u64.checked_pow(shift)?)
+    } else {
+        let cut = usize::try_from(shift.unsigned_abs()).ok()?;
+        let (kept, lost) = digits.split_at_checked(digits.len().checked_sub(cut)?)?;
+        // Anything below a fen is not an amount.
+        lost.bytes().all(|b| b == b'0').then(|| kept.parse().ok())?
+    }
+}

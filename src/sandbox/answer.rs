@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::crypto::{BadKey, PrivateKey, SignType};
+use crate::alipay::sign::{PrivateKey, SignType};
 
 /// The four members with which the gateway says that something is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -220,13 +220,13 @@ pub(super) fn speak(
     truth: &Content,
     forged: Option<&Content>,
     voice: &Voice,
-) -> Result<Spoken, BadKey> {
+) -> Spoken {
     let lie = || forged.unwrap_or(truth).clone();
     let signed = |content: &Content| signed(key, sign_type, member, content);
     let unsigned = |content: &Content| format!("{{{}:{}}}", quote(member), content.render());
     let body = match voice {
-        Voice::True | Voice::Slow | Voice::Cut => signed(truth)?,
-        Voice::Says(said) => signed(&Content::said(said))?,
+        Voice::True | Voice::Slow | Voice::Cut => signed(truth),
+        Voice::Says(said) => signed(&Content::said(said)),
         Voice::SaysUnsigned(said) => unsigned(&Content::said(said)),
         Voice::Nothing => String::new(),
         Voice::Status(_) | Voice::Garbage => GARBAGE.to_owned(),
@@ -234,41 +234,38 @@ pub(super) fn speak(
             // A genuine signature, over something else.
             let mut other = truth.clone();
             other.text("msg", "signed something else");
-            let sign = key.sign(sign_type, other.render().as_bytes())?;
+            let sign = key.sign(sign_type, other.render().as_bytes());
             format!("{{{}:{},\"sign\":\"{sign}\"}}", quote(member), truth.render())
         }
         Voice::OtherOrder => {
             let mut other = lie();
             other.text("out_trade_no", "SOMEBODY_ELSES_ORDER");
             other.text("trade_no", "2026010122001999990000000001");
-            signed(&other)?
+            signed(&other)
         }
-        Voice::OtherAmount => signed(&lie().with_other_amount())?,
+        Voice::OtherAmount => signed(&lie().with_other_amount()),
         Voice::Unsigned => unsigned(&lie()),
         Voice::Duplicate => {
-            let genuine = signed(truth)?;
+            let genuine = signed(truth);
             let open = genuine.strip_suffix('}').unwrap_or(&genuine);
             format!("{open},{}:{}}}", quote(member), lie().render())
         }
     };
     let status = if let Voice::Status(status) = voice { *status } else { 200 };
-    let delivery = match voice {
-        Voice::Nothing => Delivery::Nothing,
-        Voice::Cut => Delivery::Half,
-        _ => Delivery::Whole,
+    let delivery = if voice.delivers() {
+        Delivery::Whole
+    } else if *voice == Voice::Cut {
+        Delivery::Half
+    } else {
+        Delivery::Nothing
     };
-    Ok(Spoken { status, body, delivery })
+    Spoken { status, body, delivery }
 }
 
-fn signed(
-    key: &PrivateKey,
-    sign_type: SignType,
-    member: &str,
-    content: &Content,
-) -> Result<String, BadKey> {
+fn signed(key: &PrivateKey, sign_type: SignType, member: &str, content: &Content) -> String {
     let content = content.render();
-    let sign = key.sign(sign_type, content.as_bytes())?;
-    Ok(format!("{{{}:{content},\"sign\":\"{sign}\"}}", quote(member)))
+    let sign = key.sign(sign_type, content.as_bytes());
+    format!("{{{}:{content},\"sign\":\"{sign}\"}}", quote(member))
 }
 
 /// An answer of the front door, which may be unable to sign.
@@ -277,11 +274,11 @@ pub(super) fn refuse(
     sign_type: Option<SignType>,
     member: &str,
     said: &Said,
-) -> Result<String, BadKey> {
+) -> String {
     let content = Content::said(said);
     match sign_type {
         Some(sign_type) => signed(key, sign_type, member, &content),
-        None => Ok(format!("{{{}:{}}}", quote(member), content.render())),
+        None => format!("{{{}:{}}}", quote(member), content.render()),
     }
 }
 

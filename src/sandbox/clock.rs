@@ -15,7 +15,10 @@ pub(super) struct Clock {
 
 impl Clock {
     /// Milliseconds since 1970, as the sandbox sees it.
-    #[allow(clippy::disallowed_methods, reason = "a gateway has a clock of its own; read only here")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a gateway has a clock of its own; read only here"
+    )]
     pub(super) fn now(&self) -> i64 {
         let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let truth = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);

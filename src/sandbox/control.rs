@@ -73,7 +73,9 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
             world.refused = 0;
             match world.book.reset() {
                 Ok(()) => ok(json!({ "trades": [] })),
-                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() })),
+                Err(error) => {
+                    (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() }))
+                }
             }
         }
         _ => (
@@ -108,10 +110,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
 
 /// Reads faults, each with its own complaint.
 fn faults(json: Value) -> Result<Vec<Fault>, String> {
-    let entries = match json {
-        Value::Array(entries) => entries,
-        entry => vec![entry],
-    };
+    let entries = if let Value::Array(entries) = json { entries } else { vec![json] };
     entries
         .into_iter()
         .map(|entry| {

@@ -177,7 +177,10 @@ pub static ENDINGS: &[Ending] = &[
     },
     Ending {
         number: 6,
-        pay: Pay::Decline("ACQ.PAYMENT_AUTH_CODE_INVALID", "支付失败，获取顾客账户信息失败，请顾客刷新付款码后重新收款，如再次收款失败，请联系管理员处理。[SOUNDWAVE_PARSER_FAIL]"),
+        pay: Pay::Decline(
+            "ACQ.PAYMENT_AUTH_CODE_INVALID",
+            "支付失败，获取顾客账户信息失败，请顾客刷新付款码后重新收款，如再次收款失败，请联系管理员处理。[SOUNDWAVE_PARSER_FAIL]",
+        ),
         voice: Voice::True,
         query: Query::Honest,
         cancel: Cancel::Honest,
@@ -478,7 +481,11 @@ pub static ENDINGS: &[Ending] = &[
     Ending {
         number: 36,
         pay: Pay::Nothing,
-        voice: Voice::Says(Said::new("40002", "isv.invalid-signature", "验签出错，建议检查签名字符串或签名私钥与应用公钥是否匹配")),
+        voice: Voice::Says(Said::new(
+            "40002",
+            "isv.invalid-signature",
+            "验签出错，建议检查签名字符串或签名私钥与应用公钥是否匹配",
+        )),
         query: Query::Honest,
         cancel: Cancel::Honest,
         ends: Ends::Declined,
@@ -488,7 +495,11 @@ pub static ENDINGS: &[Ending] = &[
     Ending {
         number: 37,
         pay: Pay::Nothing,
-        voice: Voice::Says(Said::new("40006", "isv.insufficient-isv-permissions", "ISV权限不足，建议在开发者中心检查对应功能是否已经添加")),
+        voice: Voice::Says(Said::new(
+            "40006",
+            "isv.insufficient-isv-permissions",
+            "ISV权限不足，建议在开发者中心检查对应功能是否已经添加",
+        )),
         query: Query::Honest,
         cancel: Cancel::Honest,
         ends: Ends::Declined,
@@ -610,7 +621,9 @@ pub fn table(chinese: bool) -> String {
 /// The table of `docs/sandbox.md`.
 #[must_use]
 pub fn markdown() -> String {
-    let mut text = String::from("| amount | code starts with | what happens | a right terminal ends |\n| --- | --- | --- | --- |\n");
+    let mut text = String::from(
+        "| amount | code starts with | what happens | a right terminal ends |\n| --- | --- | --- | --- |\n",
+    );
     for ending in ENDINGS {
         let Ending { number, en, ends, .. } = ending;
         let _ = writeln!(text, "| 77.{number:02} | 2877{number:02} | {en} | {} |", ends.name());

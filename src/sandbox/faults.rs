@@ -78,7 +78,9 @@ impl Fault {
         if let Some(name) = &self.method
             && self.method().is_none()
         {
-            return Err(format!("there is no method {name:?}: write pay, query, cancel, refund or fastpay.refund.query"));
+            return Err(format!(
+                "there is no method {name:?}: write pay, query, cancel, refund or fastpay.refund.query"
+            ));
         }
         if self.voices().iter().flatten().count() > 1 {
             return Err("one fault goes wrong in one way: give each its own entry".to_owned());

@@ -7,8 +7,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::crypto::{PrivateKey, PublicKey};
 use super::{SandboxError, tls};
+use crate::alipay::sign::{PrivateKey, PublicKey, SignType};
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Folder {
         self.dir.join("tilld.toml")
     }
 
-    /// The application's private key, as PKCS#1.
+    /// The application's private key, as PKCS#8 PEM.
     #[must_use]
     pub fn app_private_key(&self) -> PathBuf {
         self.dir.join("app_private_key.pem")
@@ -75,15 +75,18 @@ impl Folder {
 
     /// Opens the folder, and makes in it what is missing.
     pub(super) fn open(dir: &Path) -> Result<(Self, Secrets), SandboxError> {
-        fs::create_dir_all(dir).map_err(|source| SandboxError::Folder {
-            path: dir.to_owned(),
-            source,
-        })?;
+        fs::create_dir_all(dir)
+            .map_err(|source| SandboxError::Folder { path: dir.to_owned(), source })?;
         let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
         let folder = Self { dir };
 
-        let app_key = folder.key("app")?;
-        let alipay_private_key = folder.key("alipay")?;
+        folder.key_pair("app")?;
+        folder.key_pair("alipay")?;
+        let (app, alipay) = ("app_public_key.pem", "alipay_private_key.pem");
+        let app_public_key = PublicKey::read(folder.read(app)?.as_bytes(), SignType::Rsa2)
+            .map_err(|e| folder.broken(app, &e.to_string()))?;
+        let alipay_private_key = PrivateKey::read(folder.read(alipay)?.as_bytes(), SignType::Rsa2)
+            .map_err(|e| folder.broken(alipay, &e.to_string()))?;
         let app_id = folder.text("app_id", 0o644, || {
             // Sixteen digits, as today's applications have.
             let random = getrandom::u64().map_err(|_| SandboxError::KeyMaking)?;
@@ -95,12 +98,11 @@ impl Folder {
             folder.write("tls_cert.pem", 0o644, &made.leaf)?;
             folder.write("tls_key.pem", 0o600, &made.leaf_key)?;
         }
-        let acceptor =
-            tls::acceptor(&folder.read("tls_cert.pem")?, &folder.read("tls_key.pem")?)
-                .map_err(|reason| folder.broken("tls_cert.pem", &reason))?;
+        let acceptor = tls::acceptor(&folder.read("tls_cert.pem")?, &folder.read("tls_key.pem")?)
+            .map_err(|reason| folder.broken("tls_cert.pem", &reason))?;
         let secrets = Secrets {
             app_id: app_id.trim().to_owned(),
-            app_public_key: app_key.public(),
+            app_public_key,
             alipay_private_key,
             acceptor,
         };
@@ -133,17 +135,16 @@ impl Folder {
         Ok(false)
     }
 
-    /// The key pair of that name, made if it is not there.
-    fn key(&self, name: &str) -> Result<PrivateKey, SandboxError> {
-        let file = format!("{name}_private_key.pem");
-        let pem = self.text(&file, 0o600, || {
-            let key = PrivateKey::generate().map_err(|_| SandboxError::KeyMaking)?;
-            key.to_pem().map_err(|_| SandboxError::KeyMaking)
-        })?;
-        let key = PrivateKey::from_pem(&pem).map_err(|e| self.broken(&file, &e.to_string()))?;
-        let public = format!("{name}_public_key.pem");
-        self.text(&public, 0o644, || key.public_pem().map_err(|_| SandboxError::KeyMaking))?;
-        Ok(key)
+    /// The key pair of that name, made if it is not there. The private half is
+    /// written last: where it is, both are.
+    fn key_pair(&self, name: &str) -> Result<(), SandboxError> {
+        let private = format!("{name}_private_key.pem");
+        if !self.dir.join(&private).exists() {
+            let pair = PrivateKey::generate().map_err(|_| SandboxError::KeyMaking)?;
+            self.write(&format!("{name}_public_key.pem"), 0o644, &pair.public)?;
+            self.write(&private, 0o600, &pair.private)?;
+        }
+        Ok(())
     }
 
     fn text(

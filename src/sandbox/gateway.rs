@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Said;
 use super::clock::read_beijing;
-use super::crypto::{PublicKey, SignType, canonical};
+use crate::alipay::sign::{PublicKey, SignType, canonical};
 
 /// The application that the sandbox knows.
 pub(super) struct App {
@@ -116,11 +116,7 @@ pub(super) fn front_door(app: &App, request: &Request<'_>, now: i64) -> Result<C
     if all().any(|(name, value)| name == "app_id" && *value != app.app_id) {
         return Err(door.invalid("isv.invalid-app-id", "无效的AppID参数"));
     }
-    let sign_type = match value("sign_type") {
-        "RSA" => Some(SignType::Rsa),
-        "RSA2" => Some(SignType::Rsa2),
-        _ => None,
-    };
+    let sign_type = SignType::from_name(value("sign_type"));
     door.sign_type = Some(sign_type.unwrap_or(SignType::Rsa2));
 
     let mut params = BTreeMap::new();
@@ -141,19 +137,20 @@ pub(super) fn front_door(app: &App, request: &Request<'_>, now: i64) -> Result<C
         }
     }
     if let Some((name, _)) = params.iter().find(|(_, value)| value.is_empty()) {
-        let sub_code = if name == "charset" { "isv.invalid-charset" } else { "isv.invalid-parameter" };
+        let sub_code =
+            if name == "charset" { "isv.invalid-charset" } else { "isv.invalid-parameter" };
         return Err(door.invalid(sub_code, &format!("参数 {name} 为空")));
     }
-    let too_long =
-        |(name, room): &&(&str, usize)| params.get(*name).is_some_and(|v| v.chars().count() > *room);
+    let too_long = |(name, room): &&(&str, usize)| {
+        params.get(*name).is_some_and(|v| v.chars().count() > *room)
+    };
     let Some(method) = Method::from_name(value("method")) else {
         return Err(door.invalid("isv.invalid-method", "不存在的方法名"));
     };
     if !in_url.iter().any(|(name, _)| name == "charset") {
-        return Err(door.invalid(
-            "isv.invalid-charset",
-            "字符集错误，charset 必须放在 URL 的查询字符串里",
-        ));
+        return Err(
+            door.invalid("isv.invalid-charset", "字符集错误，charset 必须放在 URL 的查询字符串里")
+        );
     }
     if !value("charset").eq_ignore_ascii_case("utf-8") {
         return Err(door.invalid("isv.invalid-charset", "字符集错误，沙箱只支持 utf-8"));
@@ -161,7 +158,7 @@ pub(super) fn front_door(app: &App, request: &Request<'_>, now: i64) -> Result<C
     let Some(sign_type) = sign_type else {
         return Err(door.invalid("isv.invalid-signature-type", "无效签名类型"));
     };
-    let text = canonical(&params);
+    let text = canonical(params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     if !app.public_key.verify(sign_type, text.as_bytes(), value("sign")) {
         // The original, too, says what it would have signed.
         let shown = text.replace('&', "&amp;").replace('"', "&quot;");
@@ -180,7 +177,11 @@ pub(super) fn front_door(app: &App, request: &Request<'_>, now: i64) -> Result<C
     }
     match read_beijing(value("timestamp"), true) {
         Some(at) if at.abs_diff(now) <= WINDOW_MS.unsigned_abs() => {}
-        Some(_) => return Err(door.invalid("isv.invalid-timestamp", "非法的时间戳参数，与网关时间相差太大")),
+        Some(_) => {
+            return Err(
+                door.invalid("isv.invalid-timestamp", "非法的时间戳参数，与网关时间相差太大")
+            );
+        }
         None => return Err(door.invalid("isv.invalid-timestamp", "非法的时间戳参数")),
     }
     if let Some((name, room)) = ROOMS.iter().find(too_long) {

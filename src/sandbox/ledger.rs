@@ -105,10 +105,6 @@ impl Trade {
             self.status = Status::TradeClosed;
         }
     }
-
-    pub(super) fn is_paid(&self) -> bool {
-        matches!(self.status, Status::TradeSuccess | Status::TradeFinished)
-    }
 }
 
 /// One refund of a trade.

@@ -18,7 +18,6 @@ mod answer;
 pub mod cli;
 mod clock;
 mod control;
-mod crypto;
 pub mod endings;
 mod faults;
 mod folder;
@@ -122,7 +121,6 @@ impl Sandbox {
     /// # Errors
     ///
     /// A [`SandboxError`] that says what to do about it.
-    #[allow(clippy::unused_async, reason = "says that it needs a runtime")]
     pub async fn start(options: Options) -> Result<Running, SandboxError> {
         let Options { listen, dir, speed, fence } = options;
         if !listen.ip().is_loopback() {
@@ -131,12 +129,16 @@ impl Sandbox {
         if !(0.01..=1000.0).contains(&speed) {
             return Err(SandboxError::Speed);
         }
-        let listener = TcpListener::bind(listen).await.map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => SandboxError::PortInUse(listen),
-            _ => SandboxError::Listen { addr: listen, source },
+        let listener = TcpListener::bind(listen).await.map_err(|source| {
+            if source.kind() == io::ErrorKind::AddrInUse {
+                SandboxError::PortInUse(listen)
+            } else {
+                SandboxError::Listen { addr: listen, source }
+            }
         })?;
-        let addr =
-            listener.local_addr().map_err(|source| SandboxError::Listen { addr: listen, source })?;
+        let addr = listener
+            .local_addr()
+            .map_err(|source| SandboxError::Listen { addr: listen, source })?;
         let (folder, secrets) = Folder::open(&dir)?;
         let book = ledger::Book::open(&folder.ledger())
             .map_err(|source| SandboxError::File { path: folder.ledger(), source })?;
@@ -152,8 +154,7 @@ impl Sandbox {
         let app_id = secrets.app_id.clone();
         let app = gateway::App { app_id: secrets.app_id, public_key: secrets.app_public_key };
         let shared = Arc::new(Shared::new(app, secrets.alipay_private_key, world));
-        let task =
-            tokio::spawn(server::serve(listener, secrets.acceptor, Arc::clone(&shared)));
+        let task = tokio::spawn(server::serve(listener, secrets.acceptor, Arc::clone(&shared)));
         Ok(Running { addr, folder, app_id, new_config, shared, task })
     }
 }

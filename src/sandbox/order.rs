@@ -30,17 +30,14 @@ impl Order {
         }
         let scene = text(biz, "scene", 32)?.ok_or_else(|| missing("scene"))?;
         let product = text(biz, "product_code", 64)?;
-        let played = matches!(
-            product.as_deref(),
-            None | Some("FACE_TO_FACE_PAYMENT" | "OFFLINE_PAYMENT")
-        );
+        let played =
+            matches!(product.as_deref(), None | Some("FACE_TO_FACE_PAYMENT" | "OFFLINE_PAYMENT"));
         if scene != "bar_code" || !played {
             return Err(Said::business("ACQ.UN_SUPPORT_TRADE_SCENE", "不支持的业务场景"));
         }
         let auth_code = text(biz, "auth_code", 64)?
             .ok_or(Said::business("ACQ.AUTH_TOKEN_IS_NOT_EXIST", "支付授权码为空"))?;
-        let auth_code =
-            AuthCode::read(&SecretText::new(auth_code)).map_err(|_| code_invalid())?;
+        let auth_code = AuthCode::read(&SecretText::new(auth_code)).map_err(|_| code_invalid())?;
         let amount = amount(biz, "total_amount", 11)?.ok_or_else(|| missing("total_amount"))?;
         let subject = text(biz, "subject", 256)?.ok_or_else(|| missing("subject"))?;
         if subject.chars().any(|c| matches!(c, '/' | '=' | '&') || c.is_control()) {
@@ -163,7 +160,8 @@ fn goods(biz: &Map<String, Value>) -> Result<(), Said> {
     }
     for item in goods {
         let Value::Object(item) = item else { return Err(invalid("goods_detail 类型错误")) };
-        for (name, room) in [("goods_id", 64), ("goods_name", 256), ("quantity", 10), ("price", 9)] {
+        for (name, room) in [("goods_id", 64), ("goods_name", 256), ("quantity", 10), ("price", 9)]
+        {
             text(item, name, room)?.ok_or_else(|| missing(&format!("goods_detail.{name}")))?;
         }
     }

@@ -21,10 +21,10 @@ use tracing::{info, warn};
 use super::answer::{Delivery, Spoken, refuse, speak};
 use super::clock::{Clock, http_date};
 use super::control;
-use super::crypto::PrivateKey;
 use super::gateway::{self, App, Call};
 use super::order::Order;
 use super::trade::World;
+use crate::alipay::sign::PrivateKey;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -158,24 +158,21 @@ async fn answer(
             let said = &refusal.said;
             info!(code = %said.code, sub_code = %said.sub_code, "refused at the front door");
             let body = refuse(&shared.key, refusal.sign_type, &refusal.member, said);
-            Ok(match body {
-                Ok(body) => page(shared, StatusCode::OK, &body),
-                Err(error) => broken(shared, &error),
-            })
+            Ok(page(shared, StatusCode::OK, &body))
         }
     }
 }
 
-async fn act(
-    shared: &Arc<Shared>,
-    call: &Call,
-    now: i64,
-) -> Result<Response<Answer>, Dropped> {
+async fn act(shared: &Arc<Shared>, call: &Call, now: i64) -> Result<Response<Answer>, Dropped> {
     let acted = match shared.world().act(call, now) {
         Ok(acted) => acted,
-        Err(error) => return Ok(broken(shared, &error)),
+        Err(error) => {
+            warn!(%error, "cannot write the ledger");
+            let text = format!("sandbox: cannot write the ledger: {error}\n");
+            return Ok(page(shared, StatusCode::INTERNAL_SERVER_ERROR, &text));
+        }
     };
-    let said = speak(
+    let Spoken { status, body, delivery } = speak(
         &shared.key,
         call.sign_type,
         &call.method.member(),
@@ -183,16 +180,12 @@ async fn act(
         acted.forged.as_ref(),
         &acted.voice,
     );
-    let Spoken { status, body, delivery } = match said {
-        Ok(spoken) => spoken,
-        Err(error) => return Ok(broken(shared, &error)),
-    };
     info!(
         method = call.method.name(),
         out_trade_no = acted.recorded.as_ref().map(|(name, _)| name.as_str()),
         ending = acted.ending,
-        code = acted.content.get("code"),
-        sub_code = acted.content.get("sub_code"),
+        code = acted.said().0,
+        sub_code = acted.said().1,
         spoken = acted.voice.name(),
         "answering"
     );
@@ -230,11 +223,6 @@ async fn late(shared: std::sync::Weak<Shared>, after_ms: u64, order: Order) {
         Ok(said) => info!(out_trade_no = order.out_trade_no, said, "a late pay came through"),
         Err(error) => warn!(%error, "cannot write the ledger"),
     }
-}
-
-fn broken(shared: &Shared, error: &dyn std::error::Error) -> Response<Answer> {
-    warn!(%error, "the sandbox is broken");
-    page(shared, StatusCode::INTERNAL_SERVER_ERROR, &format!("sandbox: {error}\n"))
 }
 
 /// An answer with the headers that the original sends.

@@ -61,6 +61,15 @@ impl Acted {
         }
     }
 
+    /// The codes that are, or would be, answered.
+    pub(super) fn said(&self) -> (&str, &str) {
+        if let Voice::Says(said) | Voice::SaysUnsigned(said) = &self.voice {
+            (&said.code, &said.sub_code)
+        } else {
+            (self.content.get("code"), self.content.get("sub_code"))
+        }
+    }
+
     /// Nothing was done, and somebody has to say so.
     fn nothing() -> Self {
         Self { executed: false, ..Self::says(Content::code("20000")) }
@@ -93,12 +102,8 @@ impl World {
         }
         let Some(name) = name else { return Ok(acted) };
         acted.ending = self.book.number(&name, now).ending;
-        let (code, sub_code) = match &acted.voice {
-            Voice::Says(said) | Voice::SaysUnsigned(said) => {
-                (said.code.to_string(), said.sub_code.to_string())
-            }
-            _ => (acted.content.get("code").to_owned(), acted.content.get("sub_code").to_owned()),
-        };
+        let (code, sub_code) = acted.said();
+        let (code, sub_code) = (code.to_owned(), sub_code.to_owned());
         let arrived = Arrived {
             seq: 0,
             at_ms: now,
@@ -154,7 +159,9 @@ impl World {
                 self.book.out_trade_no(&trade_no).map(str::to_owned).ok_or_else(not_exist)
             }
             (None, Some(name)) if is_number(&name) => Ok(name),
-            (None, Some(_)) => Err(super::order::invalid("out_trade_no 只能包含字母、数字、下划线")),
+            (None, Some(_)) => {
+                Err(super::order::invalid("out_trade_no 只能包含字母、数字、下划线"))
+            }
             (None, None) => Err(missing("out_trade_no 与 trade_no 不能同时为空")),
         }
     }
@@ -177,23 +184,26 @@ impl World {
             number.ending = picked.map(|ending| ending.number);
         }
         let script = number.script();
-        let pay = match script.map_or(Pay::Charge, |ending| ending.pay) {
+        let mut pay = script.map_or(Pay::Charge, |ending| ending.pay);
+        if !first && matches!(pay, Pay::Nothing | Pay::LateAfterReceipt | Pay::LateAfterCancel) {
             // These go wrong once; whoever tries again gets through.
-            Pay::Nothing | Pay::LateAfterReceipt | Pay::LateAfterCancel if !first => Pay::Charge,
-            pay => pay,
-        };
+            pay = Pay::Charge;
+        }
         let voice = script.filter(|_| first).map_or(Voice::True, |ending| ending.voice.clone());
         // Asked before anything is changed: the success of which a voice lies.
         let forged = paid_answer(&order.out_trade_no, &new_trade(&order, now, true));
         let lost = |late| Acted { voice: Voice::Nothing, late, ..Acted::nothing() };
-        let acted = match pay {
-            Pay::Nothing => Acted::nothing(),
-            Pay::LateAfterReceipt => return lost(Some((self.scaled(LATE_MS), order))),
-            Pay::LateAfterCancel => {
-                self.held.insert(order.out_trade_no.clone(), order);
-                return lost(None);
-            }
-            _ => Acted::says(self.pay_now(&order, pay, now)),
+        if pay == Pay::LateAfterReceipt {
+            return lost(Some((self.scaled(LATE_MS), order)));
+        }
+        if pay == Pay::LateAfterCancel {
+            self.held.insert(order.out_trade_no.clone(), order);
+            return lost(None);
+        }
+        let acted = if pay == Pay::Nothing {
+            Acted::nothing()
+        } else {
+            Acted::says(self.pay_now(&order, pay, now))
         };
         Acted { voice, forged: Some(forged), ..acted }
     }
@@ -295,7 +305,8 @@ impl World {
         if let Some(at) = trade.paid_ms {
             content.text("send_pay_date", beijing(at));
         }
-        for (member, value) in [("store_id", &trade.store_id), ("terminal_id", &trade.terminal_id)] {
+        for (member, value) in [("store_id", &trade.store_id), ("terminal_id", &trade.terminal_id)]
+        {
             if let Some(value) = value {
                 content.text(member, value.as_str());
             }

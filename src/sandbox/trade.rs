@@ -1,0 +1,581 @@
+//! The business behind the front door: what pay, query, cancel and refund do.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::answer::{Content, Said, Voice};
+use super::clock::beijing;
+use super::endings::{self, Cancel, LATE_MS, Pay, Query, SLOW_MS};
+use super::faults::{Fault, Faults};
+use super::gateway::{Call, Method};
+use super::ledger::{Arrived, Book, Number, Refund, Status, Trade};
+use super::order::{Order, amount, code_invalid, is_number, missing, text};
+
+/// A cancel is possible for so long after the trade was made.
+const CANCEL_WINDOW_MS: i64 = 24 * 3600 * 1000;
+
+/// Everything that changes while the sandbox runs.
+pub(super) struct World {
+    pub(super) book: Book,
+    pub(super) faults: Faults,
+    /// Whether a cancel of a number that was never seen blocks it for ever.
+    pub(super) fence: bool,
+    /// Lengths of time are divided by this.
+    pub(super) speed: f64,
+    /// Pays that come through after the cancel.
+    pub(super) held: BTreeMap<String, Order>,
+    /// How many requests the front door refused.
+    pub(super) refused: u64,
+}
+
+/// What came of a request.
+pub(super) struct Acted {
+    pub(super) content: Content,
+    /// The success that a lying voice tells.
+    pub(super) forged: Option<Content>,
+    pub(super) voice: Voice,
+    pub(super) delay_ms: u64,
+    /// Whether it was worked on, or lost or held up before.
+    pub(super) executed: bool,
+    /// A pay that is still on its way.
+    pub(super) late: Option<(u64, Order)>,
+    /// The order, and the request's number in the ledger.
+    pub(super) recorded: Option<(String, u64)>,
+    pub(super) ending: Option<u8>,
+}
+
+impl Acted {
+    fn says(content: Content) -> Self {
+        Self {
+            content,
+            forged: None,
+            voice: Voice::True,
+            delay_ms: 0,
+            executed: true,
+            late: None,
+            recorded: None,
+            ending: None,
+        }
+    }
+
+    /// The codes that are, or would be, answered.
+    pub(super) fn said(&self) -> (&str, &str) {
+        if let Voice::Says(said) | Voice::SaysUnsigned(said) = &self.voice {
+            (&said.code, &said.sub_code)
+        } else {
+            (self.content.get("code"), self.content.get("sub_code"))
+        }
+    }
+
+    /// Nothing was done, and somebody has to say so.
+    fn nothing() -> Self {
+        Self { executed: false, ..Self::says(Content::code("20000")) }
+    }
+}
+
+impl World {
+    /// Works on one call, and writes it down.
+    pub(super) fn act(&mut self, call: &Call, now: i64) -> io::Result<Acted> {
+        let name = self.named(&call.biz);
+        let fault = self.faults.take(call.method, name.as_deref());
+        let mut acted = if fault.as_ref().is_none_or(Fault::executes) {
+            self.execute(call, now)
+        } else {
+            Acted::nothing()
+        };
+        if acted.voice == Voice::Slow {
+            acted.delay_ms = self.scaled(SLOW_MS);
+        }
+        if let Some(fault) = fault {
+            if let Some(voice) = fault.voice() {
+                acted.voice = voice;
+            }
+            if let Some(delay) = fault.delay_ms {
+                acted.delay_ms = delay;
+            }
+            if let Some(after) = fault.late_ms {
+                acted.late = Order::read(&call.biz, now).ok().map(|order| (after, order));
+            }
+        }
+        let Some(name) = name else { return Ok(acted) };
+        acted.ending = self.book.number(&name, now).ending;
+        let (code, sub_code) = acted.said();
+        let (code, sub_code) = (code.to_owned(), sub_code.to_owned());
+        let arrived = Arrived {
+            seq: 0,
+            at_ms: now,
+            method: call.method.name().to_owned(),
+            executed: acted.executed,
+            answered: acted.voice.delivers() && acted.delay_ms == 0,
+            code,
+            sub_code,
+        };
+        let seq = self.book.record(&name, arrived)?;
+        acted.recorded = Some((name, seq));
+        Ok(acted)
+    }
+
+    fn execute(&mut self, call: &Call, now: i64) -> Acted {
+        let biz = &call.biz;
+        let acted = match call.method {
+            Method::Pay => Ok(self.pay(biz, now)),
+            Method::Query => self.query(biz, now),
+            Method::Cancel => self.cancel(biz, now),
+            Method::Refund => self.refund(biz, now),
+            Method::RefundQuery => self.refund_query(biz, now),
+        };
+        acted.unwrap_or_else(|said| Acted::says(Content::said(&said)))
+    }
+
+    /// A length of time in this sandbox.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "lengths of seconds; the speed is checked when the sandbox starts"
+    )]
+    pub(super) fn scaled(&self, ms: u64) -> u64 {
+        (ms as f64 / self.speed) as u64
+    }
+
+    /// The order that a request is about, as far as it can be told.
+    fn named(&self, biz: &Map<String, Value>) -> Option<String> {
+        let given = |name| text(biz, name, 64).ok().flatten();
+        match given("trade_no") {
+            Some(trade_no) => self.book.out_trade_no(&trade_no).map(str::to_owned),
+            None => given("out_trade_no").filter(|name| is_number(name)),
+        }
+    }
+
+    /// The order of a query, cancel or refund; `trade_no` wins.
+    fn find(&self, biz: &Map<String, Value>) -> Result<String, Said> {
+        let trade_no = text(biz, "trade_no", 64)?;
+        let out_trade_no = text(biz, "out_trade_no", 64)?;
+        match (trade_no, out_trade_no) {
+            (Some(trade_no), _) => {
+                self.book.out_trade_no(&trade_no).map(str::to_owned).ok_or_else(not_exist)
+            }
+            (None, Some(name)) if is_number(&name) => Ok(name),
+            (None, Some(_)) => {
+                Err(super::order::invalid("out_trade_no 只能包含字母、数字、下划线"))
+            }
+            (None, None) => Err(missing("out_trade_no 与 trade_no 不能同时为空")),
+        }
+    }
+
+    // --- pay -----------------------------------------------------------------
+
+    fn pay(&mut self, biz: &Map<String, Value>, now: i64) -> Acted {
+        let order = match Order::read(biz, now) {
+            Ok(order) => order,
+            Err(said) => {
+                let name = self.named(biz).unwrap_or_default();
+                return Acted::says(failed_pay(&name, &said));
+            }
+        };
+        let picked = endings::picked(order.auth_code.reveal(), order.amount.fen());
+        let number = self.book.number(&order.out_trade_no, now);
+        number.pays += 1;
+        let first = number.pays == 1;
+        if first {
+            number.ending = picked.map(|ending| ending.number);
+        }
+        let script = number.script();
+        let mut pay = script.map_or(Pay::Charge, |ending| ending.pay);
+        if !first && matches!(pay, Pay::Nothing | Pay::LateAfterReceipt | Pay::LateAfterCancel) {
+            // These go wrong once; whoever tries again gets through.
+            pay = Pay::Charge;
+        }
+        let voice = script.filter(|_| first).map_or(Voice::True, |ending| ending.voice.clone());
+        // Asked before anything is changed: the success of which a voice lies.
+        let forged = paid_answer(&order.out_trade_no, &new_trade(&order, now, true));
+        let lost = |late| Acted { voice: Voice::Nothing, late, ..Acted::nothing() };
+        if pay == Pay::LateAfterReceipt {
+            return lost(Some((self.scaled(LATE_MS), order)));
+        }
+        if pay == Pay::LateAfterCancel {
+            self.held.insert(order.out_trade_no.clone(), order);
+            return lost(None);
+        }
+        let acted = if pay == Pay::Nothing {
+            Acted::nothing()
+        } else {
+            Acted::says(self.pay_now(&order, pay, now))
+        };
+        Acted { voice, forged: Some(forged), ..acted }
+    }
+
+    /// A pay that comes through late: its answer has nobody to go to.
+    pub(super) fn pay_late(&mut self, order: &Order, now: i64) -> io::Result<String> {
+        let content = self.pay_now(order, Pay::Charge, now);
+        let arrived = Arrived {
+            seq: 0,
+            at_ms: now,
+            method: "late alipay.trade.pay".to_owned(),
+            executed: true,
+            answered: false,
+            code: content.get("code").to_owned(),
+            sub_code: content.get("sub_code").to_owned(),
+        };
+        self.book.record(&order.out_trade_no, arrived)?;
+        Ok(format!("{} {}", content.get("code"), content.get("sub_code")))
+    }
+
+    /// What the ledger makes of a pay.
+    fn pay_now(&mut self, order: &Order, pay: Pay, now: i64) -> Content {
+        let name = &order.out_trade_no;
+        let fence = self.fence;
+        let number = self.book.number(name, now);
+        if let Some(answer) = in_the_way(number, order, fence) {
+            return answer;
+        }
+        let failed = |said: &Said| failed_pay(name, said);
+        if now >= order.expire_ms {
+            return failed(&Said::business(
+                "ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR",
+                "当前时间已超过允许支付的时间",
+            ));
+        }
+        if !self.book.use_code(order.auth_code.reveal()) {
+            return failed(&code_invalid());
+        }
+        let number = self.book.number(name, now);
+        match pay {
+            Pay::Decline(sub_code, sub_msg) => failed(&Said::business(sub_code, sub_msg)),
+            Pay::DeclineOpen(_) => {
+                number.trade = Some(new_trade(order, now, false));
+                failed(&Said::business("ACQ.BUYER_BALANCE_NOT_ENOUGH", "买家余额不足"))
+            }
+            Pay::Wait | Pay::WaitUntilQuery(_) | Pay::GiveUpAtQuery(_) => {
+                let trade = number.trade.insert(new_trade(order, now, false));
+                waiting_answer(name, trade)
+            }
+            Pay::Charge | Pay::Nothing | Pay::LateAfterReceipt | Pay::LateAfterCancel => {
+                let trade = number.trade.insert(new_trade(order, now, true));
+                paid_answer(name, trade)
+            }
+        }
+    }
+
+    // --- query ---------------------------------------------------------------
+
+    fn query(&mut self, biz: &Map<String, Value>, now: i64) -> Result<Acted, Said> {
+        let name = self.find(biz)?;
+        let number = self.book.number(&name, now);
+        number.queries = number.queries.saturating_add(1);
+        let (asked, script) = (number.queries, number.script());
+        let query = script.map_or(Query::Honest, |ending| ending.query);
+        let voice = match query {
+            Query::Honest | Query::Finished => Voice::True,
+            Query::Silent => Voice::Nothing,
+            Query::OtherAmount => Voice::OtherAmount,
+            Query::LimitedOnce if asked == 1 => {
+                Voice::Says(Said::new("40005", "isv.app-call-limited", "应用调用次数超限"))
+            }
+            Query::LimitedOnce => Voice::True,
+        };
+        let trade = number.trade.as_mut().ok_or_else(not_exist)?;
+        match script.map(|ending| ending.pay) {
+            Some(Pay::WaitUntilQuery(n) | Pay::DeclineOpen(Some(n))) if asked >= n => {
+                trade.confirm(now);
+            }
+            Some(Pay::GiveUpAtQuery(n)) if asked >= n => {
+                trade.close();
+            }
+            _ => {}
+        }
+        if query == Query::Finished && trade.status == Status::TradeSuccess {
+            trade.status = Status::TradeFinished;
+        }
+        let paid = trade.charged_fen > 0;
+        let mut content = Content::code("10000");
+        let sum = yuan(if paid { trade.total_fen } else { 0 });
+        people(&mut content);
+        content.text("buyer_pay_amount", sum.as_str());
+        if paid {
+            content.raw("fund_bill_list", funds(&sum));
+        }
+        content.text("invoice_amount", sum.as_str());
+        content.text("out_trade_no", name);
+        content.text("point_amount", "0.00");
+        content.text("receipt_amount", sum);
+        if let Some(at) = trade.paid_ms {
+            content.text("send_pay_date", beijing(at));
+        }
+        for (member, value) in [("store_id", &trade.store_id), ("terminal_id", &trade.terminal_id)]
+        {
+            if let Some(value) = value {
+                content.text(member, value.as_str());
+            }
+        }
+        content.text("subject", trade.subject.as_str());
+        content.text("total_amount", yuan(trade.total_fen));
+        content.text("trade_no", trade.trade_no.as_str());
+        content.text("trade_status", trade.status.name());
+        Ok(Acted { voice, ..Acted::says(content) })
+    }
+
+    // --- cancel --------------------------------------------------------------
+
+    fn cancel(&mut self, biz: &Map<String, Value>, now: i64) -> Result<Acted, Said> {
+        let name = self.find(biz)?;
+        let fence = self.fence;
+        let number = self.book.number(&name, now);
+        number.cancels = number.cancels.saturating_add(1);
+        let asked = number.cancels;
+        let script = number.script().map_or(Cancel::Honest, |ending| ending.cancel);
+        let mut voice = Voice::True;
+        match script {
+            Cancel::Honest => {}
+            Cancel::RetryTwice if asked <= 2 => {
+                let mut content = cancel_answer(&name, None, now);
+                content.text("retry_flag", "Y");
+                return Ok(Acted::says(content));
+            }
+            Cancel::UnknownTwice if asked <= 2 => {
+                return Err(Said::new("20000", "isp.unknow-error", "系统繁忙"));
+            }
+            Cancel::RetryTwice | Cancel::UnknownTwice => {}
+            Cancel::BuyerPaysFirst | Cancel::RefusedForGood => {
+                if let Some(trade) = number.trade.as_mut().filter(|_| asked == 1) {
+                    trade.confirm(now);
+                }
+            }
+            Cancel::LostThenBlank if asked == 1 => voice = Voice::Nothing,
+            Cancel::LostThenBlank => return Ok(Acted::says(cancel_answer(&name, None, now))),
+        }
+        let Some(trade) = &mut number.trade else {
+            number.fenced |= fence;
+            let late = self.held.remove(&name).map(|order| (self.scaled(LATE_MS), order));
+            let content = cancel_answer(&name, None, now);
+            return Ok(Acted { late, ..Acted::says(content) });
+        };
+        if script == Cancel::RefusedForGood || now - trade.created_ms > CANCEL_WINDOW_MS {
+            return Err(Said::business(
+                "ACQ.TRADE_CANCEL_TIME_OUT",
+                "超过撤销时间范围，请使用退款接口退款",
+            ));
+        }
+        let refunded =
+            || Said::business("ACQ.REASON_TRADE_REFUND_FEE_ERR", "退款金额无效，交易已发生退款");
+        let action = match (trade.status, trade.cancelled_by.as_deref()) {
+            (Status::TradeFinished, _) => {
+                return Err(Said::business("ACQ.TRADE_HAS_FINISHED", "交易已完结"));
+            }
+            (_, Some("refund")) => "refund",
+            (_, Some(_)) => "close",
+            (Status::TradeSuccess, None) if trade.refunded_fen > 0 => return Err(refunded()),
+            (Status::TradeSuccess, None) => {
+                trade.give_back(trade.left_fen());
+                "refund"
+            }
+            (Status::TradeClosed, None) if trade.charged_fen > 0 => return Err(refunded()),
+            (Status::WaitBuyerPay | Status::TradeClosed, None) => {
+                trade.close();
+                "close"
+            }
+        };
+        trade.cancelled_by = Some(action.to_owned());
+        let content = cancel_answer(&name, Some((action, &trade.trade_no)), now);
+        Ok(Acted { voice, ..Acted::says(content) })
+    }
+
+    // --- refund --------------------------------------------------------------
+
+    fn refund(&mut self, biz: &Map<String, Value>, now: i64) -> Result<Acted, Said> {
+        let sum = amount(biz, "refund_amount", 16)?.ok_or_else(|| missing("refund_amount"))?;
+        let name = self.find(biz)?;
+        let request = text(biz, "out_request_no", 64)?;
+        let reason = text(biz, "refund_reason", 256)?;
+        let trade = self.book.number(&name, now).trade.as_mut().ok_or_else(not_exist)?;
+        if request.is_none() && sum.fen() != trade.total_fen {
+            return Err(missing("out_request_no，部分退款时必填"));
+        }
+        let request = request.unwrap_or_else(|| name.clone());
+        let known = trade.refunds.iter().find(|refund| refund.out_request_no == request);
+        let change = match known {
+            Some(refund) if refund.fen == sum.fen() => "N",
+            Some(_) => {
+                return Err(Said::business("ACQ.DISCORDANT_REPEAT_REQUEST", "不一致的请求"));
+            }
+            None => {
+                let no = match trade.status {
+                    Status::TradeSuccess if sum.fen() > trade.left_fen() => {
+                        Some(("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "退款金额超限"))
+                    }
+                    Status::TradeSuccess => None,
+                    Status::TradeFinished => Some(("ACQ.TRADE_HAS_FINISHED", "交易已完结")),
+                    Status::TradeClosed => Some(("ACQ.TRADE_HAS_CLOSE", "交易已关闭")),
+                    Status::WaitBuyerPay => Some(("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")),
+                };
+                if let Some((sub_code, sub_msg)) = no {
+                    return Err(Said::business(sub_code, sub_msg));
+                }
+                trade.give_back(sum.fen());
+                trade.refunds.push(Refund {
+                    out_request_no: request,
+                    fen: sum.fen(),
+                    reason,
+                    at_ms: now,
+                });
+                "Y"
+            }
+        };
+        let mut content = Content::code("10000");
+        people(&mut content);
+        content.text("fund_change", change);
+        content.text("gmt_refund_pay", beijing(now));
+        content.text("out_trade_no", name);
+        // All that was ever given back, not this refund.
+        content.text("refund_fee", yuan(trade.refunded_fen));
+        content.text("send_back_fee", yuan(if change == "Y" { sum.fen() } else { 0 }));
+        content.text("trade_no", trade.trade_no.as_str());
+        Ok(Acted::says(content))
+    }
+
+    fn refund_query(&mut self, biz: &Map<String, Value>, now: i64) -> Result<Acted, Said> {
+        let request = text(biz, "out_request_no", 64)?.ok_or_else(|| missing("out_request_no"))?;
+        let name = self.find(biz)?;
+        let trade = self.book.number(&name, now).trade.as_ref().ok_or_else(not_exist)?;
+        let mut content = Content::code("10000");
+        // An unknown number, too, is answered with 10000, but with nothing in it.
+        if let Some(refund) = trade.refunds.iter().find(|r| r.out_request_no == request) {
+            content.text("gmt_refund_pay", beijing(refund.at_ms));
+            content.text("out_request_no", request);
+            content.text("out_trade_no", name);
+            content.text("refund_amount", yuan(refund.fen));
+            if let Some(reason) = &refund.reason {
+                content.text("refund_reason", reason.as_str());
+            }
+            content.text("refund_status", "REFUND_SUCCESS");
+            content.text("send_back_fee", yuan(refund.fen));
+            content.text("total_amount", yuan(trade.total_fen));
+            content.text("trade_no", trade.trade_no.as_str());
+        }
+        Ok(Acted::says(content))
+    }
+}
+
+fn not_exist() -> Said {
+    Said::business("ACQ.TRADE_NOT_EXIST", "交易不存在")
+}
+
+/// What an earlier request with the same number means for a pay.
+fn in_the_way(number: &Number, order: &Order, fence: bool) -> Option<Content> {
+    let name = &order.out_trade_no;
+    let failed = |sub_code, sub_msg| Some(failed_pay(name, &Said::business(sub_code, sub_msg)));
+    let Some(trade) = &number.trade else {
+        let fenced = fence && number.fenced;
+        return fenced.then(|| failed("ACQ.TRADE_HAS_CLOSE", "交易已经关闭")).flatten();
+    };
+    if trade.total_fen != order.amount.fen() || trade.subject != order.subject {
+        return failed("ACQ.CONTEXT_INCONSISTENT", "交易信息被篡改");
+    }
+    match trade.status {
+        Status::WaitBuyerPay => Some(waiting_answer(name, trade)),
+        Status::TradeSuccess | Status::TradeFinished => {
+            failed("ACQ.TRADE_HAS_SUCCESS", "交易已被支付")
+        }
+        Status::TradeClosed => failed("ACQ.TRADE_HAS_CLOSE", "交易已经关闭"),
+    }
+}
+
+fn new_trade(order: &Order, now: i64, paid: bool) -> Trade {
+    let digest = Sha256::digest(format!("{}/{now}", order.out_trade_no).as_bytes());
+    let number = digest.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+    let date: String = beijing(now).chars().filter(char::is_ascii_digit).take(8).collect();
+    let mut trade = Trade {
+        trade_no: format!("{date}22001{:015}", number % 1_000_000_000_000_000),
+        status: Status::WaitBuyerPay,
+        total_fen: order.amount.fen(),
+        charged_fen: 0,
+        refunded_fen: 0,
+        subject: order.subject.clone(),
+        store_id: order.store_id.clone(),
+        terminal_id: order.terminal_id.clone(),
+        created_ms: now,
+        expire_ms: order.expire_ms,
+        paid_ms: None,
+        cancelled_by: None,
+        refunds: Vec::new(),
+    };
+    if paid {
+        trade.confirm(now);
+    }
+    trade
+}
+
+fn people(content: &mut Content) {
+    content.text("buyer_logon_id", "159****5620");
+    content.text("buyer_user_id", "2088101117955611");
+}
+
+fn funds(sum: &str) -> String {
+    format!("[{{\"amount\":\"{sum}\",\"fund_channel\":\"ALIPAYACCOUNT\"}}]")
+}
+
+fn paid_answer(name: &str, trade: &Trade) -> Content {
+    let sum = yuan(trade.total_fen);
+    let mut content = Content::code("10000");
+    people(&mut content);
+    content.text("buyer_pay_amount", sum.as_str());
+    content.raw("fund_bill_list", funds(&sum));
+    content.text("gmt_payment", beijing(trade.paid_ms.unwrap_or(trade.created_ms)));
+    content.text("invoice_amount", sum.as_str());
+    content.text("out_trade_no", name);
+    content.text("point_amount", "0.00");
+    content.text("receipt_amount", sum.as_str());
+    content.text("total_amount", sum);
+    content.text("trade_no", trade.trade_no.as_str());
+    content
+}
+
+fn waiting_answer(name: &str, trade: &Trade) -> Content {
+    let mut content = Content::code("10003");
+    people(&mut content);
+    zeros(&mut content, name);
+    content.text("total_amount", yuan(trade.total_fen));
+    content.text("trade_no", trade.trade_no.as_str());
+    content
+}
+
+/// Alipay's refusals of a pay name sums too, all zero.
+fn failed_pay(name: &str, said: &Said) -> Content {
+    let mut content = Content::said(said);
+    zeros(&mut content, name);
+    content
+}
+
+fn zeros(content: &mut Content, name: &str) {
+    content.text("buyer_pay_amount", "0.00");
+    content.text("invoice_amount", "0.00");
+    if !name.is_empty() {
+        content.text("out_trade_no", name);
+    }
+    content.text("point_amount", "0.00");
+    content.text("receipt_amount", "0.00");
+}
+
+fn cancel_answer(name: &str, done: Option<(&str, &str)>, now: i64) -> Content {
+    let mut content = Content::code("10000");
+    if let Some((action, _)) = done {
+        content.text("action", action);
+        if action == "refund" {
+            content.text("gmt_refund_pay", beijing(now));
+        }
+    }
+    content.text("out_trade_no", name);
+    content.text("retry_flag", "N");
+    if let Some((_, trade_no)) = done {
+        content.text("trade_no", trade_no);
+    }
+    content
+}
+
+/// Fen as yuan, with two decimals.
+pub(super) fn yuan(fen: u64) -> String {
+    format!("{}.{:02}", fen / 100, fen % 100)
+}

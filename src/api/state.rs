@@ -7,7 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::backend::Backend;
-use super::problem::{Code, Problem};
+use super::code::Code;
+use super::problem::Problem;
 use super::server::Settings;
 use crate::payment::{Money, OutTradeNo, Payment};
 

@@ -288,7 +288,7 @@ pub fn awaiting(order: Order) -> Payment {
 pub fn payment(number: &str, state: State) -> Payment {
     let mut payment = awaiting(order(number));
     let sent = !matches!(state, State::AwaitingCode { .. } | State::Cancelled(CancelAction::None));
-    payment.pay = sent.then(|| PayCall {
+    payment.pay = sent.then_some(PayCall {
         deadline: NOW,
         code_until: NOW,
         time_expire: NOW,

@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, unreachable_pub, reason = "a test has no readers outside")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test names what it is about")]
 
 mod bounds;
 mod client;

@@ -145,3 +145,85 @@ pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::{UnixListener as StdListener, UnixStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_daemons_socket_is_taken_over_and_a_living_ones_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tilld.sock");
+        drop(StdListener::bind(&path).unwrap());
+        let living = bind_unix(&path, 0o660).unwrap();
+        UnixStream::connect(&path).unwrap();
+
+        let refused = bind_unix(&path, 0o660).unwrap_err();
+        assert!(matches!(refused, BindError::InUse { .. }), "{refused}");
+        UnixStream::connect(&path).unwrap();
+
+        drop(living);
+        bind_unix(&path, 0o660).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_socket_has_exactly_the_mode_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        for mode in [0o600, 0o660, 0o666] {
+            let path = folder.path().join(format!("{mode:o}.sock"));
+            let _listener = bind_unix(&path, mode).unwrap();
+            let found = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(found & 0o7777, mode);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "precious").unwrap();
+        let link = folder.path().join("link");
+        symlink(&file, &link).unwrap();
+        let dangling = folder.path().join("dangling");
+        symlink(folder.path().join("nothing"), &dangling).unwrap();
+        for path in [&file, &link, &dangling, &folder.path().join(".")] {
+            let refused = bind_unix(path, 0o660).unwrap_err();
+            assert!(matches!(refused, BindError::NotASocket { .. }), "{refused}");
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+        assert!(link.is_symlink() && dangling.is_symlink());
+    }
+
+    #[tokio::test]
+    async fn paths_that_cannot_be_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = bind_unix(&folder.path().join("no/tilld.sock"), 0o660).unwrap_err();
+        assert!(matches!(refused, BindError::NoFolder { .. }), "{refused}");
+        let refused = bind_unix(&folder.path().join("x".repeat(100)), 0o660).unwrap_err();
+        assert!(matches!(refused, BindError::TooLong { .. }), "{refused}");
+        assert!(refused.to_string().contains("107"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn of_many_daemons_that_start_at_once_one_gets_the_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tilld.sock");
+        for _ in 0..20 {
+            drop(StdListener::bind(&path).unwrap());
+            let runtime = tokio::runtime::Handle::current();
+            let bind = || {
+                let _inside = runtime.enter();
+                bind_unix(&path, 0o660)
+            };
+            let bound: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(bind)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(bound.iter().filter(|bound| bound.is_ok()).count(), 1, "{bound:?}");
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+}

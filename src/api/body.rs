@@ -14,7 +14,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::problem::{Code, Problem};
+use super::code::Code;
+use super::problem::Problem;
 use crate::payment::{Amount, AuthCode, Order, OutTradeNo, SecretText, hide_codes};
 use crate::terminal::PayRequest;
 

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use utoipa::ToSchema;
 
+use super::code::Code;
 use super::params;
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::state::Api;
 use super::view::{PaymentView, time_text};
 use crate::payment::{Entry, Recorded, ScannerNews};

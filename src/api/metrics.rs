@@ -9,7 +9,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
-use super::problem::{Code, Problem};
+use super::code::Code;
+use super::problem::Problem;
 use super::state::Api;
 use super::status::Link;
 

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use super::{body, events, problem, routes, status, step, view};
+use super::{body, code, events, problem, routes, status, step, view};
 
 /// The description of the API, as served at `GET /v1/openapi.json`.
 #[must_use]
@@ -52,8 +52,8 @@ pub fn description() -> utoipa::openapi::OpenApi {
         status::Journal,
         status::ClockView,
         problem::ProblemView,
-        problem::Code,
-        problem::Retry,
+        code::Code,
+        code::Retry,
         body::PayBody,
         body::CodeBody,
     )),

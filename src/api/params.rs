@@ -8,7 +8,8 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 
 use super::backend::{Filter, Which};
-use super::problem::{Code, Problem};
+use super::code::Code;
+use super::problem::Problem;
 use super::view::read_time;
 use crate::payment::{OutTradeNo, Public, Timestamp};
 

@@ -12,9 +12,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use serde::Serialize;
 
+use super::code::Code;
 use super::openapi;
 use super::params::{self, Number};
-use super::problem::{Code, Problem, ProblemView};
+use super::problem::{Problem, ProblemView};
 use super::state::{Api, Wait};
 use super::status::StatusView;
 use super::step::{JournalView, StepView};

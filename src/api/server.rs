@@ -22,8 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 
 use super::backend::Backend;
+use super::code::Code;
 use super::patient::Patient;
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::routes;
 use super::state::{Api, Places};
 use crate::payment::SecretText;

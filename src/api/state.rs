@@ -7,9 +7,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::backend::Backend;
-use super::problem::{Code, Problem};
+use super::code::Code;
+use super::problem::Problem;
 use super::server::Settings;
-use crate::payment::{OutTradeNo, Payment};
+use crate::payment::{Money, OutTradeNo, Payment};
 
 /// What every request shares.
 #[derive(Clone)]
@@ -100,9 +101,9 @@ impl Api {
             return problem;
         }
         let charged_or_may_be = match self.backend.payment(number.clone()).await {
-            Ok(None) => false,
-            Ok(Some(payment)) => {
-                !payment.is_final() || payment.money() == crate::payment::Money::Taken
+            Ok(payment) => {
+                let money = payment.map_or(Money::None, |payment| payment.money());
+                matches!(money, Money::Taken | Money::Unknown)
             }
             Err(_) => true,
         };

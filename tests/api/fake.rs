@@ -1,0 +1,306 @@
+//! A daemon in memory: a list of entries, and replies that a test lays ready.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tilld::api::{
+    Backend, Clock, Filter, Gateway, Journal, Link, Page, ScannerStatus, Soon, Status, Unavailable,
+    Which,
+};
+use tilld::payment::{
+    AuthCode, Call, CancelAction, Entry, EntryStep, Moment, Order, OutTradeNo, PayCall, Payment,
+    Recorded, Rules, State, Timestamp,
+};
+use tilld::terminal::{Denied, PayRequest, Reply};
+use tokio::sync::watch;
+
+/// 2026-11-20T10:00:00+08:00.
+pub const NOW: Timestamp = Timestamp(1_795_140_000_000);
+
+pub struct Fake {
+    entries: Mutex<Vec<Recorded>>,
+    replies: Mutex<VecDeque<Reply>>,
+    pub requests: Mutex<Vec<PayRequest>>,
+    pub codes: Mutex<Vec<AuthCode>>,
+    pub filters: Mutex<Vec<Filter>>,
+    pub unreadable: Mutex<bool>,
+    /// A payment is paid right after it was read so many times.
+    pub ends_after_reads: Mutex<u32>,
+    head: watch::Sender<u64>,
+}
+
+impl Fake {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            entries: Mutex::default(),
+            replies: Mutex::default(),
+            requests: Mutex::default(),
+            codes: Mutex::default(),
+            filters: Mutex::default(),
+            unreadable: Mutex::default(),
+            ends_after_reads: Mutex::default(),
+            head: watch::Sender::new(0),
+        })
+    }
+
+    /// Lays a reply ready for the next request.
+    pub fn will_reply(&self, reply: Reply) {
+        self.replies.lock().unwrap().push_back(reply);
+    }
+
+    pub fn will_deny(&self, denied: Denied) {
+        self.will_reply(Reply::Denied(denied));
+    }
+
+    /// Writes an entry and tells of it.
+    pub fn record(&self, entry: Entry) {
+        let mut entries = self.entries.lock().unwrap();
+        let seq = entries.len() as u64 + 1;
+        entries.push(Recorded { seq, at: NOW, entry });
+        drop(entries);
+        self.head.send_replace(seq);
+    }
+
+    /// Writes how a payment stands.
+    pub fn journal(&self, payment: &Payment, step: &str) {
+        let step = EntryStep { name: step.to_owned(), ..EntryStep::default() };
+        self.record(Entry::Payment { payment: payment.clone(), step });
+    }
+
+    pub fn journal_call(&self, payment: &Payment, call: Call, code: &str) {
+        let step = EntryStep {
+            name: "code".to_owned(),
+            call: Some(call),
+            code: Some(code.to_owned()),
+            ..EntryStep::default()
+        };
+        self.record(Entry::Payment { payment: payment.clone(), step });
+    }
+
+    /// A further step of a payment.
+    pub fn becomes(&self, number: &str, state: State) -> Payment {
+        let mut payment = self.find(&number.parse().unwrap()).expect("a payment");
+        payment.state = state;
+        payment.rev += 1;
+        self.journal(&payment, "test");
+        payment
+    }
+
+    fn find(&self, number: &OutTradeNo) -> Option<Payment> {
+        let entries = self.entries.lock().unwrap();
+        entries.iter().rev().find_map(|recorded| match &recorded.entry {
+            Entry::Payment { payment, .. } if payment.order.out_trade_no == *number => {
+                Some(payment.clone())
+            }
+            _ => None,
+        })
+    }
+
+    fn readable(&self) -> Result<(), Unavailable> {
+        if *self.unreadable.lock().unwrap() {
+            Err(Unavailable("disk I/O error".to_owned()))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn laid_ready(&self) -> Option<Reply> {
+        self.replies.lock().unwrap().pop_front()
+    }
+}
+
+impl Backend for Fake {
+    fn pay(&self, request: PayRequest) -> Soon<'_, Reply> {
+        Box::pin(async move {
+            self.requests.lock().unwrap().push(request.clone());
+            if let Some(reply) = self.laid_ready() {
+                return reply;
+            }
+            if let Some(payment) = self.find(&request.order.out_trade_no) {
+                return Reply::Stands(payment);
+            }
+            let payment = awaiting(request.order);
+            self.journal(&payment, "requested");
+            Reply::Started(payment)
+        })
+    }
+
+    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Reply> {
+        Box::pin(async move {
+            self.codes.lock().unwrap().push(code);
+            let payment = self.find(&number);
+            let stands = || payment.map_or(Reply::Denied(Denied::NotFound), Reply::Stands);
+            self.laid_ready().unwrap_or_else(stands)
+        })
+    }
+
+    fn stop(&self, number: OutTradeNo) -> Soon<'_, Reply> {
+        Box::pin(async move {
+            let payment = self.find(&number);
+            let stands = || payment.map_or(Reply::Denied(Denied::NotFound), Reply::Stands);
+            self.laid_ready().unwrap_or_else(stands)
+        })
+    }
+
+    fn payment(&self, number: OutTradeNo) -> Soon<'_, Result<Option<Payment>, Unavailable>> {
+        Box::pin(async move {
+            self.readable()?;
+            let found = self.find(&number);
+            let mut left = self.ends_after_reads.lock().unwrap();
+            if *left == 1 {
+                self.becomes(number.as_str(), State::Paid);
+            }
+            *left = left.saturating_sub(1);
+            Ok(found)
+        })
+    }
+
+    fn list(&self, filter: Filter) -> Soon<'_, Result<Page, Unavailable>> {
+        Box::pin(async move {
+            self.readable()?;
+            self.filters.lock().unwrap().push(filter.clone());
+            let entries = self.entries.lock().unwrap();
+            let mut found: Vec<_> = entries
+                .iter()
+                .filter_map(|recorded| match &recorded.entry {
+                    Entry::Payment { payment, .. } if payment.rev == 1 => {
+                        Some((recorded.seq, payment.order.out_trade_no.clone()))
+                    }
+                    _ => None,
+                })
+                .filter(|(seq, _)| filter.cursor.is_none_or(|cursor| *seq < cursor))
+                .collect();
+            drop(entries);
+            found.reverse();
+            let mut page = Page::default();
+            for (seq, number) in found {
+                let payment = self.find(&number).expect("a payment");
+                let wanted = match filter.which {
+                    Which::All => true,
+                    Which::Open => !payment.is_final(),
+                    Which::State(state) => payment.public() == state,
+                };
+                if wanted && page.payments.len() == filter.limit {
+                    break;
+                }
+                if wanted {
+                    page.payments.push(payment);
+                    page.next = Some(seq);
+                }
+            }
+            if page.payments.len() < filter.limit {
+                page.next = None;
+            }
+            Ok(page)
+        })
+    }
+
+    fn steps_of(&self, number: OutTradeNo) -> Soon<'_, Result<Vec<Recorded>, Unavailable>> {
+        Box::pin(async move {
+            self.readable()?;
+            let entries = self.entries.lock().unwrap();
+            let about = |recorded: &&Recorded| {
+                matches!(&recorded.entry, Entry::Payment { payment, .. }
+                    if payment.order.out_trade_no == number)
+            };
+            Ok(entries.iter().filter(about).cloned().collect())
+        })
+    }
+
+    fn after(&self, seq: u64, limit: usize) -> Soon<'_, Result<Vec<Recorded>, Unavailable>> {
+        Box::pin(async move {
+            self.readable()?;
+            let entries = self.entries.lock().unwrap();
+            Ok(entries.iter().filter(|r| r.seq > seq).take(limit).cloned().collect())
+        })
+    }
+
+    fn head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: "0.1.0".to_owned(),
+            started_at: NOW,
+            uptime: Duration::from_secs(61),
+            stopping: false,
+            scanners: vec![ScannerStatus {
+                id: "lane-1".to_owned(),
+                kind: "serial".to_owned(),
+                device: "/dev/ttyACM0".to_owned(),
+                present: true,
+                last_news: None,
+            }],
+            gateway: Gateway {
+                link: Link::Down,
+                since: Some(NOW),
+                last_answer_at: None,
+                clock_skew_ms: Some(-120),
+                trouble: Some("connection refused".to_owned()),
+            },
+            open_payments: 3,
+            journal: Journal {
+                writable: true,
+                reason: None,
+                path: "/var/lib/tilld/journal.db".to_owned(),
+                head_seq: *self.head.borrow(),
+            },
+            clock: Clock { now: NOW, steady: Timestamp(61_000) },
+        }
+    }
+
+    fn fresh_number(&self) -> OutTradeNo {
+        "T0000000000000000000000000000001".parse().unwrap()
+    }
+
+    fn scrape(&self, registry: &mut Registry) {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(7);
+        registry.register("daemon_figure", "One of the daemon's own", gauge);
+    }
+}
+
+pub fn order(number: &str) -> Order {
+    Order {
+        out_trade_no: number.parse().unwrap(),
+        amount: "88.88".parse().unwrap(),
+        subject: "咖啡".to_owned(),
+        sale: None,
+        scanner: Some("lane-1".to_owned()),
+        body: None,
+        operator_id: None,
+        goods_detail: None,
+        timeout: None,
+    }
+}
+
+/// A payment that waits for its code.
+pub fn awaiting(order: Order) -> Payment {
+    let now = Moment { steady: NOW, wall: NOW, gateway: NOW };
+    Payment::requested(order, now, &Rules::default())
+}
+
+/// A payment in that state, with a pay if the state has one.
+pub fn payment(number: &str, state: State) -> Payment {
+    let mut payment = awaiting(order(number));
+    let sent = !matches!(state, State::AwaitingCode { .. } | State::Cancelled(CancelAction::None));
+    payment.pay = sent.then_some(PayCall {
+        deadline: NOW,
+        code_until: NOW,
+        time_expire: NOW,
+        hold: Duration::ZERO,
+        hold_until: NOW,
+        waiting: false,
+        declined: false,
+        stopped: false,
+        foreign: false,
+        late_pay_over: false,
+        undo: None,
+    });
+    payment.state = state;
+    payment
+}

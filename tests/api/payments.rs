@@ -1,0 +1,261 @@
+//! What goes well: every request of the contract's table.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tilld::api::{PaymentView, Which};
+use tilld::payment::{Call, CancelAction, Public, Reason, State, Trade};
+
+use crate::client::Terminal;
+use crate::fake::{NOW, order, payment};
+
+const BODY: &str = r#"{"amount":"88.88","subject":"咖啡"}"#;
+
+#[tokio::test]
+async fn a_put_starts_a_payment_and_the_same_again_finds_it() {
+    let terminal = Terminal::start();
+    let first = terminal.put("/v1/payments/A1", BODY).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    assert!(first.head.contains("content-type: application/json"), "{first:?}");
+    assert!(first.head.contains("location: /v1/payments/a1"), "{first:?}");
+    assert!(first.head.contains("cache-control: no-store"), "{first:?}");
+    assert_eq!(first.json()["state"], "awaiting_code");
+
+    let again = terminal.put("/v1/payments/A1", BODY).await;
+    assert_eq!(again.status, 200);
+    assert_eq!(again.json(), first.json());
+    assert_eq!(terminal.get("/v1/payments/A1").await.json(), first.json());
+}
+
+#[tokio::test]
+async fn what_is_asked_for_arrives_whole() {
+    let terminal = Terminal::start();
+    let body = json!({
+        "amount": "7", "subject": "A&B=C 1/2 ☕", "auth_code": "281234567890123494\r\n",
+        "scanner": "lane-2", "sale": "S 1", "body": "more", "operator_id": "yx_001",
+        "goods_detail": [
+            { "quantity": 1, "price": "2.50", "goods_name": "咖啡", "goods_id": "g1" }
+        ],
+        "timeout": 30
+    });
+    assert_eq!(terminal.put("/v1/payments/A1", &body.to_string()).await.status, 201);
+    let requests = terminal.fake.requests.lock().unwrap();
+    let request = &requests[0];
+    let order = &request.order;
+    assert!(!request.keyed_by_sale);
+    assert_eq!(request.code.as_ref().unwrap().reveal(), "281234567890123494");
+    assert_eq!(order.amount.fen(), 700);
+    assert_eq!(order.subject, "A&B=C 1/2 ☕");
+    assert_eq!(order.scanner.as_deref(), Some("lane-2"));
+    assert_eq!(order.sale.as_deref(), Some("S 1"));
+    assert_eq!(order.body.as_deref(), Some("more"));
+    assert_eq!(order.operator_id.as_deref(), Some("yx_001"));
+    assert_eq!(order.timeout, Some(Duration::from_secs(30)));
+    assert_eq!(
+        order.goods_detail.as_deref(),
+        Some(r#"[{"goods_id":"g1","goods_name":"咖啡","price":"2.50","quantity":1}]"#)
+    );
+}
+
+#[tokio::test]
+async fn a_post_is_keyed_by_its_sale() {
+    let terminal = Terminal::start();
+    let body = r#"{"amount":"88.88","subject":"咖啡","sale":"S1"}"#;
+    let first = terminal.post("/v1/payments", body).await;
+    assert_eq!(first.status, 201);
+    let number = "T0000000000000000000000000000001";
+    assert_eq!(first.json()["out_trade_no"], number);
+    assert!(first.head.contains(&format!("location: /v1/payments/{}", number.to_lowercase())));
+    assert!(terminal.fake.requests.lock().unwrap()[0].keyed_by_sale);
+}
+
+#[tokio::test]
+async fn the_example_of_the_contract_is_what_we_say() {
+    let example = json!({
+        "out_trade_no": "20150320010101001", "state": "paid", "final": true, "money": "taken",
+        "rev": 4, "amount": "88.88", "subject": "咖啡", "scanner": "lane-1",
+        "trade_no": "2013112011001004330000121536", "receipt_amount": "88.88",
+        "buyer_logon_id": "159****5620", "reason": null, "attention": null,
+        "refunded_amount": "0.00", "sale": null,
+        "cashier": { "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" },
+        "created_at": "2026-11-20T10:00:00+08:00", "updated_at": "2026-11-20T10:00:02+08:00"
+    });
+    let read: PaymentView = serde_json::from_value(example.clone()).unwrap();
+
+    let terminal = Terminal::start();
+    let mut paid = payment("20150320010101001", State::Paid);
+    paid.rev = 4;
+    paid.updated_at = NOW + Duration::from_secs(2);
+    paid.trade = Trade {
+        trade_no: Some("2013112011001004330000121536".to_owned()),
+        receipt_amount: Some("88.88".parse().unwrap()),
+        buyer_logon_id: Some("159****5620".to_owned()),
+    };
+    terminal.fake.journal(&paid, "pay_answered");
+    let told = terminal.get("/v1/payments/20150320010101001").await.json();
+    assert_eq!(serde_json::from_value::<PaymentView>(told.clone()).unwrap(), read);
+    for (member, value) in example.as_object().unwrap() {
+        assert_eq!(&told[member], value, "{member}");
+    }
+}
+
+#[tokio::test]
+async fn every_ending_is_told_with_its_money() {
+    let terminal = Terminal::start();
+    let mut declined = payment("D1", State::Declined);
+    declined.reason = Some(Reason {
+        code: "40004".to_owned(),
+        sub_code: Some("ACQ.BUYER_BALANCE_NOT_ENOUGH".to_owned()),
+        message: "买家余额不足".to_owned(),
+    });
+    terminal.fake.journal(&declined, "cancel_answered");
+    let told = terminal.get("/v1/payments/D1").await.json();
+    assert_eq!((&told["state"], &told["money"]), (&json!("declined"), &json!("none")));
+    assert_eq!(
+        told["reason"],
+        json!({
+            "code": "40004", "sub_code": "ACQ.BUYER_BALANCE_NOT_ENOUGH", "message": "买家余额不足"
+        })
+    );
+    assert_eq!(told["cancel_action"], Value::Null);
+
+    for (action, name, money) in [
+        (CancelAction::Close, "close", "none"),
+        (CancelAction::Refund, "refund", "returned"),
+        (CancelAction::None, "none", "none"),
+    ] {
+        terminal.fake.journal(&payment(name, State::Cancelled(action)), "cancel_answered");
+        let told = terminal.get(&format!("/v1/payments/{name}")).await.json();
+        assert_eq!(told["state"], "cancelled");
+        assert_eq!(told["cancel_action"], name);
+        assert_eq!(told["money"], money);
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_brought_to_its_payment() {
+    let terminal = Terminal::start();
+    terminal.put("/v1/payments/A1", BODY).await;
+    let brought =
+        terminal.post("/v1/payments/A1/code", r#"{"auth_code":"281234567890123494"}"#).await;
+    assert_eq!(brought.status, 200, "{brought:?}");
+    assert_eq!(brought.json()["out_trade_no"], "A1");
+    assert_eq!(terminal.fake.codes.lock().unwrap()[0].reveal(), "281234567890123494");
+}
+
+#[tokio::test]
+async fn a_cancel_is_answered_by_where_the_payment_stands() {
+    let terminal = Terminal::start();
+    for (number, state, status) in [
+        ("open", State::Querying, 202),
+        ("declined", State::Declined, 200),
+        ("cancelled", State::Cancelled(CancelAction::Close), 200),
+        ("paid", State::Paid, 409),
+    ] {
+        terminal.fake.journal(&payment(number, state), "test");
+        let told = terminal.ask("POST", &format!("/v1/payments/{number}/cancel"), &[], "").await;
+        assert_eq!(told.status, status, "{told:?}");
+        if status == 409 {
+            let problem = told.problem(409, "already_paid");
+            assert_eq!(problem["money"], "taken");
+            assert_eq!(problem["payment"]["state"], "paid");
+        } else {
+            assert_eq!(told.json()["out_trade_no"], number);
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_are_newest_first_and_go_on_where_they_ended() {
+    let terminal = Terminal::start();
+    for number in ["A1", "A2", "A3"] {
+        terminal.fake.journal(&payment(number, State::Paying), "requested");
+    }
+    terminal.fake.becomes("A2", State::Paid);
+    let numbers = |list: &Value| -> Vec<String> {
+        let payments = list["payments"].as_array().unwrap();
+        payments.iter().map(|p| p["out_trade_no"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = terminal.get("/v1/payments?limit=2&colour=green").await.json();
+    assert_eq!(numbers(&first), ["A3", "A2"]);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = terminal.get(&format!("/v1/payments?limit=2&cursor={cursor}")).await.json();
+    assert_eq!(numbers(&second), ["A1"]);
+    assert_eq!(second["next_cursor"], Value::Null);
+    assert_eq!(numbers(&terminal.get("/v1/payments?state=open").await.json()), ["A3", "A1"]);
+    assert_eq!(numbers(&terminal.get("/v1/payments?state=paid").await.json()), ["A2"]);
+
+    terminal.get("/v1/payments?since=2026-11-20T02:00:00Z&state=awaiting_buyer").await;
+    let filters = terminal.fake.filters.lock().unwrap();
+    let last = filters.last().unwrap();
+    assert_eq!(last.since, Some(NOW));
+    assert_eq!(last.which, Which::State(Public::AwaitingBuyer));
+    assert_eq!(last.limit, 100);
+}
+
+#[tokio::test]
+async fn the_journal_tells_every_step_and_no_code() {
+    let terminal = Terminal::start();
+    let mut asked = payment("A1", State::AwaitingCode { until: NOW });
+    terminal.fake.journal(&asked, "requested");
+    asked.rev = 2;
+    asked.state = State::Paying;
+    terminal.fake.journal_call(&asked, Call::Pay, "28**************94");
+    let told = terminal.get("/v1/payments/A1/journal").await.json();
+    let entries = told["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0]["step"], "requested");
+    assert_eq!(entries[0]["sent"], Value::Null);
+    assert_eq!(entries[1]["seq"], 2);
+    assert_eq!(entries[1]["at"], "2026-11-20T10:00:00+08:00");
+    assert_eq!(entries[1]["auth_code"], "28**************94");
+    assert_eq!(
+        entries[1]["sent"],
+        json!({ "method": "alipay.trade.pay", "out_trade_no": "A1", "total_amount": "88.88" })
+    );
+}
+
+#[tokio::test]
+async fn status_and_figures_are_told() {
+    let terminal = Terminal::start();
+    let status = terminal.get("/v1/status").await.json();
+    assert_eq!(status["uptime"], 61);
+    assert_eq!(status["gateway"]["state"], "down");
+    assert_eq!(status["gateway"]["clock_skew_ms"], -120);
+    assert_eq!(status["scanners"][0]["id"], "lane-1");
+    assert_eq!(status["journal"]["writable"], true);
+    assert_eq!(status["open_payments"], 3);
+
+    let figures = terminal.get("/metrics").await;
+    assert!(figures.head.contains("application/openmetrics-text"), "{figures:?}");
+    for line in [
+        "tilld_open_payments 3",
+        "tilld_gateway_up 0",
+        "tilld_scanner_present{scanner=\"lane-1\"} 1",
+        "tilld_api_connections 1",
+        "tilld_daemon_figure 7",
+        "# EOF",
+    ] {
+        assert!(figures.body.contains(line), "{line} in {}", figures.body);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_another() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let terminal = Terminal::start();
+    terminal.fake.journal(&payment(order("A1").out_trade_no.as_str(), State::Paid), "test");
+    let mut stream = terminal.connect().await;
+    for _ in 0..3 {
+        let text = "GET /v1/payments/A1 HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut told = String::new();
+        while !told.ends_with('}') {
+            let mut bytes = [0; 4096];
+            let length = stream.read(&mut bytes).await.unwrap();
+            assert!(length > 0, "{told}");
+            told.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+        }
+        assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    }
+}

@@ -1,0 +1,311 @@
+//! What goes wrong: every problem, with where the money is.
+
+use serde_json::json;
+use tilld::payment::{CancelAction, OtherCode, OutTradeNo, State};
+use tilld::terminal::Denied;
+
+use crate::client::Terminal;
+use crate::fake::payment;
+
+const BODY: &str = r#"{"amount":"88.88","subject":"咖啡"}"#;
+
+fn number(text: &str) -> OutTradeNo {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_terminal_says_no_by_name() {
+    let terminal = Terminal::start();
+    let lanes = vec!["lane-1".to_owned(), "lane-2".to_owned()];
+    let busy = Denied::ScannerBusy { number: number("B1"), scanner: "lane-1".to_owned() };
+    let conflict = Denied::OrderConflict { number: number("A1"), differs: vec!["amount"] };
+    let full = Denied::JournalUnavailable("the disk is full".to_owned());
+    for (denied, status, code, money, retry) in [
+        (conflict, 409, "order_conflict", "unknown", "after_fix"),
+        (busy, 409, "scanner_busy", "none", "same_request"),
+        (
+            Denied::SaleInDoubt { number: number("B1") },
+            409,
+            "sale_in_doubt",
+            "unknown",
+            "same_request",
+        ),
+        (
+            Denied::SaleAlreadyPaid { number: number("B1") },
+            409,
+            "sale_already_paid",
+            "taken",
+            "never",
+        ),
+        (Denied::UnknownScanner(lanes.clone()), 422, "unknown_scanner", "none", "after_fix"),
+        (Denied::ScannerNeeded(lanes.clone()), 422, "scanner_needed", "none", "after_fix"),
+        (full, 503, "journal_unavailable", "none", "same_request"),
+        (Denied::Stopping, 503, "stopping", "none", "same_request"),
+    ] {
+        terminal.fake.will_deny(denied.clone());
+        let told = terminal.put("/v1/payments/A1", BODY).await.problem(status, code);
+        assert_eq!(told["money"], money, "{code}");
+        assert_eq!(told["retry"], retry, "{code}");
+        match denied {
+            Denied::OrderConflict { .. } => {
+                assert_eq!(told["out_trade_no"], "A1");
+                assert_eq!(told["differs"], json!(["amount"]));
+            }
+            Denied::ScannerBusy { .. }
+            | Denied::SaleInDoubt { .. }
+            | Denied::SaleAlreadyPaid { .. } => assert_eq!(told["out_trade_no"], "B1"),
+            Denied::UnknownScanner(_) | Denied::ScannerNeeded(_) => {
+                assert_eq!(told["scanners"], json!(["lane-1", "lane-2"]));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_comes_too_late_is_told_what_became_of_the_payment() {
+    let terminal = Terminal::start();
+    let code = r#"{"auth_code":"281234567890123494"}"#;
+    terminal.post("/v1/payments/NONE/code", code).await.problem(404, "not_found");
+    for (state, money) in [
+        (State::Paid, "taken"),
+        (State::Querying, "unknown"),
+        (State::Cancelled(CancelAction::None), "none"),
+    ] {
+        let late = payment("A1", state);
+        terminal.fake.journal(&late, "test");
+        terminal.fake.will_deny(Denied::NotAwaitingCode(Box::new(late)));
+        let told = terminal.post("/v1/payments/A1/code", code).await;
+        let told = told.problem(409, "not_awaiting_code");
+        assert_eq!(told["money"], money);
+        assert_eq!(told["payment"]["money"], money);
+    }
+}
+
+#[tokio::test]
+async fn faulty_bodies_are_refused_by_name() {
+    let terminal = Terminal::start();
+    for (body, status, code, member) in [
+        ("", 400, "invalid_json", None),
+        ("{", 400, "invalid_json", None),
+        ("{}}", 400, "invalid_json", None),
+        ("\u{feff}{}", 400, "invalid_json", None),
+        ("[]", 422, "invalid_request", None),
+        ("null", 422, "invalid_request", None),
+        (r#"{"subject":"x"}"#, 422, "invalid_request", Some("amount")),
+        (r#"{"amount":null,"subject":"x"}"#, 422, "invalid_request", Some("amount")),
+        (
+            r#"{"amount":"1","subject":"x","auth_cod":"1"}"#,
+            422,
+            "invalid_request",
+            Some("auth_cod"),
+        ),
+        (r#"{"amount":"1","amount":"1","subject":"x"}"#, 422, "invalid_request", Some("amount")),
+        (r#"{"amount":88.88,"subject":"x"}"#, 422, "invalid_amount", Some("amount")),
+        (r#"{"amount":"7.001","subject":"x"}"#, 422, "invalid_amount", Some("amount")),
+        (r#"{"amount":"-7","subject":"x"}"#, 422, "invalid_amount", Some("amount")),
+        (r#"{"amount":"0","subject":"x"}"#, 422, "invalid_amount", Some("amount")),
+        (r#"{"amount":"1"}"#, 422, "invalid_request", Some("subject")),
+        (r#"{"amount":"1","subject":""}"#, 422, "invalid_request", Some("subject")),
+        (r#"{"amount":"1","subject":"a\nb"}"#, 422, "invalid_request", Some("subject")),
+        (r#"{"amount":"1","subject":"\ud800"}"#, 422, "invalid_request", Some("subject")),
+        (r#"{"amount":"1","subject":"x","timeout":0}"#, 422, "invalid_request", Some("timeout")),
+        (r#"{"amount":"1","subject":"x","timeout":601}"#, 422, "invalid_request", Some("timeout")),
+        (r#"{"amount":"1","subject":"x","timeout":"60"}"#, 422, "invalid_request", Some("timeout")),
+        (r#"{"amount":"1","subject":"x","timeout":1.5}"#, 422, "invalid_request", Some("timeout")),
+        (
+            r#"{"amount":"1","subject":"x","goods_detail":{}}"#,
+            422,
+            "invalid_request",
+            Some("goods_detail"),
+        ),
+        (
+            r#"{"amount":"1","subject":"x","goods_detail":[]}"#,
+            422,
+            "invalid_request",
+            Some("goods_detail"),
+        ),
+        (
+            r#"{"amount":"1","subject":"x","goods_detail":[{"goods_id":"1"}]}"#,
+            422,
+            "invalid_request",
+            Some("goods_detail"),
+        ),
+        (r#"{"amount":"1","subject":"x","sale":7}"#, 422, "invalid_request", Some("sale")),
+        (
+            r#"{"amount":"1","subject":"x","auth_code":28}"#,
+            422,
+            "invalid_request",
+            Some("auth_code"),
+        ),
+    ] {
+        let told = terminal.put("/v1/payments/A1", body).await.problem(status, code);
+        assert_eq!(told.get("member").and_then(|m| m.as_str()), member, "{body}");
+        assert_eq!((&told["money"], &told["retry"]), (&json!("none"), &json!("after_fix")));
+    }
+    let long = format!(r#"{{"amount":"1","subject":"{}"}}"#, "咖".repeat(257));
+    terminal.put("/v1/payments/A1", &long).await.problem(422, "invalid_request");
+    let whole = format!(r#"{{"amount":"1","subject":"{}"}}"#, "咖".repeat(256));
+    assert_eq!(terminal.put("/v1/payments/A1", &whole).await.status, 201);
+    assert_eq!(terminal.fake.requests.lock().unwrap().len(), 1, "only the whole one came through");
+    terminal.post("/v1/payments", BODY).await.problem(422, "invalid_request");
+}
+
+#[tokio::test]
+async fn other_codes_are_named_and_no_code_is_ever_repeated() {
+    let terminal = Terminal::start();
+    for (code, kind) in [
+        ("134567890123456789", OtherCode::WeChat),
+        ("6212345678901234567", OtherCode::UnionPay),
+        ("https://qr.alipay.com/fkx1234", OtherCode::CollectCode),
+        ("281234567890123", OtherCode::Torn),
+        ("6901234567892", OtherCode::Goods),
+        ("", OtherCode::Unreadable),
+    ] {
+        let body = json!({ "amount": "1", "subject": "x", "auth_code": code }).to_string();
+        let told = terminal.put("/v1/payments/A1", &body).await;
+        let told = told.problem(422, "not_a_payment_code");
+        assert_eq!(told["kind"], kind.name());
+        assert_eq!(told["money"], "none");
+        assert!(code.is_empty() || !told.to_string().contains(code), "{told}");
+    }
+    // The code in every wrong place.
+    let code = "281234567890123494";
+    for body in [
+        format!(r#"{{"amount":"{code}","subject":"x"}}"#),
+        format!(r#"{{"amount":"1","subject":"x","timeout":{code}}}"#),
+        format!(r#"{{"amount":"1","subject":"x","{code}":1}}"#),
+        format!(r#"{{"amount":"1","subject":"x","auth_code":{code}}}"#),
+        format!(r#"{{"amount":"1","subject":"x","auth_code":"{code}1234567890"}}"#),
+        format!(r#"{{"amount":"1","subject":"x" {code}"#),
+        code.to_owned(),
+    ] {
+        let told = terminal.put("/v1/payments/A1", &body).await;
+        assert!((400..=422).contains(&told.status), "{told:?}");
+        assert!(!told.body.contains(code), "{told:?}");
+    }
+    let told = terminal.get(&format!("/v1/{code}")).await;
+    assert!(!told.body.contains(code), "{told:?}");
+}
+
+#[tokio::test]
+async fn paths_and_parameters_are_refused_by_name() {
+    let terminal = Terminal::start();
+    for path in ["A-1", "A%201", "%E5%92%96", "%FF", &"A".repeat(65)] {
+        for response in [
+            terminal.put(&format!("/v1/payments/{path}"), BODY).await,
+            terminal.get(&format!("/v1/payments/{path}")).await,
+            terminal.post(&format!("/v1/payments/{path}/cancel"), "").await,
+            terminal.get(&format!("/v1/payments/{path}/journal")).await,
+        ] {
+            response.problem(422, "invalid_order_number");
+        }
+    }
+    for query in ["state=gone", "since=x", "limit=0", "limit=501", "limit=x", "cursor=x"] {
+        let told = terminal.get(&format!("/v1/payments?{query}")).await;
+        let told = told.problem(422, "invalid_parameter");
+        assert_eq!(told["member"], query.split('=').next().unwrap());
+    }
+    for wait in ["-1", "x", ""] {
+        for response in [
+            terminal.put(&format!("/v1/payments/A1?wait={wait}"), BODY).await,
+            terminal.post(&format!("/v1/payments?wait={wait}"), BODY).await,
+            terminal.get(&format!("/v1/payments/A1?wait={wait}")).await,
+            terminal.post(&format!("/v1/payments/A1/cancel?wait={wait}"), "").await,
+        ] {
+            assert_eq!(response.problem(422, "invalid_parameter")["member"], "wait");
+        }
+    }
+    assert!(terminal.fake.requests.lock().unwrap().is_empty(), "nothing was begun");
+    terminal.get("/v1/payments/A1").await.problem(404, "not_found");
+    terminal.get("/v1/payments/A1/journal").await.problem(404, "not_found");
+    terminal.post("/v1/payments/A1/cancel", "").await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn http_itself_is_refused_in_the_same_words() {
+    let terminal = Terminal::start();
+    terminal.get("/").await.problem(404, "no_such_route");
+    terminal.get("/v1/payments/A1/refunds/R1").await.problem(404, "no_such_route");
+    for (method, path, allowed) in [
+        ("DELETE", "/v1/payments/A1", ["put", "get"]),
+        ("PATCH", "/v1/payments", ["get", "post"]),
+        ("POST", "/v1/status", ["get", "head"]),
+    ] {
+        let told = terminal.ask(method, path, &[], "").await;
+        told.problem(405, "method_not_allowed");
+        let allow = told.head.lines().find(|line| line.starts_with("allow:")).expect("Allow");
+        assert!(allowed.iter().all(|method| allow.contains(method)), "{allow}");
+    }
+    let form = "content-type: application/x-www-form-urlencoded";
+    for header in [form, "content-type: text/plain", "content-type: \u{1f600}"] {
+        let told = terminal.ask("PUT", "/v1/payments/A1", &[header], BODY).await;
+        told.problem(415, "unsupported_media_type");
+    }
+    for headers in [&["content-type: Application/JSON; charset=utf-8"][..], &[]] {
+        let told = terminal.ask("PUT", "/v1/payments/A1", headers, BODY).await;
+        assert!(told.status < 300, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_have_64_kib_and_not_a_byte_more() {
+    let terminal = Terminal::start();
+    let padded = |length: usize| format!("{BODY}{}", " ".repeat(length - BODY.len()));
+    let whole = terminal.put("/v1/payments/A1", &padded(64 * 1024)).await;
+    assert_eq!(whole.status, 201);
+    let told = terminal.put("/v1/payments/A2", &padded(64 * 1024 + 1)).await;
+    assert_eq!(told.problem(413, "body_too_large")["money"], "none");
+    // Undeclared, in chunks.
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    let chunked = format!(
+        "PUT /v1/payments/A2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
+    );
+    use tokio::io::AsyncWriteExt;
+    let mut stream = terminal.connect().await;
+    stream.write_all(chunked.as_bytes()).await.unwrap();
+    crate::client::read_response(&mut stream).await.problem(413, "body_too_large");
+}
+
+/// Bug to plant: let `careful` return the problem as it is.
+#[tokio::test]
+async fn a_faulty_request_for_a_charged_number_does_not_say_that_nothing_was_charged() {
+    let terminal = Terminal::start();
+    for (state, money) in [
+        (State::Paid, "unknown"),
+        (State::Querying, "unknown"),
+        (State::Cancelled(CancelAction::Close), "none"),
+        (State::Declined, "none"),
+    ] {
+        terminal.fake.journal(&payment("A1", state), "test");
+        let wechat = r#"{"amount":"1","subject":"x","auth_code":"134567890123456789"}"#;
+        let faulty = [
+            terminal.put("/v1/payments/A1", wechat).await.problem(422, "not_a_payment_code"),
+            terminal.put("/v1/payments/A1", "{").await.problem(400, "invalid_json"),
+            terminal.get("/v1/payments/A1?wait=x").await.problem(422, "invalid_parameter"),
+        ];
+        terminal.fake.will_deny(Denied::Stopping);
+        let stopping = terminal.put("/v1/payments/A1", BODY).await.problem(503, "stopping");
+        for told in faulty.iter().chain([&stopping]) {
+            assert_eq!(told["money"], money, "{told}");
+            let warned = told["cashier"]["en"].as_str().unwrap().contains("do not charge again");
+            assert_eq!(warned, money == "unknown", "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_leaves_the_money_unknown() {
+    let terminal = Terminal::start();
+    *terminal.fake.unreadable.lock().unwrap() = true;
+    terminal.fake.will_deny(Denied::JournalUnavailable("disk I/O error".to_owned()));
+    for response in [
+        terminal.put("/v1/payments/A1", BODY).await,
+        terminal.get("/v1/payments/A1").await,
+        terminal.get("/v1/payments").await,
+        terminal.get("/v1/payments/A1/journal").await,
+    ] {
+        assert!(response.head.contains("retry-after: 1"), "{response:?}");
+        assert_eq!(response.problem(503, "journal_unavailable")["money"], "unknown");
+    }
+}

@@ -2,151 +2,20 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::{Client, Settings, SetupError, gateway_url};
+use super::played::{DATE, Gateway, Play, header, http, read_request, signed};
 use super::{CANARY, NOW, alipay_private, alipay_public, app_private, code, order, payment};
 use crate::alipay::sign::{PrivateKey, PublicKey, SignType, canonical};
 use crate::payment::{Answer, Answered, Call, CancelAnswer, PayAnswer, QueryAnswer, Timestamp};
 
 const PAID: &str = r#"{"code":"10000","msg":"Success","out_trade_no":"POS20260101000001","total_amount":"88.88","trade_no":"2026010222001455610500000001"}"#;
-
-/// What the gateway does with the next request.
-enum Play {
-    /// Sends these bytes and keeps the connection.
-    Reply(String),
-    /// Sends these bytes and closes the connection.
-    ReplyAndClose(String),
-    /// Reads the request and closes the connection.
-    Close,
-    /// Reads the request and resets the connection.
-    Reset,
-    /// Reads the request and says nothing until the end of the test.
-    Silence,
-}
-
-struct Gateway {
-    address: SocketAddr,
-    /// The requests, as they came.
-    requests: Arc<Mutex<Vec<String>>>,
-    connections: Arc<AtomicUsize>,
-}
-
-impl Gateway {
-    async fn plays(plays: impl IntoIterator<Item = Play>) -> Self {
-        Self::listen(plays, None).await
-    }
-
-    async fn listen(
-        plays: impl IntoIterator<Item = Play>,
-        tls: Option<tokio_rustls::TlsAcceptor>,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let gateway = Self {
-            address: listener.local_addr().unwrap(),
-            requests: Arc::default(),
-            connections: Arc::default(),
-        };
-        let mut plays: Vec<Play> = plays.into_iter().collect();
-        plays.reverse();
-        let plays = Arc::new(Mutex::new(plays));
-        let (requests, connections) = (gateway.requests.clone(), gateway.connections.clone());
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                connections.fetch_add(1, Ordering::SeqCst);
-                let (plays, requests, tls) = (plays.clone(), requests.clone(), tls.clone());
-                tokio::spawn(async move {
-                    // Closes with a reset if there is something left to say.
-                    let reset = matches!(plays.lock().unwrap().last(), Some(Play::Reset));
-                    if reset {
-                        socket.set_zero_linger().unwrap();
-                    }
-                    match tls {
-                        Some(tls) => match tls.accept(socket).await {
-                            Ok(stream) => serve(stream, &plays, &requests).await,
-                            Err(_) => return,
-                        },
-                        None => serve(socket, &plays, &requests).await,
-                    }
-                });
-            }
-        });
-        gateway
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}/gateway.do", self.address)
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
-    }
-}
-
-async fn serve(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    plays: &Mutex<Vec<Play>>,
-    requests: &Mutex<Vec<String>>,
-) {
-    while let Some(request) = read_request(&mut stream).await {
-        requests.lock().unwrap().push(request);
-        let play = plays.lock().unwrap().pop();
-        match play {
-            Some(Play::Reply(reply)) => {
-                let _ = stream.write_all(reply.as_bytes()).await;
-                let _ = stream.flush().await;
-            }
-            Some(Play::ReplyAndClose(reply)) => {
-                let _ = stream.write_all(reply.as_bytes()).await;
-                let _ = stream.shutdown().await;
-                return;
-            }
-            Some(Play::Close | Play::Reset) => return,
-            Some(Play::Silence) => std::future::pending().await,
-            None => panic!("a request too many"),
-        }
-    }
-}
-
-/// One request with its body, or nothing when the connection is over.
-async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = header(head, "content-length").and_then(|n| n.parse().ok()).unwrap_or(0);
-            if body.len() >= length {
-                return Some(text);
-            }
-        }
-        match stream.read_buf(&mut bytes).await {
-            Ok(0) | Err(_) => return None,
-            Ok(_) => {}
-        }
-    }
-}
-
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let pairs = head.lines().filter_map(|line| line.split_once(": "));
-    pairs.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-}
-
-fn http(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
-}
-
-const DATE: &str = "date: Thu, 01 Jan 2026 19:04:07 GMT\r\n";
-
-/// A good reply to `call`, signed by Alipay's side.
-fn signed(call: Call, content: &str) -> String {
-    let member = format!("alipay_trade_{}_response", call.name());
-    http("200 OK", DATE, &super::signed_by(&alipay_private(), &member, content))
-}
 
 fn settings(gateway: &str) -> Settings {
     Settings {
@@ -180,7 +49,7 @@ fn say(answered: &Answered) -> String {
         Answer::Pay(PayAnswer::Unknown(trouble))
         | Answer::Query(QueryAnswer::Unknown(trouble))
         | Answer::Cancel(CancelAnswer::Unknown(trouble)) => format!("{:?}", trouble.kind),
-        other => format!("{other:?}"),
+        Answer::Pay(_) | Answer::Query(_) | Answer::Cancel(_) => "something else".into(),
     }
 }
 
@@ -323,6 +192,14 @@ async fn a_request_that_may_have_arrived_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_reply_without_end_is_given_up_after_a_mebibyte() {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let flood = format!("{head}200000\r\n{}", " ".repeat(0x0020_0000));
+    let (said, _, answered) = pay_meets(Play::Unfinished(flood)).await;
+    assert_eq!(said, "Unverified", "{answered:?}");
+}
+
+#[tokio::test]
 async fn a_request_that_never_left_is_not_sent() {
     // Nobody listens.
     let refused = {
@@ -347,8 +224,13 @@ async fn a_request_that_never_left_is_not_sent() {
     impatient.request_timeout = Duration::from_millis(300);
     let answered = call(impatient, Call::Pay).await;
     assert_eq!(say(&answered), "not sent", "{answered:?}");
-    let plain = Gateway::plays([Play::Close]).await;
-    let answered = call(settings(&plain.url().replace("http:", "https:")), Call::Pay).await;
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let https = format!("https://{}/", plain.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut socket, _) = plain.accept().await.unwrap();
+        socket.write_all(http("400 Bad Request", "", "").as_bytes()).await.unwrap();
+    });
+    let answered = call(settings(&https), Call::Pay).await;
     assert_eq!(say(&answered), "not sent", "{answered:?}");
 }
 

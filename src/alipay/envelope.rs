@@ -60,7 +60,8 @@ pub enum EnvelopeError {
     Content,
 }
 
-/// The members of a verified answer.
+/// The members of a verified answer. Has no `Debug`: a gateway may repeat the
+/// payment code in it.
 pub struct Content(Vec<(String, Value)>);
 
 enum Value {

@@ -450,3 +450,45 @@ impl Body for OneUse {
         SizeHint::with_exact(self.bytes.len() as u64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(body: &mut OneUse) -> String {
+        let polled = Pin::new(body).poll_frame(&mut Context::from_waker(std::task::Waker::noop()));
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
+            }
+            Poll::Ready(Some(Err(error))) => error.to_string(),
+            Poll::Ready(None) => "nothing".to_owned(),
+            Poll::Pending => "pending".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_body_is_handed_out_once_or_taken_back_and_never_both() {
+        let (mut body, sent) = OneUse::new(Zeroizing::new(b"pay".to_vec()));
+        assert_eq!(body.size_hint().exact(), Some(3));
+        assert!(!body.is_end_stream());
+        assert_eq!(ask(&mut body), "pay");
+        assert!(body.is_end_stream());
+        assert_eq!(ask(&mut body), "nothing");
+        assert!(!sent.take_back(), "it may have left");
+
+        let (mut body, sent) = OneUse::new(Zeroizing::new(b"pay".to_vec()));
+        assert!(sent.take_back());
+        assert_eq!(ask(&mut body), "the request was taken back");
+        assert!(!sent.take_back(), "whoever asks twice is told the careful thing");
+    }
+
+    #[test]
+    fn a_date_is_read_as_servers_write_it_or_not_at_all() {
+        let date = "Thu, 01 Jan 2026 19:04:07 GMT";
+        assert_eq!(http_date(date), Some(Timestamp(1_767_294_247_000)));
+        for other in ["", "Thu, 01 Jan 2026 19:04:07 +0800", "2026-01-01T19:04:07Z", "soon"] {
+            assert_eq!(http_date(other), None);
+        }
+    }
+}

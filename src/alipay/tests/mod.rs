@@ -3,6 +3,7 @@
 mod envelope;
 mod gateway;
 mod keys;
+mod played;
 mod request;
 mod verdict;
 

@@ -24,6 +24,7 @@
 
 mod append;
 mod chain;
+mod desk;
 mod files;
 mod open;
 mod reader;

@@ -142,21 +142,22 @@ fn start(files: &Files, lock: Option<Lock>) -> Result<(Writer, Reader), OpenErro
     }
     let (conn, immutable) = opened.map_err(|error| cannot_read(files, error))?;
     let version = check(files, &conn)?;
-    let writer = sqlite::open_writer(&files.journal);
-    let writer = match writer {
-        Ok(writer) => {
-            if version < VERSION {
-                schema::migrate(&writer).map_err(|e| cannot_prepare(files)(e.into()))?;
-            }
-            keep_private(&files.journal).map_err(|e| cannot_prepare(files)(e.into()))?;
-            Ok(writer)
-        }
-        Err(error) if version < VERSION => return Err(cannot_prepare(files)(error.into())),
-        Err(error) => Err(error.to_string()),
+    let writer = match sqlite::open_writer(&files.journal) {
+        Ok(writer) => Some(writer),
+        // It can be read, which is enough to start with.
+        Err(_) if version == VERSION => None,
+        Err(error) => return Err(cannot_prepare(files)(error.into())),
     };
-    let writer = Writer::start(files.clone(), lock, writer)
+    if let Some(writer) = &writer {
+        schema::migrate(writer).map_err(|e| cannot_prepare(files)(e.into()))?;
+        for path in files.all_of_sqlite().iter().filter(|path| path.exists()) {
+            keep_private(path).map_err(|e| cannot_prepare(files)(e.into()))?;
+        }
+    }
+    let reader = Reader::new(files.clone(), conn, immutable);
+    let writer = Writer::start(files.clone(), lock, writer, reader.clone())
         .map_err(|error| cannot_prepare(files)(error.into()))?;
-    Ok((writer, Reader::new(files.clone(), conn, immutable)))
+    Ok((writer, reader))
 }
 
 pub(super) fn cannot_read(files: &Files, error: rusqlite::Error) -> OpenError {
@@ -260,6 +261,9 @@ pub(super) fn check(files: &Files, conn: &Connection) -> Result<i32, OpenError> 
     if version > VERSION {
         let file = files.journal.clone();
         return Err(OpenError::Newer { file, found: version, known: VERSION });
+    }
+    if version < 1 {
+        return Err(damaged("it has no version".to_owned()));
     }
     if let Some(what) = schema::difference(conn, version).map_err(sqlite)? {
         return Err(damaged(what));

@@ -229,6 +229,11 @@ impl Reader {
         self.0.conn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Closes the connection; the next question opens another.
+    pub(super) fn close(&self) {
+        *self.lock() = None;
+    }
+
     #[cfg(test)]
     pub(super) fn with_connection<T>(&self, look: impl FnOnce(&Connection) -> T) -> T {
         look(&self.lock().as_ref().expect("open").conn)

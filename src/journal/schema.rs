@@ -79,7 +79,8 @@ INSERT INTO probe(id, times) VALUES(1, 0);
 
 /// Brings the journal up to [`VERSION`], one transaction a step.
 pub(super) fn migrate(conn: &Connection) -> rusqlite::Result<()> {
-    for (from, step) in (0..).zip(LADDER) {
+    let started = version(conn)?;
+    for (from, step) in (0..).zip(LADDER).filter(|(from, _)| *from >= started) {
         conn.execute_batch("BEGIN IMMEDIATE")?;
         let done = version(conn).and_then(|at| {
             if at == from {

@@ -212,7 +212,7 @@ fn a_journal_on_a_read_only_disk_is_read_and_written_once_it_can_be() {
     disk.remount("ro");
     let (writer, reader) = open(&disk.path()).expect("a journal that can be read");
     assert!(!is_writable(&writer));
-    assert_eq!(reader.open_payments().expect("readable"), [one.clone()]);
+    assert_eq!(reader.open_payments().expect("readable"), std::slice::from_ref(&one));
     let reply = wait(writer.append(entry(&requested("A2", None)), Timestamp(1)));
     assert!(matches!(reply, Err(AppendError::NotWritten(_))), "{reply:?}");
     let reply = wait(writer.append(entry(&paid(&one)), Timestamp(1)));

@@ -149,7 +149,10 @@ fn everything_is_found_through_an_index() {
         (list_sql(None), "PRIMARY KEY"),
         (list_sql(Some(Which::Open)), "payments_open"),
         (list_sql(state), "payments_by_state"),
-        ("SELECT 1 FROM payments WHERE sale = ?1 AND (open = 1 OR state = 'paid')", "of_sale"),
+        (
+            "SELECT 1 FROM payments WHERE sale = ?1 AND (open = 1 OR state = 'paid')",
+            "payments_one_per_sale",
+        ),
         ("SELECT 1 FROM payments WHERE clock_ms >= ?1 ORDER BY clock_ms LIMIT 1", "by_clock"),
         ("SELECT max(clock_ms) FROM payments", "by_clock"),
         ("SELECT seq FROM entries WHERE out_trade_no = ?1 ORDER BY seq", "entries_of_payment"),

@@ -1,1 +1,45 @@
-//! TODO
+//! The journal: what this terminal remembers, in one SQLite file.
+//!
+//! ```text
+//!   append(entry) ──▶ queue ──▶ one thread ──▶ one transaction, one fsync ──▶ all replies
+//!                               (the only writer)
+//!   payment(), list(), after() ──▶ one read-only connection
+//! ```
+//!
+//! **`entries` is the journal.** It only ever grows: triggers refuse every other
+//! change, the numbers have no gaps, and each entry carries the SHA-256 of the
+//! one before it, so that a change behind SQLite's back is noticed.
+//!
+//! **`payments` is a convenience.** One row a payment, for finding things
+//! quickly. It is written in the transaction of the entry it follows from, and
+//! could be deleted and rebuilt from the entries at any time.
+//!
+//! What this room does not do: it decides nothing about money, reads no clock
+//! (times come with the entries), and never deletes, renames or repairs a file
+//! that holds entries.
+//!
+//! Files beside the journal: `-wal` and `-shm` are SQLite's own, `-lock` keeps a
+//! second daemon out, `-reserve` is a megabyte that can be given up when the disk
+//! is full, and `-new` exists for a moment while the journal is first made.
+
+mod append;
+mod chain;
+mod desk;
+mod files;
+mod open;
+mod reader;
+mod reserve;
+mod rows;
+mod schema;
+mod sqlite;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use append::{AppendError, Health, Pending};
+pub use open::{OpenError, open};
+pub use reader::{Filter, Head, Page, ReadError, Reader, Which};
+pub use verify::{Report, VerifyError, verify};
+pub use writer::Writer;

@@ -1,0 +1,350 @@
+//! Opening the journal: look first, and touch nothing that is refused.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
+
+use super::files::{Files, Lock, NoLock, create_private, keep_private, sync_folder};
+use super::reader::{self, Reader};
+use super::schema::{self, APPLICATION_ID, VERSION};
+use super::sqlite::{self, RAW_COLUMNS, RawEntry, Tip};
+use super::writer::Writer;
+use super::{reserve, rows};
+
+/// Why the daemon cannot start with this journal. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Folders are made by the package or by systemd, never by the daemon: a
+    /// typing mistake must not begin an empty journal somewhere else.
+    #[error("the folder {folder} of the journal does not exist; make it, for the daemon's user alone", folder = .0.display())]
+    NoFolder(PathBuf),
+    /// Another daemon has it.
+    #[error("the journal {file} is in use by another tilld; stop that one first", file = .0.display())]
+    InUse(PathBuf),
+    /// The journal is gone, its log is not.
+    #[error("the journal {file} is missing, but its log {log} is there; put the journal back beside it, or move the log away to begin an empty journal", file = .file.display(), log = .log.display())]
+    Missing {
+        /// The journal.
+        file: PathBuf,
+        /// What is left of it.
+        log: PathBuf,
+    },
+    /// It is some other kind of file.
+    #[error("{file} is not a journal: {what}; journal.path must name a journal of tilld, or a file that does not exist yet", file = .file.display())]
+    NotAJournal {
+        /// The file.
+        file: PathBuf,
+        /// What it is instead.
+        what: String,
+    },
+    /// A newer program wrote it.
+    #[error("the journal {file} is of version {found}, and this tilld knows up to {known}; install the tilld that wrote it, or a newer one", file = .file.display())]
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its version.
+        found: i32,
+        /// Ours.
+        known: i32,
+    },
+    /// Something in it is not as it was written.
+    #[error("the journal {file} is damaged: {what}; keep the file, put back a sound copy, and compare with Alipay's bill (till doctor says more)", file = .file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// An entry is as it was written, but this program does not understand it.
+    #[error("the journal {file} holds an entry that this tilld cannot read: entry {seq}: {what}; install the tilld that wrote it", file = .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Which entry.
+        seq: u64,
+        /// Why not.
+        what: String,
+    },
+    /// The disk or the rights stand in the way of reading it.
+    #[error("the journal {file} cannot be read; check the disk and who owns the file", file = .file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The disk or the rights stand in the way of the first journal, or of one
+    /// that has to be brought up to this version.
+    #[error("the journal {file} cannot be made ready; check the disk and who owns the folder", file = .file.display())]
+    Prepare {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// So many of the newest entries are checked at every start: what a power cut or
+/// a torn write could have touched.
+const TAIL: i64 = 200;
+
+/// Opens the journal, or makes an empty one, and starts its writer.
+///
+/// The cost does not grow with the payments that are over: what is checked is
+/// the header, the schema, the newest entries and the open payments.
+/// [`verify`](super::verify) checks everything.
+///
+/// A journal that can be read but not written is no error: the reader works, and
+/// the writer's health is [`Unavailable`](super::Health::Unavailable) until a
+/// write succeeds.
+///
+/// # Errors
+///
+/// [`OpenError`]: one line that names the file and says what to do. The file and
+/// its neighbours are as they were.
+pub fn open(path: &Path) -> Result<(Writer, Reader), OpenError> {
+    let files = Files::of(path);
+    if !files.folder().is_dir() {
+        return Err(OpenError::NoFolder(files.folder().to_owned()));
+    }
+    // Without a lock file nobody has ever opened it as a journal, so a look
+    // disturbs nobody, and what is refused gets no lock file beside it.
+    if path.exists() && !files.lock().exists() {
+        look_at_header(&files)?;
+    }
+    let lock = match files.take_lock() {
+        Ok(lock) => Some(lock),
+        Err(NoLock::Taken) => return Err(OpenError::InUse(path.to_owned())),
+        // A disk that takes no lock file takes no entries either. The writer
+        // begins nothing before it has the lock.
+        Err(NoLock::Io(_)) if path.exists() => None,
+        Err(NoLock::Io(error)) => return Err(cannot_prepare(&files)(error.into())),
+    };
+    if path.exists() {
+        look_at_header(&files)?;
+    } else if files.wal().exists() {
+        return Err(OpenError::Missing { file: path.to_owned(), log: files.wal() });
+    } else {
+        create(&files).map_err(cannot_prepare(&files))?;
+    }
+    start(&files, lock)
+}
+
+fn start(files: &Files, lock: Option<Lock>) -> Result<(Writer, Reader), OpenError> {
+    let mut opened = sqlite::open_reader(files);
+    // Even reading takes a little room beside the journal.
+    if opened.as_ref().is_err_and(sqlite::is_full) && reserve::give_up(files).unwrap_or(false) {
+        opened = sqlite::open_reader(files);
+    }
+    let (conn, immutable) = opened.map_err(|error| cannot_read(files, error))?;
+    let version = check(files, &conn)?;
+    let writer = match sqlite::open_writer(&files.journal) {
+        Ok(writer) => Some(writer),
+        // It can be read, which is enough to start with.
+        Err(_) if version == VERSION => None,
+        Err(error) => return Err(cannot_prepare(files)(error.into())),
+    };
+    if let Some(writer) = &writer {
+        schema::migrate(writer).map_err(|e| cannot_prepare(files)(e.into()))?;
+        for path in files.all_of_sqlite().iter().filter(|path| path.exists()) {
+            keep_private(path).map_err(|e| cannot_prepare(files)(e.into()))?;
+        }
+    }
+    let reader = Reader::new(files.clone(), conn, immutable);
+    let writer = Writer::start(files.clone(), lock, writer, reader.clone())
+        .map_err(|error| cannot_prepare(files)(error.into()))?;
+    Ok((writer, reader))
+}
+
+pub(super) fn cannot_read(files: &Files, error: rusqlite::Error) -> OpenError {
+    let file = files.journal.clone();
+    match sqlite::code_of(&error) {
+        Some(ErrorCode::NotADatabase) => {
+            OpenError::NotAJournal { file, what: "it is no SQLite database".to_owned() }
+        }
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { file, what: error.to_string() },
+        _ => OpenError::Read { file, source: error.into() },
+    }
+}
+
+fn cannot_prepare(
+    files: &Files,
+) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> OpenError {
+    let file = files.journal.clone();
+    move |source| OpenError::Prepare { file, source }
+}
+
+// --- the first journal -------------------------------------------------------
+
+/// Makes an empty journal under another name and moves it into place, so that
+/// under its own name there is a whole journal or nothing.
+fn create(files: &Files) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let new = files.new_journal();
+    // Left by an attempt that was cut off; it never held an entry.
+    for path in new.all_of_sqlite() {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    create_private(&new.journal)?;
+    let made = fill(&new);
+    if made.is_err() {
+        for path in new.all_of_sqlite() {
+            let _ = fs::remove_file(path);
+        }
+        return made;
+    }
+    fs::rename(&new.journal, &files.journal)?;
+    sync_folder(files.folder())?;
+    Ok(())
+}
+
+fn fill(new: &Files) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let conn = sqlite::open_writer(&new.journal)?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    schema::migrate(&conn)?;
+    sqlite::checkpoint(&conn, "TRUNCATE")?;
+    conn.close().map_err(|(_, error)| error)?;
+    File::open(&new.journal)?.sync_all()?;
+    Ok(())
+}
+
+// --- is it ours? -------------------------------------------------------------
+
+/// Reads the first hundred bytes without SQLite, which would put files of its
+/// own beside a database that is none of ours.
+fn look_at_header(files: &Files) -> Result<(), OpenError> {
+    let file = files.journal.clone();
+    let mut header = Vec::new();
+    let read = File::open(&file).and_then(|open| open.take(100).read_to_end(&mut header));
+    if let Err(error) = read {
+        return Err(OpenError::Read { file, source: error.into() });
+    }
+    let number = |at: usize| -> Option<i32> {
+        let bytes = header.get(at..at.saturating_add(4))?;
+        Some(i32::from_be_bytes(bytes.try_into().ok()?))
+    };
+    let what = match (header.len(), number(60), number(68)) {
+        (0, ..) => "it is empty".to_owned(),
+        (_, Some(version), Some(application)) if header.starts_with(b"SQLite format 3\0") => {
+            if application != APPLICATION_ID {
+                "it is the SQLite database of another program".to_owned()
+            } else if version > VERSION {
+                return Err(OpenError::Newer { file, found: version, known: VERSION });
+            } else {
+                return Ok(());
+            }
+        }
+        _ => "it is no SQLite database".to_owned(),
+    };
+    Err(OpenError::NotAJournal { file, what })
+}
+
+// --- is it sound? ------------------------------------------------------------
+
+/// Checks what a start relies on, and returns the journal's version.
+pub(super) fn check(files: &Files, conn: &Connection) -> Result<i32, OpenError> {
+    let damaged = |what: String| OpenError::Damaged { file: files.journal.clone(), what };
+    let sqlite = |error| cannot_read(files, error);
+    let application: i32 =
+        conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
+    if application != APPLICATION_ID {
+        let what = "it is the SQLite database of another program".to_owned();
+        return Err(OpenError::NotAJournal { file: files.journal.clone(), what });
+    }
+    let version = schema::version(conn).map_err(sqlite)?;
+    if version > VERSION {
+        let file = files.journal.clone();
+        return Err(OpenError::Newer { file, found: version, known: VERSION });
+    }
+    if version < 1 {
+        return Err(damaged("it has no version".to_owned()));
+    }
+    if let Some(what) = schema::difference(conn, version).map_err(sqlite)? {
+        return Err(damaged(what));
+    }
+    check_tail(files, conn)?;
+    check_open_payments(files, conn)?;
+    Ok(version)
+}
+
+fn check_tail(files: &Files, conn: &Connection) -> Result<(), OpenError> {
+    let damaged = |what: String| OpenError::Damaged { file: files.journal.clone(), what };
+    let sqlite = |error| cannot_read(files, error);
+    let tip = Tip::read(conn).map_err(sqlite)?;
+    let from = tip.seq.saturating_sub(TAIL).max(0);
+    let mut before = Tip::NONE;
+    if from > 0 {
+        before = entry(files, conn, from)?.check_alone().map_err(damaged)?;
+    }
+    let tail = conn
+        .prepare_cached(&format!("SELECT {RAW_COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq"))
+        .and_then(|mut statement| sqlite::raw_entries(&mut statement, [from]))
+        .map_err(sqlite)?;
+    for entry in tail {
+        before = entry.check(&before).map_err(damaged)?;
+        understand(files, &entry)?;
+        let Some(number) = &entry.out_trade_no else { continue };
+        let number = String::from_utf8_lossy(number);
+        let last: Option<i64> = conn
+            .prepare_cached("SELECT last_seq FROM payments WHERE out_trade_no = ?1")
+            .and_then(|mut one| one.query_row([&number], |row| row.get(0)).optional())
+            .map_err(sqlite)?;
+        if last.is_none_or(|last| last < entry.seq) {
+            return Err(damaged(format!("payments does not know of entry {}", entry.seq)));
+        }
+    }
+    Ok(())
+}
+
+fn check_open_payments(files: &Files, conn: &Connection) -> Result<(), OpenError> {
+    let damaged = |what: String| OpenError::Damaged { file: files.journal.clone(), what };
+    let sqlite = |error| cannot_read(files, error);
+    let open: Vec<(i64, i64)> = conn
+        .prepare_cached(reader::OPEN_SEQS)
+        .and_then(|mut statement| {
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+        .map_err(sqlite)?;
+    for (first, last) in open {
+        for seq in [first, last] {
+            let entry = entry(files, conn, seq)?;
+            entry.check_alone().map_err(damaged)?;
+            understand(files, &entry)?;
+        }
+        match reader::payment_at(conn, first, last) {
+            Ok(payment) if !payment.is_final() => {}
+            Ok(_) => return Err(damaged(format!("payments takes entry {last} for an open one"))),
+            Err(error) => return Err(damaged(error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+fn entry(files: &Files, conn: &Connection, seq: i64) -> Result<RawEntry, OpenError> {
+    let found = conn
+        .prepare_cached(&format!("SELECT {RAW_COLUMNS} FROM entries WHERE seq = ?1"))
+        .and_then(|mut statement| sqlite::raw_entries(&mut statement, [seq]))
+        .map_err(|error| cannot_read(files, error))?;
+    found.into_iter().next().ok_or_else(|| OpenError::Damaged {
+        file: files.journal.clone(),
+        what: format!("entry {seq} is missing"),
+    })
+}
+
+fn understand(files: &Files, entry: &RawEntry) -> Result<(), OpenError> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let number = entry.out_trade_no.as_deref().map(text);
+    rows::read(&text(&entry.kind), number.as_deref(), &text(&entry.body)).map(|_| ()).map_err(
+        |error| OpenError::Unreadable {
+            file: files.journal.clone(),
+            seq: entry.seq.unsigned_abs(),
+            what: error.to_string(),
+        },
+    )
+}

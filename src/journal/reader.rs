@@ -1,0 +1,391 @@
+//! Reading the journal, on a connection that cannot write.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
+
+use super::files::Files;
+use super::rows::{self, Origin, Read};
+use super::sqlite;
+use crate::payment::{Entry, OutTradeNo, Payment, Public, Recorded, Timestamp};
+
+/// Why the journal could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// SQLite or the disk.
+    #[error("could not read the journal")]
+    Sqlite(#[from] rusqlite::Error),
+    /// An entry that should be there is missing or makes no sense. It is never
+    /// skipped: the terminal must not guess about money.
+    #[error("entry {seq} of the journal cannot be read: {what}")]
+    Damaged {
+        /// Which entry.
+        seq: u64,
+        /// Why not.
+        what: String,
+    },
+}
+
+/// Which payments a list is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that are not final.
+    Open,
+    /// Those in one state.
+    State(Public),
+}
+
+/// What a list shows, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// All, unless named.
+    pub which: Option<Which>,
+    /// Only payments asked for at this time or later (wall clock).
+    pub since: Option<Timestamp>,
+    /// At most so many; the API allows 1 to 500.
+    pub limit: u32,
+    /// Only payments before this one: [`Page::next`] of the page before.
+    pub before: Option<u64>,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Newest first.
+    pub payments: Vec<Payment>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<u64>,
+}
+
+/// The newest entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its number; 0 when there is none.
+    pub seq: u64,
+    /// When it was written, as whoever appended it said; `None` when there is
+    /// none.
+    pub at: Option<Timestamp>,
+}
+
+/// Reads the journal. Clones share one connection, and each call sees everything
+/// that was durable before it.
+#[derive(Clone)]
+pub struct Reader(Arc<Shared>);
+
+struct Shared {
+    files: Files,
+    conn: Mutex<Option<ReadOnly>>,
+}
+
+struct ReadOnly {
+    conn: Connection,
+    /// Opened as a file that nobody can change, on a read-only disk.
+    immutable: bool,
+}
+
+/// The first and last entries of the open payments, oldest first.
+pub(super) const OPEN_SEQS: &str =
+    "SELECT first_seq, last_seq FROM payments WHERE open = 1 ORDER BY first_seq";
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("journal", &self.0.files.journal).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    pub(super) fn new(files: Files, conn: Connection, immutable: bool) -> Self {
+        let conn = Mutex::new(Some(ReadOnly { conn, immutable }));
+        Self(Arc::new(Shared { files, conn }))
+    }
+
+    /// The payment with this number.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]
+    pub fn payment(&self, number: &OutTradeNo) -> Result<Option<Payment>, ReadError> {
+        self.read(|conn| {
+            let sql = "SELECT first_seq, last_seq FROM payments WHERE out_trade_no = ?1";
+            one_payment(conn, sql, number.as_str())
+        })
+    }
+
+    /// The attempt at a sale that counts: the one that is open or paid, of which
+    /// there is at most one; else the latest.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]
+    pub fn attempt_for_sale(&self, sale: &str) -> Result<Option<Payment>, ReadError> {
+        let counts = "SELECT first_seq, last_seq FROM payments
+                      WHERE sale = ?1 AND (open = 1 OR state = 'paid')";
+        let latest = "SELECT first_seq, last_seq FROM payments
+                      WHERE sale = ?1 ORDER BY first_seq DESC LIMIT 1";
+        self.read(|conn| match one_payment(conn, counts, sale)? {
+            Some(payment) => Ok(Some(payment)),
+            None => one_payment(conn, latest, sale),
+        })
+    }
+
+    /// All payments that are not final, oldest first. Takes as long with a
+    /// million finished ones as with none.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]
+    pub fn open_payments(&self) -> Result<Vec<Payment>, ReadError> {
+        self.read(|conn| {
+            let seqs: Vec<(i64, i64)> = conn
+                .prepare_cached(OPEN_SEQS)?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?;
+            seqs.into_iter().map(|(first, last)| payment_at(conn, first, last)).collect()
+        })
+    }
+
+    /// Payments, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]
+    pub fn list(&self, filter: &Filter) -> Result<Page, ReadError> {
+        self.read(|conn| list(conn, filter))
+    }
+
+    /// Everything that was ever written about one payment, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]
+    pub fn steps_of(&self, number: &OutTradeNo) -> Result<Vec<Recorded>, ReadError> {
+        self.read(|conn| {
+            let sql = "SELECT seq, at_ms, kind, out_trade_no, body FROM entries
+                       WHERE out_trade_no = ?1 ORDER BY seq";
+            recorded(conn, conn.prepare_cached(sql)?.query([number.as_str()])?)
+        })
+    }
+
+    /// The entries after number `seq`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]
+    pub fn after(&self, seq: u64, limit: u32) -> Result<Vec<Recorded>, ReadError> {
+        self.read(|conn| {
+            let sql = "SELECT seq, at_ms, kind, out_trade_no, body FROM entries
+                       WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+            let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+            recorded(conn, conn.prepare_cached(sql)?.query((seq, limit))?)
+        })
+    }
+
+    /// The newest entry.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]
+    pub fn head(&self) -> Result<Head, ReadError> {
+        self.read(|conn| {
+            let sql = "SELECT seq, at_ms FROM entries ORDER BY seq DESC LIMIT 1";
+            let head: Option<(i64, i64)> = conn
+                .prepare_cached(sql)?
+                .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            Ok(match head {
+                Some((seq, at)) => Head { seq: seq.unsigned_abs(), at: Some(Timestamp(at)) },
+                None => Head { seq: 0, at: None },
+            })
+        })
+    }
+
+    fn read<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let mut slot = self.lock();
+        // As soon as the disk is no longer read-only, the file may change again.
+        let reopen = slot.as_ref().is_none_or(|read_only| read_only.immutable);
+        if reopen {
+            let (conn, immutable) = sqlite::open_reader(&self.0.files)?;
+            *slot = Some(ReadOnly { conn, immutable });
+        }
+        let Some(read_only) = slot.as_ref() else {
+            return Err(rusqlite::Error::InvalidQuery.into());
+        };
+        let answer = question(&read_only.conn);
+        if let Err(ReadError::Sqlite(error)) = &answer {
+            let code = sqlite::code_of(error);
+            if matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen)) {
+                *slot = None;
+            }
+        }
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<ReadOnly>> {
+        // Nothing that is read can be left half done by a panic elsewhere.
+        self.0.conn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the connection; the next question opens another.
+    pub(super) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_connection<T>(&self, look: impl FnOnce(&Connection) -> T) -> T {
+        look(&self.lock().as_ref().expect("open").conn)
+    }
+}
+
+fn list(conn: &Connection, filter: &Filter) -> Result<Page, ReadError> {
+    let state = match filter.which {
+        Some(Which::State(state)) => Some(state.name()),
+        Some(Which::Open) | None => None,
+    };
+    let (since, since_seq) = match filter.since {
+        Some(since) => (since.millis(), first_since(conn, since)?),
+        None => (i64::MIN, Some(0)),
+    };
+    let Some(since_seq) = since_seq else {
+        return Ok(Page { payments: Vec::new(), next: None });
+    };
+    let before = filter.before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
+    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    let mut found: Vec<(i64, i64)> = conn
+        .prepare_cached(list_sql(filter.which))?
+        .query_map(
+            named_params! {
+                ":state": state, ":from": since_seq, ":before": before, ":since": since,
+                // One more, to know whether there is a next page.
+                ":limit": i64::from(filter.limit) + 1,
+            },
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?
+        .collect::<Result<_, _>>()?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().map(|(first, _)| first.unsigned_abs());
+    let payments = found
+        .into_iter()
+        .map(|(first, last)| payment_at(conn, first, last))
+        .collect::<Result<_, _>>()?;
+    Ok(Page { payments, next: last.filter(|_| more) })
+}
+
+/// The three lists, each in the order of an index. (`:state IS NULL` keeps the
+/// parameters of all three the same.)
+pub(super) fn list_sql(which: Option<Which>) -> &'static str {
+    match which {
+        None => {
+            "SELECT first_seq, last_seq FROM payments
+             WHERE first_seq >= :from AND first_seq < :before AND created_at_ms >= :since
+               AND :state IS NULL
+             ORDER BY first_seq DESC LIMIT :limit"
+        }
+        Some(Which::Open) => {
+            "SELECT first_seq, last_seq FROM payments
+             WHERE open = 1
+               AND first_seq >= :from AND first_seq < :before AND created_at_ms >= :since
+               AND :state IS NULL
+             ORDER BY first_seq DESC LIMIT :limit"
+        }
+        Some(Which::State(_)) => {
+            "SELECT first_seq, last_seq FROM payments
+             WHERE state = :state
+               AND first_seq >= :from AND first_seq < :before AND created_at_ms >= :since
+             ORDER BY first_seq DESC LIMIT :limit"
+        }
+    }
+}
+
+/// The first payment that can be of this time or later: `clock_ms` never falls,
+/// so all before it are earlier, however the wall clock was set.
+fn first_since(conn: &Connection, since: Timestamp) -> rusqlite::Result<Option<i64>> {
+    conn.prepare_cached(
+        "SELECT first_seq FROM payments WHERE clock_ms >= ?1 ORDER BY clock_ms, first_seq LIMIT 1",
+    )?
+    .query_row([since.millis()], |row| row.get(0))
+    .optional()
+}
+
+fn one_payment(conn: &Connection, sql: &str, key: &str) -> Result<Option<Payment>, ReadError> {
+    let seqs: Option<(i64, i64)> = conn
+        .prepare_cached(sql)?
+        .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    seqs.map(|(first, last)| payment_at(conn, first, last)).transpose()
+}
+
+/// The payment whose first and last entries are these.
+pub(super) fn payment_at(conn: &Connection, first: i64, last: i64) -> Result<Payment, ReadError> {
+    let entry = body_at(conn, last)?;
+    let origin = match entry.origin {
+        Some(origin) => origin,
+        None => origin_at(conn, first)?,
+    };
+    let (payment, _) = entry.changing.into_payment(&origin).map_err(damaged(last))?;
+    Ok(payment)
+}
+
+struct PaymentBody {
+    changing: Box<rows::PaymentRow>,
+    origin: Option<Origin>,
+}
+
+fn body_at(conn: &Connection, seq: i64) -> Result<PaymentBody, ReadError> {
+    let (kind, number, body): (String, Option<String>, String) = conn
+        .prepare_cached("SELECT kind, out_trade_no, body FROM entries WHERE seq = ?1")?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?
+        .ok_or_else(|| damaged(seq)("it is missing"))?;
+    match rows::read(&kind, number.as_deref(), &body).map_err(damaged(seq))? {
+        Read::Payment { changing, origin } => Ok(PaymentBody { changing, origin }),
+        Read::Other(_) => Err(damaged(seq)("it is not about a payment")),
+    }
+}
+
+fn origin_at(conn: &Connection, seq: i64) -> Result<Origin, ReadError> {
+    body_at(conn, seq)?.origin.ok_or_else(|| damaged(seq)("it does not say what was asked for"))
+}
+
+/// Entries with all they say; the orders of their payments are looked up, once
+/// each.
+fn recorded(conn: &Connection, mut rows: rusqlite::Rows<'_>) -> Result<Vec<Recorded>, ReadError> {
+    let mut origins: HashMap<String, Origin> = HashMap::new();
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (seq, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (kind, number, body): (String, Option<String>, String) =
+            (row.get(2)?, row.get(3)?, row.get(4)?);
+        let entry = match rows::read(&kind, number.as_deref(), &body).map_err(damaged(seq))? {
+            Read::Other(entry) => *entry,
+            Read::Payment { changing, origin } => {
+                let number = number.unwrap_or_default();
+                let origin = match (origin, origins.get(&number)) {
+                    (Some(origin), _) => origin,
+                    (None, Some(origin)) => origin.clone(),
+                    (None, None) => origin_of(conn, &number)?,
+                };
+                let (payment, step) = changing.into_payment(&origin).map_err(damaged(seq))?;
+                origins.insert(number, origin);
+                Entry::Payment { payment, step }
+            }
+        };
+        all.push(Recorded { seq: seq.unsigned_abs(), at: Timestamp(at), entry });
+    }
+    Ok(all)
+}
+
+fn origin_of(conn: &Connection, number: &str) -> Result<Origin, ReadError> {
+    let first: Option<i64> = conn
+        .prepare_cached("SELECT min(seq) FROM entries WHERE out_trade_no = ?1")?
+        .query_row([number], |row| row.get(0))?;
+    origin_at(conn, first.unwrap_or_default())
+}
+
+fn damaged<E: ToString>(seq: i64) -> impl FnOnce(E) -> ReadError {
+    move |what| ReadError::Damaged { seq: seq.unsigned_abs(), what: what.to_string() }
+}

@@ -1,0 +1,286 @@
+//! The parts of the rows: what the gateway told, why a payment changed, and
+//! what concerns no payment.
+
+use serde::{Deserialize, Serialize};
+
+use super::RowError;
+use crate::payment::{
+    Amount, Attention, Call, EntryStep, Reason, ScannerNews, Trade, Trouble, TroubleKind, Wire,
+    hide_codes,
+};
+
+words!(CallRow = Call { Pay, Query, Cancel });
+words!(
+    TroubleKindRow = TroubleKind {
+        Unreachable,
+        NoAnswer,
+        Unverified,
+        Busy,
+        Refused,
+        Unsettled,
+        Foreign,
+        Restart
+    }
+);
+
+// --- what the gateway told ---------------------------------------------------
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TradeRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trade_no: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt_fen: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buyer_logon_id: Option<String>,
+}
+
+impl From<&Trade> for TradeRow {
+    fn from(trade: &Trade) -> Self {
+        Self {
+            trade_no: trade.trade_no.clone(),
+            receipt_fen: trade.receipt_amount.map(Amount::fen),
+            buyer_logon_id: trade.buyer_logon_id.clone(),
+        }
+    }
+}
+
+impl TryFrom<TradeRow> for Trade {
+    type Error = RowError;
+
+    fn try_from(row: TradeRow) -> Result<Self, RowError> {
+        let receipt = row.receipt_fen.map(Amount::from_fen).transpose();
+        Ok(Self {
+            trade_no: row.trade_no,
+            receipt_amount: receipt.map_err(|error| RowError::Value(error.to_string()))?,
+            buyer_logon_id: row.buyer_logon_id,
+        })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReasonRow {
+    code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub_code: Option<String>,
+    message: String,
+}
+
+impl From<&Reason> for ReasonRow {
+    fn from(reason: &Reason) -> Self {
+        Self {
+            code: reason.code.clone(),
+            sub_code: reason.sub_code.clone(),
+            message: hide_codes(&reason.message),
+        }
+    }
+}
+
+impl From<ReasonRow> for Reason {
+    fn from(row: ReasonRow) -> Self {
+        Self { code: row.code, sub_code: row.sub_code, message: row.message }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TroubleRow {
+    kind: TroubleKindRow,
+    text: String,
+}
+
+impl From<&Trouble> for TroubleRow {
+    fn from(trouble: &Trouble) -> Self {
+        Self { kind: trouble.kind.into(), text: hide_codes(&trouble.text) }
+    }
+}
+
+impl From<TroubleRow> for Trouble {
+    fn from(row: TroubleRow) -> Self {
+        Self { kind: row.kind.into(), text: row.text }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum AttentionRow {
+    Unsettled { trouble: Option<TroubleRow> },
+    Foreign { trouble: Option<TroubleRow> },
+    CancelRefused { reason: ReasonRow },
+}
+
+impl From<&Attention> for AttentionRow {
+    fn from(attention: &Attention) -> Self {
+        match attention {
+            Attention::Unsettled(trouble) => {
+                Self::Unsettled { trouble: trouble.as_ref().map(Into::into) }
+            }
+            Attention::Foreign(trouble) => {
+                Self::Foreign { trouble: trouble.as_ref().map(Into::into) }
+            }
+            Attention::CancelRefused(reason) => Self::CancelRefused { reason: reason.into() },
+        }
+    }
+}
+
+impl From<AttentionRow> for Attention {
+    fn from(row: AttentionRow) -> Self {
+        match row {
+            AttentionRow::Unsettled { trouble } => Self::Unsettled(trouble.map(Into::into)),
+            AttentionRow::Foreign { trouble } => Self::Foreign(trouble.map(Into::into)),
+            AttentionRow::CancelRefused { reason } => Self::CancelRefused(reason.into()),
+        }
+    }
+}
+
+// --- why it changed ----------------------------------------------------------
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StepRow {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<CallRow>,
+    /// Masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wire: Option<WireRow>,
+}
+
+impl From<&EntryStep> for StepRow {
+    fn from(step: &EntryStep) -> Self {
+        Self {
+            name: step.name.clone(),
+            call: step.call.map(Into::into),
+            code: step.code.as_deref().map(hide_codes),
+            verdict: step.verdict.clone(),
+            wire: step.wire.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl From<StepRow> for EntryStep {
+    fn from(row: StepRow) -> Self {
+        Self {
+            name: row.name,
+            call: row.call.map(Into::into),
+            code: row.code,
+            verdict: row.verdict,
+            wire: row.wire.map(Into::into),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trade_status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_flag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_status: Option<u16>,
+    millis: u64,
+}
+
+impl From<&Wire> for WireRow {
+    fn from(wire: &Wire) -> Self {
+        let wire = wire.clone();
+        Self {
+            code: wire.code,
+            sub_code: wire.sub_code,
+            message: wire.message.as_deref().map(hide_codes),
+            trade_status: wire.trade_status,
+            action: wire.action,
+            retry_flag: wire.retry_flag,
+            trace_id: wire.trace_id,
+            http_status: wire.http_status,
+            millis: wire.millis,
+        }
+    }
+}
+
+impl From<WireRow> for Wire {
+    fn from(row: WireRow) -> Self {
+        Self {
+            code: row.code,
+            sub_code: row.sub_code,
+            message: row.message,
+            trade_status: row.trade_status,
+            action: row.action,
+            retry_flag: row.retry_flag,
+            trace_id: row.trace_id,
+            http_status: row.http_status,
+            millis: row.millis,
+        }
+    }
+}
+
+// --- what concerns no payment ------------------------------------------------
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScanRow {
+    pub(super) scanner: String,
+    pub(super) kind: String,
+    pub(super) text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) aim: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScannerRow {
+    pub(super) scanner: String,
+    pub(super) news: NewsRow,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum NewsRow {
+    Plugged,
+    Unplugged { why: String },
+    ScanLost { why: String },
+}
+
+impl From<&ScannerNews> for NewsRow {
+    fn from(news: &ScannerNews) -> Self {
+        match news {
+            ScannerNews::Plugged => Self::Plugged,
+            ScannerNews::Unplugged(why) => Self::Unplugged { why: why.clone() },
+            ScannerNews::ScanLost(why) => Self::ScanLost { why: why.clone() },
+        }
+    }
+}
+
+impl From<NewsRow> for ScannerNews {
+    fn from(row: NewsRow) -> Self {
+        match row {
+            NewsRow::Plugged => Self::Plugged,
+            NewsRow::Unplugged { why } => Self::Unplugged(why),
+            NewsRow::ScanLost { why } => Self::ScanLost(why),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GatewayRow {
+    pub(super) up: bool,
+    pub(super) text: String,
+}

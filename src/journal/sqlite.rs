@@ -1,0 +1,310 @@
+//! The journal as SQLite sees it: connections, single entries, transactions.
+
+use std::path::Path;
+
+use rusqlite::{
+    CachedStatement, Connection, Error, ErrorCode, OpenFlags, OptionalExtension, Row, ffi,
+    named_params,
+};
+
+use super::chain::{GENESIS, Hash, Link};
+use super::files::Files;
+use super::rows::{Draft, Summary};
+
+/// The newest entry, as the next one has to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tip {
+    pub(super) seq: i64,
+    pub(super) hash: Hash,
+}
+
+/// One row of `entries`, as bytes.
+pub(super) struct RawEntry {
+    pub(super) seq: i64,
+    pub(super) at_ms: i64,
+    pub(super) kind: Vec<u8>,
+    pub(super) out_trade_no: Option<Vec<u8>>,
+    pub(super) body: Vec<u8>,
+    pub(super) prev: Vec<u8>,
+    pub(super) hash: Vec<u8>,
+}
+
+/// What a row of `entries` looks like when all of it is wanted.
+pub(super) const RAW_COLUMNS: &str = "seq, at_ms, kind, out_trade_no, body, prev, hash";
+
+impl RawEntry {
+    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        // As bytes, because a damaged text may not be UTF-8.
+        let bytes = |column: usize| -> rusqlite::Result<Vec<u8>> {
+            Ok(row.get_ref(column)?.as_bytes()?.to_vec())
+        };
+        let out_trade_no = row.get_ref(3)?.as_bytes_or_null()?.map(<[u8]>::to_vec);
+        Ok(Self {
+            seq: row.get(0)?,
+            at_ms: row.get(1)?,
+            kind: bytes(2)?,
+            out_trade_no,
+            body: bytes(4)?,
+            prev: bytes(5)?,
+            hash: bytes(6)?,
+        })
+    }
+
+    /// Whether the entry is what was once written, and follows `before`.
+    pub(super) fn check(&self, before: &Tip) -> Result<Tip, String> {
+        if Some(self.seq) != before.seq.checked_add(1) {
+            return Err(format!("entry {} follows entry {}", self.seq, before.seq));
+        }
+        if self.prev != before.hash {
+            return Err(format!("entry {} is not tied to the one before it", self.seq));
+        }
+        self.check_alone()
+    }
+
+    /// Whether the entry is what was once written.
+    pub(super) fn check_alone(&self) -> Result<Tip, String> {
+        let hash = Link {
+            prev: &self.prev,
+            seq: self.seq,
+            at_ms: self.at_ms,
+            kind: &self.kind,
+            out_trade_no: self.out_trade_no.as_deref(),
+            body: &self.body,
+        }
+        .hash();
+        if self.hash == hash {
+            Ok(Tip { seq: self.seq, hash })
+        } else {
+            Err(format!("entry {} is not what was once written", self.seq))
+        }
+    }
+}
+
+impl Tip {
+    /// Before the first entry.
+    pub(super) const NONE: Self = Self { seq: 0, hash: GENESIS };
+
+    /// The newest entry's.
+    pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
+        conn.prepare_cached("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")?
+            .query_row([], |row| Ok(Self { seq: row.get(0)?, hash: row.get(1)? }))
+            .optional()
+            .map(|tip| tip.unwrap_or(Self::NONE))
+    }
+
+    /// Whether the journal holds exactly this entry.
+    pub(super) fn is_in(&self, conn: &Connection) -> rusqlite::Result<bool> {
+        if *self == Self::NONE {
+            return Ok(true);
+        }
+        let found: Option<Hash> = conn
+            .prepare_cached("SELECT hash FROM entries WHERE seq = ?1")?
+            .query_row([self.seq], |row| row.get(0))
+            .optional()?;
+        Ok(found == Some(self.hash))
+    }
+}
+
+/// Opens the one connection that writes. It creates nothing.
+pub(super) fn open_writer(journal: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(journal, flags)?;
+    if conn.is_readonly("main")? {
+        return Err(failure(ffi::SQLITE_READONLY, "the file is read-only"));
+    }
+    common(&conn)?;
+    conn.execute_batch(
+        "PRAGMA recursive_triggers = ON;
+         PRAGMA journal_size_limit = 1048576;
+         PRAGMA cache_size = -1024;
+         PRAGMA temp_store = MEMORY;
+         -- The writer does it itself, once everybody has had an answer.
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA synchronous = FULL;",
+    )?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    let synchronous: i64 = conn.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+    // What is promised about power cuts hangs on these two.
+    if mode != "wal" || synchronous != 2 {
+        let what = format!("SQLite insists on journal_mode {mode}, synchronous {synchronous}");
+        return Err(failure(ffi::SQLITE_MISUSE, &what));
+    }
+    Ok(conn)
+}
+
+/// Opens a connection that only reads; true if it reads the file as something
+/// that nobody can change, which is the only way on a read-only disk.
+pub(super) fn open_reader(files: &Files) -> rusqlite::Result<(Connection, bool)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let ready = |conn: Connection| -> rusqlite::Result<Connection> {
+        common(&conn)?;
+        conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -512;")?;
+        // SQLite opens files when it first needs them.
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(conn)
+    };
+    let usual = Connection::open_with_flags(&files.journal, flags).and_then(ready);
+    // Without a log there is nothing but the file itself to be read.
+    let log_is_empty = std::fs::metadata(files.wal()).map_or(true, |data| data.len() == 0);
+    match usual {
+        Err(error) if code_of(&error) == Some(ErrorCode::CannotOpen) && log_is_empty => {
+            let uri = immutable_uri(&files.journal);
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(uri, flags).and_then(ready).map(|conn| (conn, true))
+        }
+        other => other.map(|conn| (conn, false)),
+    }
+}
+
+fn common(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "PRAGMA busy_timeout = 5000;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;
+         PRAGMA mmap_size = 0;",
+    )
+}
+
+fn immutable_uri(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = "file:".to_owned();
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => uri.push(byte.into()),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+/// Moves the log into the journal itself, and makes that durable.
+pub(super) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<()> {
+    let busy: bool =
+        conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(0))?;
+    if busy { Err(failure(ffi::SQLITE_BUSY, "somebody is reading the journal")) } else { Ok(()) }
+}
+
+/// Proves that the journal can be written, and has room to grow by some entries.
+pub(super) fn probe(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let done = conn.execute_batch(
+        "UPDATE probe SET times = times + 1, filler = zeroblob(65536);
+         UPDATE probe SET filler = NULL;
+         COMMIT",
+    );
+    if done.is_err() {
+        roll_back(conn);
+    }
+    done
+}
+
+/// Ends a transaction without effect. If even that fails, the connection is of
+/// no more use, which the next statement will show.
+pub(super) fn roll_back(conn: &Connection) {
+    if !conn.is_autocommit() {
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+}
+
+/// Adds one entry, within a transaction, and brings `payments` up to it.
+pub(super) fn insert(
+    conn: &Connection,
+    draft: &Draft,
+    at_ms: i64,
+    before: &Tip,
+) -> rusqlite::Result<Tip> {
+    let seq = before.seq.saturating_add(1);
+    let number = draft.summary.as_ref().map(|summary| summary.out_trade_no.as_str());
+    let hash = Link {
+        prev: &before.hash,
+        seq,
+        at_ms,
+        kind: draft.kind.as_bytes(),
+        out_trade_no: number.map(str::as_bytes),
+        body: draft.body.as_bytes(),
+    }
+    .hash();
+    conn.prepare_cached(
+        "INSERT INTO entries(seq, at_ms, kind, out_trade_no, body, prev, hash)
+         VALUES(:seq, :at_ms, :kind, :number, :body, :prev, :hash)",
+    )?
+    .execute(named_params! {
+        ":seq": seq,
+        ":at_ms": at_ms,
+        ":kind": draft.kind,
+        ":number": number,
+        ":body": draft.body,
+        ":prev": before.hash,
+        ":hash": hash,
+    })?;
+    if let Some(summary) = &draft.summary {
+        summarize(conn, summary, seq)?;
+    }
+    Ok(Tip { seq, hash })
+}
+
+/// The first entry of a number makes its row, and every further one must be the
+/// very next change: two histories of one payment can never mix.
+fn summarize(conn: &Connection, summary: &Summary, seq: i64) -> rusqlite::Result<()> {
+    let rev = i64::try_from(summary.rev)
+        .map_err(|_| failure(ffi::SQLITE_CONSTRAINT, "the revision is out of range"))?;
+    if rev == 1 {
+        conn.prepare_cached(
+            "INSERT INTO payments(first_seq, out_trade_no, last_seq, rev, state, open, sale,
+                                  created_at_ms, clock_ms)
+             VALUES(:seq, :number, :seq, 1, :state, :open, :sale, :at,
+                    max(:at, coalesce((SELECT max(clock_ms) FROM payments), :at)))",
+        )?
+        .execute(named_params! {
+            ":seq": seq,
+            ":number": summary.out_trade_no,
+            ":state": summary.state,
+            ":open": summary.open,
+            ":sale": summary.sale,
+            ":at": summary.created_at.millis(),
+        })?;
+        return Ok(());
+    }
+    let changed = conn
+        .prepare_cached(
+            "UPDATE payments SET last_seq = :seq, rev = :rev, state = :state, open = :open
+             WHERE out_trade_no = :number AND rev = :rev - 1",
+        )?
+        .execute(named_params! {
+            ":seq": seq,
+            ":rev": rev,
+            ":state": summary.state,
+            ":open": summary.open,
+            ":number": summary.out_trade_no,
+        })?;
+    if changed == 1 {
+        Ok(())
+    } else {
+        let what = format!("change {rev} of {} is not the next one", summary.out_trade_no);
+        Err(failure(ffi::SQLITE_CONSTRAINT, &what))
+    }
+}
+
+/// All rows of a query over [`RAW_COLUMNS`], one by one.
+pub(super) fn raw_entries<P: rusqlite::Params>(
+    statement: &mut CachedStatement<'_>,
+    params: P,
+) -> rusqlite::Result<Vec<RawEntry>> {
+    statement.query_map(params, RawEntry::from_row)?.collect()
+}
+
+pub(super) fn failure(code: i32, what: &str) -> Error {
+    Error::SqliteFailure(ffi::Error::new(code), Some(what.to_owned()))
+}
+
+pub(super) fn code_of(error: &Error) -> Option<ErrorCode> {
+    error.sqlite_error_code()
+}
+
+/// There is no room, on the disk or in what the file may grow to.
+pub(super) fn is_full(error: &Error) -> bool {
+    // The shared memory file beside the journal has an error of its own.
+    code_of(error) == Some(ErrorCode::DiskFull)
+        || error.sqlite_error().is_some_and(|e| e.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
+}

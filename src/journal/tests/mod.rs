@@ -1,0 +1,278 @@
+//! Tests of the whole room.
+
+mod defects;
+mod history;
+mod opening;
+mod reading;
+mod round_trip;
+mod writing;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ffi};
+use tempfile::TempDir;
+
+use super::{AppendError, Health, OpenError, Pending, Reader, Writer, open};
+use crate::payment::{
+    Amount, CancelAction, Entry, EntryStep, Moment, Order, OutTradeNo, Payment, Rules, State,
+    Timestamp,
+};
+
+// --- a journal to play with --------------------------------------------------
+
+/// A journal in a folder of its own.
+struct Bench {
+    folder: TempDir,
+    writer: Writer,
+    reader: Reader,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (writer, reader) = open(&folder.path().join("journal.db")).expect("a new journal");
+        Self { folder, writer, reader }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("journal.db")
+    }
+
+    /// Ends the writer and the reader, and keeps the folder.
+    fn close(self) -> TempDir {
+        self.folder
+    }
+
+    /// Ends and starts again.
+    fn reopen(self) -> Self {
+        let folder = self.close();
+        let (writer, reader) = open(&folder.path().join("journal.db")).expect("the same journal");
+        Self { folder, writer, reader }
+    }
+
+    fn append(&self, entry: Entry) -> Result<u64, AppendError> {
+        wait(self.writer.append(entry, Timestamp(1_000)))
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let all = self.reader.after(0, u32::MAX).expect("readable");
+        all.into_iter().map(|recorded| recorded.entry).collect()
+    }
+
+    fn sql(&self) -> Connection {
+        Connection::open(self.path()).expect("a connection of the test's own")
+    }
+}
+
+fn wait(pending: Pending) -> Result<u64, AppendError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(pending)
+}
+
+/// Waits until `what` holds, for as long as a slow machine may take.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_writable(writer: &Writer) -> bool {
+    *writer.health().borrow() == Health::Writable
+}
+
+fn complaint(writer: &Writer) -> String {
+    match &*writer.health().borrow() {
+        Health::Writable => String::new(),
+        Health::Unavailable(why) => why.clone(),
+    }
+}
+
+fn refusal(path: &Path) -> OpenError {
+    match open(path) {
+        Ok(_) => panic!("{} was opened", path.display()),
+        Err(error) => {
+            let line = error.to_string();
+            assert!(!line.contains('\n'), "one line: {line}");
+            assert!(line.contains(&*path.to_string_lossy()), "it names the file: {line}");
+            error
+        }
+    }
+}
+
+/// A small disk of its own, for what a folder cannot do: being full, being
+/// read-only. Only root can make one.
+struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    fn new(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tilld-test"])
+            .arg(folder.path())
+            .output();
+        if mounted.is_ok_and(|out| out.status.success()) {
+            return Some(Self { folder });
+        }
+        eprintln!("SKIPPED: this test needs a small disk of its own, which only root can mount");
+        None
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("journal.db")
+    }
+
+    fn remount(&self, mode: &str) {
+        let done = Command::new("mount")
+            .args(["-o", &format!("remount,{mode}")])
+            .arg(self.folder.path())
+            .status();
+        assert!(done.is_ok_and(|status| status.success()), "remount {mode}");
+    }
+
+    /// Takes all the room there is.
+    fn fill(&self) -> PathBuf {
+        use std::io::Write;
+        let path = self.folder.path().join("filler");
+        let mut file = std::fs::File::create(&path).expect("a file");
+        while file.write_all(&[7; 4096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
+    }
+}
+
+// --- payments to write down --------------------------------------------------
+
+fn number(text: &str) -> OutTradeNo {
+    text.parse().expect("a number")
+}
+
+fn order(name: &str, sale: Option<&str>) -> Order {
+    Order {
+        out_trade_no: number(name),
+        amount: Amount::from_fen(8888).expect("an amount"),
+        subject: "咖啡".to_owned(),
+        sale: sale.map(str::to_owned),
+        scanner: Some("lane-1".to_owned()),
+        body: None,
+        operator_id: None,
+        goods_detail: Some(r#"[{"goods_id":"apple-01"}]"#.to_owned()),
+        timeout: None,
+    }
+}
+
+fn moment(at: i64) -> Moment {
+    Moment { steady: Timestamp(at), wall: Timestamp(at), gateway: Timestamp(at) }
+}
+
+/// A payment that was just asked for.
+fn requested(name: &str, sale: Option<&str>) -> Payment {
+    requested_at(name, sale, 1_000)
+}
+
+fn requested_at(name: &str, sale: Option<&str>, at: i64) -> Payment {
+    Payment::requested(order(name, sale), moment(at), &Rules::default())
+}
+
+/// The same payment after its next change, now in `state`.
+fn changed(payment: &Payment, state: State) -> Payment {
+    Payment { state, rev: payment.rev + 1, ..payment.clone() }
+}
+
+fn paid(payment: &Payment) -> Payment {
+    changed(payment, State::Paid)
+}
+
+fn cancelled(payment: &Payment) -> Payment {
+    changed(payment, State::Cancelled(CancelAction::None))
+}
+
+fn entry(payment: &Payment) -> Entry {
+    let name = if payment.rev == 1 { "requested" } else { "due" };
+    let step = EntryStep { name: name.to_owned(), ..EntryStep::default() };
+    Entry::Payment { payment: payment.clone(), step }
+}
+
+fn news(text: &str) -> Entry {
+    Entry::Gateway { up: false, text: text.to_owned() }
+}
+
+/// An entry about a payment that was asked for and is over at once.
+fn finished(name: &str) -> Entry {
+    entry(&Payment { state: State::Paid, ..requested(name, None) })
+}
+
+// --- failures ----------------------------------------------------------------
+
+/// Failures that are hard to come by on a healthy machine, for one writer.
+#[derive(Debug, Default)]
+pub(super) struct Switches {
+    /// What becomes of the next commits, first to last.
+    pub(super) commits: Mutex<VecDeque<Commit>>,
+    /// While it is set, no connection can be had.
+    pub(super) disk_is_gone: AtomicBool,
+    /// It is set with the next commit.
+    pub(super) gone_after_commit: AtomicBool,
+    /// To how many pages the journal may grow; 0 for as many as it likes.
+    pub(super) max_pages: AtomicU64,
+    /// How many commits were asked for.
+    pub(super) commit_count: AtomicU64,
+}
+
+/// What becomes of a commit.
+#[derive(Debug)]
+pub(super) enum Commit {
+    /// It reaches the disk, and an I/O error is reported.
+    LostAfter,
+    /// It does not reach the disk, and an I/O error is reported.
+    LostBefore,
+    /// There is no room for it.
+    Full,
+}
+
+impl Switches {
+    pub(super) fn begin(&self, conn: &Connection) {
+        let pages = self.max_pages.load(SeqCst);
+        if pages > 0 {
+            conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+                .expect("a limit");
+        }
+    }
+
+    pub(super) fn commit(&self, conn: &Connection) -> Option<rusqlite::Result<()>> {
+        self.commit_count.fetch_add(1, SeqCst);
+        let fault = self.commits.lock().expect("not poisoned").pop_front()?;
+        if self.gone_after_commit.swap(false, SeqCst) {
+            self.disk_is_gone.store(true, SeqCst);
+        }
+        let code = match fault {
+            Commit::LostAfter => {
+                conn.execute_batch("COMMIT").expect("a sound commit");
+                ffi::SQLITE_IOERR_FSYNC
+            }
+            Commit::LostBefore => ffi::SQLITE_IOERR_WRITE,
+            Commit::Full => ffi::SQLITE_FULL,
+        };
+        Some(Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)))
+    }
+
+    pub(super) fn connect(&self) -> Result<(), String> {
+        if self.disk_is_gone.load(SeqCst) {
+            return Err("the disk is gone".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,296 @@
+//! What is written is what is read.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::payment::{
+    Attention, Call, PayCall, Reason, ScannerNews, Trade, Trouble, TroubleKind, Undo, Wire,
+};
+
+fn text() -> impl Strategy<Value = String> {
+    let chars = prop_oneof![
+        Just('a'),
+        Just('"'),
+        Just('\\'),
+        Just('\u{0}'),
+        Just('咖'),
+        Just('\u{1f600}'),
+        any::<char>(),
+    ];
+    prop::collection::vec(chars, 0..12).prop_map(String::from_iter)
+}
+
+fn maybe<T: std::fmt::Debug>(some: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+    prop::option::of(some)
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp)
+}
+
+fn length() -> impl Strategy<Value = Duration> {
+    (any::<u32>(), 0..1_000_000_000_u32).prop_map(|(s, n)| Duration::new(s.into(), n))
+}
+
+fn amount() -> impl Strategy<Value = Amount> {
+    (1..=10_000_000_000_u64).prop_map(|fen| Amount::from_fen(fen).expect("in range"))
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    (text(), maybe(text()), text()).prop_map(|(code, sub_code, message)| Reason {
+        code,
+        sub_code,
+        message,
+    })
+}
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    use TroubleKind::*;
+    let kinds = vec![Unreachable, NoAnswer, Unverified, Busy, Refused, Unsettled, Foreign, Restart];
+    (prop::sample::select(kinds), text()).prop_map(|(kind, text)| Trouble { kind, text })
+}
+
+fn state() -> impl Strategy<Value = State> {
+    use CancelAction::{Close, Refund};
+    prop_oneof![
+        time().prop_map(|until| State::AwaitingCode { until }),
+        Just(State::Paying),
+        time().prop_map(|until| State::Unsent { until }),
+        time().prop_map(|until| State::Resting { until }),
+        Just(State::Querying),
+        Just(State::Cancelling),
+        Just(State::Paid),
+        Just(State::Declined),
+        prop::sample::select(vec![Close, Refund, CancelAction::None]).prop_map(State::Cancelled),
+    ]
+}
+
+fn undo() -> impl Strategy<Value = Undo> {
+    (any::<u32>(), maybe(reason()), any::<bool>()).prop_map(
+        |(attempts, refused, sent_past_late_pay)| Undo { attempts, refused, sent_past_late_pay },
+    )
+}
+
+fn pay_call() -> impl Strategy<Value = PayCall> {
+    let times = (time(), time(), time(), length(), time());
+    (times, any::<[bool; 5]>(), maybe(undo())).prop_map(|(times, flags, undo)| {
+        let (deadline, code_until, time_expire, hold, hold_until) = times;
+        let [waiting, declined, stopped, foreign, late_pay_over] = flags;
+        PayCall {
+            deadline,
+            code_until,
+            time_expire,
+            hold,
+            hold_until,
+            waiting,
+            declined,
+            stopped,
+            foreign,
+            late_pay_over,
+            undo,
+        }
+    })
+}
+
+fn trade() -> impl Strategy<Value = Trade> {
+    (maybe(text()), maybe(amount()), maybe(text())).prop_map(
+        |(trade_no, receipt_amount, buyer_logon_id)| Trade {
+            trade_no,
+            receipt_amount,
+            buyer_logon_id,
+        },
+    )
+}
+
+fn attention() -> impl Strategy<Value = Attention> {
+    prop_oneof![
+        maybe(trouble()).prop_map(Attention::Unsettled),
+        maybe(trouble()).prop_map(Attention::Foreign),
+        reason().prop_map(Attention::CancelRefused),
+    ]
+}
+
+fn any_order() -> impl Strategy<Value = Order> {
+    let texts = prop::collection::vec(maybe(text()), 5);
+    ("[A-Za-z0-9_]{1,64}", amount(), text(), texts, maybe(length())).prop_map(
+        |(name, amount, subject, texts, timeout)| {
+            let [sale, scanner, body, operator_id, goods_detail] =
+                texts.try_into().expect("five texts");
+            Order {
+                out_trade_no: number(&name),
+                amount,
+                subject,
+                sale,
+                scanner,
+                body,
+                operator_id,
+                goods_detail,
+                timeout,
+            }
+        },
+    )
+}
+
+fn payment() -> impl Strategy<Value = Payment> {
+    let words = (trade(), maybe(reason()), maybe(attention()), maybe(trouble()));
+    (any_order(), state(), time(), time(), maybe(pay_call()), words).prop_map(
+        |(order, state, created_at, updated_at, pay, words)| {
+            let (trade, reason, attention, trouble) = words;
+            Payment {
+                order: order.into(),
+                state,
+                rev: 1,
+                created_at,
+                updated_at,
+                pay,
+                trade,
+                reason,
+                attention,
+                trouble,
+            }
+        },
+    )
+}
+
+fn wire() -> impl Strategy<Value = Wire> {
+    (prop::collection::vec(maybe(text()), 7), any::<Option<u16>>(), any::<u64>()).prop_map(
+        |(texts, http_status, millis)| {
+            let [code, sub_code, message, trade_status, action, retry_flag, trace_id] =
+                texts.try_into().expect("seven texts");
+            Wire {
+                code,
+                sub_code,
+                message,
+                trade_status,
+                action,
+                retry_flag,
+                trace_id,
+                http_status,
+                millis,
+            }
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = EntryStep> {
+    let call = prop::sample::select(vec![Call::Pay, Call::Query, Call::Cancel]);
+    (text(), maybe(call), maybe(text()), maybe(text()), maybe(wire()))
+        .prop_map(|(name, call, code, verdict, wire)| EntryStep { name, call, code, verdict, wire })
+}
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let scanner_news = prop_oneof![
+        Just(ScannerNews::Plugged),
+        text().prop_map(ScannerNews::Unplugged),
+        text().prop_map(ScannerNews::ScanLost),
+    ];
+    prop_oneof![
+        4 => (payment(), step()).prop_map(|(payment, step)| Entry::Payment { payment, step }),
+        1 => (text(), text(), text(), maybe(text()))
+            .prop_map(|(scanner, kind, text, aim)| Entry::Scan { scanner, kind, text, aim }),
+        1 => (text(), scanner_news).prop_map(|(scanner, news)| Entry::Scanner { scanner, news }),
+        1 => (any::<bool>(), text()).prop_map(|(up, text)| Entry::Gateway { up, text }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..<_>::default() })]
+
+    #[test]
+    fn every_entry_is_read_as_it_was_written(
+        entries in prop::collection::vec((any_entry(), any::<i64>()), 1..20)
+    ) {
+        let bench = Bench::new();
+        let mut written = Vec::new();
+        for (entry, at) in entries {
+            // Two payments may have the same number or sale; then the journal
+            // takes the first only, which another test is about.
+            match wait(bench.writer.append(entry.clone(), Timestamp(at))) {
+                Ok(seq) => written.push((seq, at, entry)),
+                Err(AppendError::Refused(_)) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        let recorded = bench.reader.after(0, 1000).expect("readable");
+        let read: Vec<_> = recorded.into_iter().map(|r| (r.seq, r.at.millis(), r.entry)).collect();
+        prop_assert_eq!(&read, &written);
+        crate::journal::verify(&bench.path()).expect("sound");
+    }
+
+    #[test]
+    fn a_later_entry_is_completed_with_the_order_of_the_first(
+        first in payment(), second in payment(), step in step()
+    ) {
+        let bench = Bench::new();
+        let first = Payment { state: State::Paying, ..first };
+        let second = Payment {
+            order: first.order.clone(), created_at: first.created_at, rev: 2, ..second
+        };
+        bench.append(entry(&first)).expect("written");
+        let later = Entry::Payment { payment: second.clone(), step };
+        bench.append(later.clone()).expect("written");
+        let steps = bench.reader.steps_of(&first.order.out_trade_no).expect("readable");
+        prop_assert_eq!(&steps[1].entry, &later);
+        let events = bench.reader.after(1, 10).expect("readable");
+        prop_assert_eq!(&events[0].entry, &later);
+        let stands = bench.reader.payment(&first.order.out_trade_no).expect("readable");
+        prop_assert_eq!(stands, Some(second));
+    }
+}
+
+#[test]
+fn the_order_is_written_once() {
+    let bench = Bench::new();
+    let payment = requested("A1", None);
+    bench.append(entry(&payment)).expect("written");
+    bench.append(entry(&paid(&payment))).expect("written");
+    let with_goods: i64 = bench
+        .sql()
+        .query_row("SELECT count(*) FROM entries WHERE body LIKE '%apple-01%'", [], |r| r.get(0))
+        .expect("counted");
+    assert_eq!(with_goods, 1);
+}
+
+#[test]
+fn no_payment_code_reaches_the_disk() {
+    let code = "287634438256643942";
+    let echoed = format!("no such code {code}, sign {{\"auth_code\":\"{code}\"}}");
+    let why = Reason { code: "40004".to_owned(), sub_code: None, message: echoed.clone() };
+    let trouble = Trouble { kind: TroubleKind::Busy, text: echoed.clone() };
+    let bench = Bench::new();
+    let payment = Payment {
+        reason: Some(why.clone()),
+        attention: Some(Attention::Unsettled(Some(trouble.clone()))),
+        trouble: Some(trouble),
+        ..requested("A1", None)
+    };
+    let wire = Wire { message: Some(echoed.clone()), ..Wire::default() };
+    let step = EntryStep {
+        name: "code".to_owned(),
+        code: Some(code.to_owned()),
+        wire: Some(wire),
+        ..EntryStep::default()
+    };
+    bench.append(Entry::Payment { payment, step }).expect("written");
+    let scan = Entry::Scan {
+        scanner: "lane-1".to_owned(),
+        kind: "alipay".to_owned(),
+        text: code.to_owned(),
+        aim: None,
+    };
+    bench.append(scan).expect("written");
+    bench.append(news(&echoed)).expect("written");
+    let grep = |folder: &Path| {
+        for file in std::fs::read_dir(folder).expect("a folder") {
+            let path = file.expect("a file").path();
+            let bytes = std::fs::read(&path).expect("readable");
+            let found = bytes.windows(code.len()).any(|window| window == code.as_bytes());
+            assert!(!found, "{} holds a payment code", path.display());
+        }
+    };
+    grep(bench.folder.path());
+    let folder = bench.close();
+    grep(folder.path());
+}

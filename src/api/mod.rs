@@ -1,1 +1,3 @@
-//! TODO
+//! The local API: HTTP/1.1 on a Unix socket.
+
+pub mod client;

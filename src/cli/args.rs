@@ -4,18 +4,19 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::api::client::SecretText;
 
-use super::words::{self, Lang};
+use super::words::{self, Lang, Phrase};
 
 /// Where the daemon listens when nobody says otherwise.
 const SOCKET: &str = "/run/tilld/tilld.sock";
 
 /// The command line of the Alipay payment terminal
 #[derive(Debug, Parser)]
-#[command(name = "till", version, about, disable_help_subcommand = true)]
+#[command(name = "till", version, disable_help_subcommand = true, arg_required_else_help = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
@@ -186,13 +187,19 @@ fn in_chinese(mut command: clap::Command) -> clap::Command {
     let template =
         format!("{{about}}\n\n{}{{usage}}\n\n{{all-args}}", words::USAGE_HEAD.text(Lang::Zh));
     let of = |key: &str| words::HELP_ZH.iter().find(|(k, _)| *k == key).map(|(_, text)| *text);
+    let flag = |name: &'static str, short: char, help: Phrase, action: ArgAction| {
+        Arg::new(name).short(short).long(name).help(help.text(Lang::Zh)).action(action)
+    };
     let translate = |command: clap::Command, name: &str| {
         let command = match of(name) {
             Some(about) => command.about(about),
             None => command,
         };
         command
+            .disable_help_flag(true)
+            .arg(flag("help", 'h', words::HELP_FLAG, ArgAction::Help))
             .help_template(template.clone())
+            .subcommand_value_name(words::COMMANDS_HEAD.text(Lang::Zh))
             .subcommand_help_heading(words::COMMANDS_HEAD.text(Lang::Zh))
             .mut_args(|argument| {
                 let heading = if argument.is_positional() {
@@ -207,6 +214,12 @@ fn in_chinese(mut command: clap::Command) -> clap::Command {
                 }
             })
     };
+    command = command.disable_version_flag(true).arg(flag(
+        "version",
+        'V',
+        words::VERSION_FLAG,
+        ArgAction::Version,
+    ));
     command = translate(command, "");
     let names: Vec<String> =
         command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
@@ -214,6 +227,35 @@ fn in_chinese(mut command: clap::Command) -> clap::Command {
         command = command.mut_subcommand(&name, |sub| translate(sub, &name));
     }
     command
+}
+
+/// What is wrong with the line, in one sentence; clap's own words for what has
+/// none of ours.
+pub(super) fn complaint(error: &clap::Error, lang: Lang) -> Option<String> {
+    let context = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" "),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let (phrase, values) = match (lang, error.kind()) {
+        (Lang::Zh, ErrorKind::UnknownArgument) => {
+            (words::UNKNOWN_ARGUMENT, vec![context(ContextKind::InvalidArg)])
+        }
+        (Lang::Zh, ErrorKind::MissingRequiredArgument) => {
+            (words::MISSING_ARGUMENT, vec![context(ContextKind::InvalidArg)])
+        }
+        (Lang::Zh, ErrorKind::InvalidSubcommand) => {
+            (words::UNKNOWN_COMMAND, vec![context(ContextKind::InvalidSubcommand)])
+        }
+        (Lang::Zh, ErrorKind::InvalidValue | ErrorKind::ValueValidation) => (
+            words::WRONG_VALUE,
+            vec![context(ContextKind::InvalidArg), context(ContextKind::InvalidValue)],
+        ),
+        _ => return None,
+    };
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    Some(format!("{}\n{}", phrase.fill(lang, &values), words::SEE_HELP.text(lang)))
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
     let (lang, cli) = args::read(arguments);
     let Cli { global, command } = match cli {
         Ok(cli) => cli,
-        Err(error) => return explain_usage(&error, json),
+        Err(error) => return explain_usage(&error, lang, json),
     };
     // Commands that need no daemon return from here, before there is a client.
     let mut out = Out::new(lang, global.json);
@@ -157,12 +157,12 @@ fn block_on(out: &Out, command: impl Future<Output = Exit>) -> Exit {
 }
 
 /// Prints the help that was asked for, or what is wrong with the command line.
-fn explain_usage(error: &clap::Error, json: bool) -> Exit {
+fn explain_usage(error: &clap::Error, lang: Lang, json: bool) -> Exit {
     if !error.use_stderr() {
         let _ = error.print();
         return Exit::DONE;
     }
-    let text = error.render().to_string();
+    let text = args::complaint(error, lang).unwrap_or_else(|| error.render().to_string());
     out::complain(&text);
     if json {
         let what = crate::api::client::hide_codes(text.lines().next().unwrap_or_default());
@@ -290,7 +290,8 @@ fn tell_problem(out: &Out, problem: &Problem) {
         return;
     }
     let sentence = out.lang.of(&problem.cashier);
-    let reason = [&problem.detail, &problem.title, &problem.code]
+    let status = format!("HTTP {}", problem.status);
+    let reason = [&problem.detail, &problem.title, &problem.code, &status]
         .into_iter()
         .find(|text| !text.is_empty())
         .map(String::as_str)

@@ -61,7 +61,11 @@ fn details(view: &PaymentView, lang: Lang) -> Vec<String> {
             .collect();
         format!("{} ({})", lang.of(&reason.message), codes.join(" "))
     });
-    let state = format!("{} ({})", words::state(&view.state, lang), view.state);
+    // With the name it has in the API, where that is another.
+    let state = match words::state(&view.state, lang) {
+        same if same == view.state => same,
+        other => format!("{other} ({})", view.state),
+    };
     let refunded = view.refunded_amount.clone().filter(|amount| amount != "0.00");
     let attention = view.attention.as_ref().map(|sentence| lang.of(sentence).to_owned());
     let rows: [(Phrase, Option<String>); 14] = [

@@ -274,6 +274,13 @@ phrases! {
     COMMANDS_HEAD = "命令", "Commands";
     OPTIONS_HEAD = "选项", "Options";
     ARGUMENTS_HEAD = "参数", "Arguments";
+    HELP_FLAG = "显示帮助", "Print help";
+    VERSION_FLAG = "显示版本", "Print version";
+    UNKNOWN_ARGUMENT = "不认识的参数：{}", "There is no argument {}";
+    MISSING_ARGUMENT = "缺少参数：{}", "Missing: {}";
+    UNKNOWN_COMMAND = "没有这个命令：{}", "There is no command {}";
+    WRONG_VALUE = "参数 {} 不能是“{}”", "{} cannot be \"{}\"";
+    SEE_HELP = "查看用法：till --help", "See: till --help";
 }
 
 /// The Chinese help: what is in `args.rs` in English, by subcommand and argument.

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::client::{Client, ClientError, Listed, ScannerView, Sentence, StatusView};
 
 use super::out::Out;
-use super::status::CLOCK_OFFSET_MAX;
+use super::status::CLOCK_SKEW_MAX_MS;
 use super::words::{self, Lang, Phrase};
 use super::{Exit, absence_text};
 
@@ -69,6 +69,10 @@ async fn examine(client: &Client) -> Vec<Finding> {
         Err(error) => return vec![no_status(&path, &error)],
     };
     let mut findings = vec![Finding::good("socket", words::SOCKET_GOOD.both(&[&path]))];
+    if view.stopping {
+        let (text, fix) = (words::IS_STOPPING.both(&[]), words::FIX_START.both(&[]));
+        findings.push(Finding::bad("stopping", text, fix));
+    }
     findings.push(version(&view));
     findings.push(gateway(&view));
     findings.push(journal(&view));
@@ -118,15 +122,14 @@ fn version(view: &StatusView) -> Finding {
 }
 
 fn gateway(view: &StatusView) -> Finding {
-    let url = view.gateway.url.as_deref().unwrap_or("https://openapi.alipay.com");
-    match view.gateway.reachable {
-        Some(true) => Finding::good("gateway", words::GATEWAY_GOOD.both(&[])),
-        Some(false) => {
-            let why = view.gateway.detail.as_deref().unwrap_or("-");
+    match view.gateway.state.as_str() {
+        "up" => Finding::good("gateway", words::GATEWAY_GOOD.both(&[])),
+        "down" => {
+            let why = view.gateway.trouble.as_deref().unwrap_or("-");
             let text = words::GATEWAY_BAD.both(&[why]);
-            Finding::bad("gateway", text, words::FIX_GATEWAY.both(&[url]))
+            Finding::bad("gateway", text, words::FIX_GATEWAY.both(&[]))
         }
-        None => {
+        _ => {
             let fix = words::FIX_GATEWAY_UNTOLD.both(&[]);
             Finding::note("gateway", words::GATEWAY_UNTOLD.both(&[]), fix)
         }
@@ -139,7 +142,7 @@ fn journal(view: &StatusView) -> Finding {
     match view.journal.writable {
         Some(true) => Finding::good("journal", words::JOURNAL_GOOD.both(&[])),
         Some(false) => {
-            let why = view.journal.detail.as_deref().unwrap_or("-");
+            let why = view.journal.reason.as_deref().unwrap_or("-");
             Finding::bad("journal", words::JOURNAL_BAD.both(&[why]), fix)
         }
         None => Finding::note("journal", words::JOURNAL_UNTOLD.both(&[]), fix),
@@ -148,9 +151,9 @@ fn journal(view: &StatusView) -> Finding {
 
 fn clock(view: &StatusView) -> Finding {
     let fix = words::FIX_CLOCK.both(&[]);
-    match view.clock.offset_seconds {
-        Some(offset) if offset.abs() > CLOCK_OFFSET_MAX => {
-            Finding::bad("clock", words::CLOCK_BAD.both(&[&format!("{offset:.0}")]), fix)
+    match view.gateway.clock_skew_ms {
+        Some(skew) if skew.unsigned_abs() > CLOCK_SKEW_MAX_MS => {
+            Finding::bad("clock", words::CLOCK_BAD.both(&[&(skew / 1000).to_string()]), fix)
         }
         Some(_) => Finding::good("clock", words::CLOCK_GOOD.both(&[])),
         None => Finding::note("clock", words::CLOCK_UNTOLD.both(&[]), fix),
@@ -161,7 +164,7 @@ fn scanner(view: &ScannerView) -> Finding {
     if view.present == Some(true) {
         return Finding::good("scanner", words::SCANNER_GOOD.both(&[&view.id]));
     }
-    let why = view.detail.as_deref().unwrap_or("-");
+    let why = view.last_news.as_deref().unwrap_or("-");
     let device = view.device.as_str();
     let text = words::SCANNER_BAD.both(&[&view.id, why]);
     Finding::bad("scanner", text, words::FIX_SCANNER.both(&[device, device]))

@@ -13,6 +13,7 @@ mod out;
 mod pay;
 mod show;
 mod status;
+mod wait;
 mod watch;
 mod words;
 
@@ -88,7 +89,11 @@ impl Exit {
         match (problem.code.as_str(), problem.status) {
             // Nothing was charged for this attempt; for the sale nobody knows.
             ("sale_in_doubt", _) => Self::Unknown,
-            (_, 400 | 405 | 411 | 413 | 414 | 415 | 422 | 431) => Self::Usage,
+            // A faulty request for a number that has a payment is no mere typing
+            // error: then the money is not `none`.
+            (_, 400 | 405 | 411 | 413 | 414 | 415 | 422 | 431) if problem.money == Money::None => {
+                Self::Usage
+            }
             _ => Self::of_money(problem.money),
         }
     }
@@ -354,6 +359,7 @@ mod tests {
         for (status, code, money, exit) in [
             (422, "invalid_amount", Money::None, 2),
             (400, "bad_request", Money::None, 2),
+            (422, "invalid_request", Money::Unknown, 20),
             (409, "scanner_busy", Money::None, 10),
             (409, "sale_in_doubt", Money::Unknown, 20),
             (409, "sale_in_doubt", Money::None, 20),

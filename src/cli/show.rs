@@ -62,7 +62,7 @@ fn details(view: &PaymentView, lang: Lang) -> Vec<String> {
         format!("{} ({})", lang.of(&reason.message), codes.join(" "))
     });
     // With the name it has in the API, where that is another.
-    let state = match words::state(&view.state, lang) {
+    let state = match words::name(&view.state, lang) {
         same if same == view.state => same,
         other => format!("{other} ({})", view.state),
     };
@@ -104,15 +104,25 @@ fn step_lines(journal: &EntriesView) -> Vec<String> {
             let text = |name: &str| entry.get(name).map(plain).unwrap_or_default();
             let rest: Vec<String> = entry
                 .iter()
-                .filter(|(name, value)| {
-                    !matches!(name.as_str(), "seq" | "at" | "step") && !value.is_null()
-                })
-                .map(|(name, value)| format!("{name}={}", plain(value)))
+                .filter(|(name, _)| !matches!(name.as_str(), "seq" | "at" | "step"))
+                .flat_map(|(name, value)| told(name, value))
                 .collect();
             vec![format!("  {}", text("seq")), moment(&text("at")), text("step"), rest.join(" ")]
         })
         .collect();
     table(&[Side::Right, Side::Left, Side::Left, Side::Left], &rows)
+}
+
+/// `name=value`, for objects each of their members, for null nothing.
+fn told(name: &str, value: &Value) -> Vec<String> {
+    match value.as_object() {
+        Some(members) => {
+            let members = members.iter().filter(|(_, value)| !value.is_null());
+            members.map(|(member, value)| format!("{name}.{member}={}", plain(value))).collect()
+        }
+        None if value.is_null() => vec![],
+        None => vec![format!("{name}={}", plain(value))],
+    }
 }
 
 /// A text as it is, everything else as JSON.
@@ -206,7 +216,7 @@ fn list_lines(listed: &Listed, lang: Lang) -> Vec<String> {
             moment(&view.created_at),
             view.out_trade_no.clone(),
             view.amount.clone(),
-            words::state(&view.state, lang),
+            words::name(&view.state, lang),
             shortened(&view.subject),
         ]
     }));

@@ -9,7 +9,7 @@ use super::{Exit, give_up};
 
 /// A clock that is further away than this from Alipay's is worth a word: at ten
 /// minutes Alipay refuses requests.
-pub(super) const CLOCK_OFFSET_MAX: f64 = 5.0;
+pub(super) const CLOCK_SKEW_MAX_MS: u64 = 5000;
 
 /// Shows how the terminal is.
 pub(super) async fn status(client: &Client, out: &Out) -> Exit {
@@ -58,28 +58,30 @@ fn status_lines(view: &StatusView, lang: Lang) -> Vec<String> {
         _ => text,
     };
     let word = |phrase: words::Phrase| phrase.text(lang).to_owned();
-    let gateway = match view.gateway.reachable {
-        Some(true) => word(words::REACHABLE),
-        Some(false) => because(word(words::UNREACHABLE), &view.gateway.detail),
-        None => word(words::NOT_TRIED),
+    let gateway = match view.gateway.state.as_str() {
+        "up" => word(words::REACHABLE),
+        "down" => because(word(words::UNREACHABLE), &view.gateway.trouble),
+        _ => word(words::NOT_TRIED),
     };
     let journal = match view.journal.writable {
         Some(true) => because(word(words::WRITABLE), &view.journal.path),
-        Some(false) => because(word(words::UNWRITABLE), &view.journal.detail),
+        Some(false) => because(word(words::UNWRITABLE), &view.journal.reason),
         None => word(words::UNTOLD),
     };
-    let clock = match view.clock.offset_seconds {
-        Some(offset) if offset.abs() > CLOCK_OFFSET_MAX => {
-            words::CLOCK_OFF.fill(lang, &[&format!("{offset:.0}")])
+    let clock = match view.gateway.clock_skew_ms {
+        Some(skew) if skew.unsigned_abs() > CLOCK_SKEW_MAX_MS => {
+            words::CLOCK_OFF.fill(lang, &[&(skew / 1000).to_string()])
         }
         Some(_) => word(words::CLOCK_EVEN),
         None => word(words::UNTOLD),
     };
+    let stopping = view.stopping.then(|| word(words::STOPPING));
+    let terminal = because(format!("tilld {}", view.version), &stopping);
     let open = view.open_payments.map_or_else(|| word(words::UNTOLD), |open| open.to_string());
-    let uptime = view.uptime_seconds.map_or_else(|| word(words::UNTOLD), |s| length(s, lang));
+    let uptime = view.uptime.map_or_else(|| word(words::UNTOLD), |s| length(s, lang));
     let mut lines = labelled(
         [
-            (words::LABEL_TERMINAL, format!("tilld {}", view.version)),
+            (words::LABEL_TERMINAL, terminal),
             (words::LABEL_UPTIME, uptime),
             (words::LABEL_GATEWAY, gateway),
             (words::LABEL_JOURNAL, journal),
@@ -102,12 +104,12 @@ fn scanner_lines(scanners: &[ScannerView], lang: Lang) -> Vec<String> {
     let head = [words::HEAD_SCANNER, words::HEAD_KIND, words::HEAD_STATE, words::HEAD_DEVICE];
     let mut rows = vec![head.map(|phrase| phrase.text(lang).to_owned()).to_vec()];
     rows.extend(scanners.iter().map(|scanner| {
-        let state = match (scanner.present, &scanner.payment) {
-            (Some(true), Some(order)) => words::WAITS_FOR.fill(lang, &[order]),
-            (Some(true), None) => words::PRESENT.text(lang).to_owned(),
-            (Some(false), _) => words::MISSING.text(lang).to_owned(),
-            (None, _) => words::UNTOLD.text(lang).to_owned(),
+        let state = match scanner.present {
+            Some(true) => words::PRESENT,
+            Some(false) => words::MISSING,
+            None => words::UNTOLD,
         };
+        let state = state.text(lang).to_owned();
         vec![scanner.id.clone(), scanner.kind.clone(), state, scanner.device.clone()]
     }));
     table(&[Side::Left, Side::Left, Side::Left, Side::Left], &rows)

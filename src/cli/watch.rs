@@ -65,35 +65,35 @@ fn json_line(event: &Event) -> String {
 fn line(event: &Event, lang: Lang) -> Option<String> {
     let value: Value = serde_json::from_str(&event.data).unwrap_or_default();
     let text = |name: &str| value.get(name).filter(|v| !v.is_null()).map(plain).unwrap_or_default();
+    let named = |name: &str| words::name(&text(name), lang);
     let (phrase, at, what) = match event.name.as_str() {
         "payment" => {
             let view: PaymentView = serde_json::from_str(&event.data).unwrap_or_default();
-            let state = words::state(&view.state, lang);
-            let what = format!("{}  {state}  {}", view.out_trade_no, sentence(&view, lang));
+            let what = [view.out_trade_no.clone(), named("state"), sentence(&view, lang)];
             (words::EVENT_PAYMENT, view.updated_at, what)
         }
         "refund" => {
-            let what = ["out_trade_no", "out_request_no", "amount", "state"].map(text).join("  ");
+            let what = [text("out_trade_no"), text("amount"), text("state")];
             (words::EVENT_REFUND, text("at"), what)
         }
-        "scan" => (words::EVENT_SCAN, text("at"), ["scanner", "kind", "text"].map(text).join("  ")),
+        "scan" => {
+            let what = [text("scanner"), named("kind"), text("text")];
+            (words::EVENT_SCAN, text("at"), what)
+        }
         "scanner" => {
-            let what = ["scanner", "state", "news", "detail", "text"].map(text).join("  ");
+            let what = [text("scanner"), named("news"), text("reason")];
             (words::EVENT_SCANNER, text("at"), what)
         }
         "gateway" => {
-            let up = match value.get("up").and_then(Value::as_bool) {
-                Some(true) => words::REACHABLE.text(lang).to_owned(),
-                Some(false) => words::UNREACHABLE.text(lang).to_owned(),
-                None => text("state"),
-            };
-            (words::EVENT_GATEWAY, text("at"), [up, text("detail"), text("text")].join("  "))
+            let up = value.get("up").and_then(Value::as_bool).unwrap_or_default();
+            let up = if up { words::REACHABLE } else { words::UNREACHABLE };
+            let what = [up.text(lang).to_owned(), text("reason"), String::new()];
+            (words::EVENT_GATEWAY, text("at"), what)
         }
         _ => return None,
     };
-    let parts = [moment(&at), phrase.text(lang).to_owned(), what];
-    let parts: Vec<&str> =
-        parts.iter().flat_map(|part| part.split("  ")).filter(|part| !part.is_empty()).collect();
+    let parts = [moment(&at), phrase.text(lang).to_owned()].into_iter().chain(what);
+    let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
     Some(parts.join("  "))
 }
 

@@ -198,6 +198,18 @@ phrases! {
     STREAM_LOST = "与终端的连接中断，正在重连", "The connection to the terminal is lost; connecting again";
     STREAM_BACK = "已重新连接", "Connected again";
 
+    NEWS_PLUGGED = "已连接", "plugged in";
+    NEWS_UNPLUGGED = "已断开", "unplugged";
+    NEWS_SCAN_LOST = "扫码丢失，请重扫", "a scan was lost, scan again";
+    KIND_ALIPAY = "支付宝付款码", "payment code of Alipay";
+    KIND_WECHAT = "微信付款码", "payment code of WeChat";
+    KIND_UNIONPAY = "云闪付付款码", "payment code of UnionPay";
+    KIND_COLLECT_CODE = "收款码", "code to collect with";
+    KIND_TORN = "没有扫完整的付款码", "torn payment code";
+    KIND_GOODS = "商品码", "goods";
+    KIND_UNREADABLE = "无法识别", "unreadable";
+    KIND_TOO_EARLY = "付款开始之前扫的码", "scanned before its payment began";
+
     // Status.
     LABEL_TERMINAL = "终端", "Terminal";
     LABEL_UPTIME = "已运行", "Running for";
@@ -210,10 +222,10 @@ phrases! {
     NOT_TRIED = "尚未连接过", "not tried yet";
     WRITABLE = "正常", "can be written";
     UNWRITABLE = "无法写入", "cannot be written";
+    STOPPING = "正在停止", "stopping";
     UNTOLD = "未知", "unknown";
     PRESENT = "已连接", "present";
     MISSING = "未连接", "not there";
-    WAITS_FOR = "正在等待单号 {} 的付款码", "waits for the code of order {}";
     CLOCK_EVEN = "与支付宝一致", "agrees with Alipay's";
     CLOCK_OFF = "与支付宝相差 {} 秒", "{} s away from Alipay's";
     LENGTH = "{} 天 {} 小时 {} 分", "{} d {} h {} min";
@@ -237,6 +249,7 @@ phrases! {
     FIX_ANSWER =
         "检查 --socket 指向的程序；查看日志：journalctl -u tilld",
         "check which program owns the socket; see the log: journalctl -u tilld";
+    IS_STOPPING = "tilld 正在停止，不接受新的收款", "tilld is stopping and takes no new payments";
     VERSION_GOOD = "tilld 版本 {}", "tilld version {}";
     VERSION_DIFFERS = "tilld 版本 {}，till 版本 {}", "tilld has version {}, till has {}";
     FIX_VERSION = "升级后重新启动：systemctl restart tilld", "restart it after the upgrade: systemctl restart tilld";
@@ -253,8 +266,8 @@ phrases! {
     GATEWAY_BAD = "支付宝网关连接不上：{}", "Alipay's gateway cannot be reached: {}";
     GATEWAY_UNTOLD = "还没有连接过支付宝网关", "Alipay's gateway was not tried yet";
     FIX_GATEWAY =
-        "检查网络、DNS、代理和防火墙；在收银机上试：curl -I {}",
-        "check network, DNS, proxy and firewall; try on this box: curl -I {}";
+        "检查网络、DNS、代理和防火墙；在收银机上试：curl -I https://openapi.alipay.com/gateway.do",
+        "check network, DNS, proxy and firewall; try on this box: curl -I https://openapi.alipay.com/gateway.do";
     FIX_GATEWAY_UNTOLD = "第一笔付款后再检查", "look again after the first payment";
     JOURNAL_GOOD = "交易流水可以写入", "The journal can be written";
     JOURNAL_BAD = "交易流水无法写入，不能开始新的收款：{}", "The journal cannot be written, so no payment is begun: {}";
@@ -320,8 +333,9 @@ pub(super) const HELP_ZH: &[(&str, &str)] = &[
     ("doctor", "检查终端，对每个故障说明怎样处理"),
 ];
 
-/// A state as people read it; one this program does not know stays as it is.
-pub(super) fn state(name: &str, lang: Lang) -> String {
+/// A name of the API as people read it: a state, a scanner's news, a kind of
+/// code. One that this program does not know stays as it is.
+pub(super) fn name(name: &str, lang: Lang) -> String {
     let phrase = match name {
         "awaiting_code" => STATE_AWAITING_CODE,
         "processing" => STATE_PROCESSING,
@@ -330,6 +344,17 @@ pub(super) fn state(name: &str, lang: Lang) -> String {
         "paid" => STATE_PAID,
         "declined" => STATE_DECLINED,
         "cancelled" => STATE_CANCELLED,
+        "plugged" => NEWS_PLUGGED,
+        "unplugged" => NEWS_UNPLUGGED,
+        "scan_lost" => NEWS_SCAN_LOST,
+        "alipay" => KIND_ALIPAY,
+        "wechat" => KIND_WECHAT,
+        "unionpay" => KIND_UNIONPAY,
+        "collect_code" => KIND_COLLECT_CODE,
+        "torn" => KIND_TORN,
+        "goods" => KIND_GOODS,
+        "unreadable" => KIND_UNREADABLE,
+        "too_early" => KIND_TOO_EARLY,
         unknown => return unknown.to_owned(),
     };
     phrase.text(lang).to_owned()

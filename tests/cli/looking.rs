@@ -11,17 +11,15 @@ use crate::says::*;
 
 fn shop(request: &Seen) -> Act {
     let status = json!({
-        "version": "0.0.9", "uptime_seconds": 93784, "open_payments": 2,
+        "version": "0.0.9", "uptime": 93784, "stopping": false, "open_payments": 2,
         "scanners": [
             {"id": "lane-1", "kind": "serial", "device": "/dev/ttyACM0", "present": true,
-             "payment": "A2"},
+             "last_news": null},
             {"id": "收银台二", "kind": "evdev", "device": "/dev/input/by-id/x", "present": false,
-             "detail": "No such file"},
+             "last_news": "No such file"},
         ],
-        "gateway": {"reachable": false, "url": "https://openapi.alipay.com/gateway.do",
-                    "detail": "dns error"},
+        "gateway": {"state": "down", "trouble": "dns error", "clock_skew_ms": -42_400},
         "journal": {"writable": true, "path": "/var/lib/tilld/journal.db"},
-        "clock": {"offset_seconds": -42.4},
     });
     let mut stuck = cancelling("B7");
     stuck["attention"] = json!({"zh": "迟迟没有结果", "en": "Not settled for long"});
@@ -33,10 +31,10 @@ fn shop(request: &Seen) -> Act {
         "/v1/payments/A3" => say(&declined("A3")),
         "/v1/payments/B7" => say(&stuck),
         "/v1/payments/A1/journal" => say(&json!({"entries": [
-            {"seq": 7, "at": "2026-11-20T10:00:00+08:00", "step": "requested", "call": "pay",
-             "code": "28**************94", "wire": null},
+            {"seq": 7, "at": "2026-11-20T10:00:00+08:00", "step": "requested", "answered": null,
+             "auth_code": "28**************94", "sent": {"method": "alipay.trade.pay"}},
             {"seq": 12, "at": "2026-11-20T10:00:02+08:00", "step": "pay_answered",
-             "verdict": "paid", "wire": {"code": "10000", "msg": "Success"}},
+             "answered": {"verdict": "paid", "code": "10000", "sub_code": null}},
         ]})),
         "/v1/payments?limit=3" => say(&json!({
             "payments": [stuck, declined("A3"), paid("A1")], "next_cursor": "c9"
@@ -83,10 +81,10 @@ fn a_sound_terminal_has_no_fault() {
     let sound = || {
         Fake::new(|request| match request.path.as_str() {
             "/v1/status" => say(&json!({
-                "version": env!("CARGO_PKG_VERSION"), "uptime_seconds": 60.5,
+                "version": env!("CARGO_PKG_VERSION"), "uptime": 60,
                 "scanners": [{"id": "lane-1", "kind": "serial", "device": "d", "present": true}],
-                "gateway": {"reachable": true}, "journal": {"writable": true},
-                "clock": {"offset_seconds": 0.2}, "open_payments": 0,
+                "gateway": {"state": "up", "clock_skew_ms": 200}, "journal": {"writable": true},
+                "open_payments": 0,
             })),
             _ => say(&json!({"payments": [], "next_cursor": null})),
         })
@@ -159,8 +157,12 @@ fn watching_goes_on_where_the_stream_was_lost() {
     let second = vec![
         event(42, "payment", &paid("A1")),
         event(43, "from_the_future", &json!({"x": 1})),
-        event(44, "gateway", &json!({"at": at, "up": false, "detail": "dns error"})),
-        event(45, "scanner", &json!({"at": at, "scanner": "lane-1", "state": "unplugged"})),
+        event(44, "gateway", &json!({"at": at, "up": false, "reason": "dns error"})),
+        event(
+            45,
+            "scanner",
+            &json!({"at": at, "scanner": "lane-1", "news": "unplugged", "reason": null}),
+        ),
     ];
     let mut text = String::new();
     for arguments in

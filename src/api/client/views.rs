@@ -203,9 +203,12 @@ pub struct StatusView {
     /// The daemon's version.
     #[serde(deserialize_with = "lenient")]
     pub version: String,
-    /// Since its start.
-    #[serde(alias = "uptime", deserialize_with = "lenient")]
-    pub uptime_seconds: Option<f64>,
+    /// For how many seconds it has run.
+    #[serde(deserialize_with = "lenient")]
+    pub uptime: Option<f64>,
+    /// It takes no payments because it is about to end.
+    #[serde(deserialize_with = "lenient")]
+    pub stopping: bool,
     /// The configured scanners.
     #[serde(deserialize_with = "lenient")]
     pub scanners: Vec<ScannerView>,
@@ -218,9 +221,6 @@ pub struct StatusView {
     /// The journal.
     #[serde(deserialize_with = "lenient")]
     pub journal: JournalView,
-    /// The box's clock.
-    #[serde(deserialize_with = "lenient")]
-    pub clock: ClockView,
 }
 
 /// One scanner.
@@ -237,29 +237,26 @@ pub struct ScannerView {
     #[serde(deserialize_with = "lenient")]
     pub device: String,
     /// It is there and is being read.
-    #[serde(alias = "plugged", alias = "connected", deserialize_with = "lenient")]
+    #[serde(deserialize_with = "lenient")]
     pub present: Option<bool>,
-    /// Why it is not.
-    #[serde(alias = "error", alias = "text", deserialize_with = "lenient")]
-    pub detail: Option<String>,
-    /// The payment that waits for it.
-    #[serde(alias = "out_trade_no", deserialize_with = "lenient")]
-    pub payment: Option<String>,
+    /// What was last heard of it, such as why it is gone.
+    #[serde(deserialize_with = "lenient")]
+    pub last_news: Option<String>,
 }
 
 /// The way to Alipay.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct GatewayView {
-    /// It answers; unknown before the first call.
-    #[serde(alias = "up", deserialize_with = "lenient")]
-    pub reachable: Option<bool>,
-    /// Where it is.
+    /// `up`, `down`, or `unknown` before the first call.
     #[serde(deserialize_with = "lenient")]
-    pub url: Option<String>,
+    pub state: String,
     /// Why it does not answer.
-    #[serde(alias = "error", alias = "text", deserialize_with = "lenient")]
-    pub detail: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub trouble: Option<String>,
+    /// How far its clock is ahead of the box's, once an answer told.
+    #[serde(deserialize_with = "lenient")]
+    pub clock_skew_ms: Option<i64>,
 }
 
 /// The journal's health.
@@ -267,23 +264,14 @@ pub struct GatewayView {
 #[serde(default)]
 pub struct JournalView {
     /// It can be written.
-    #[serde(alias = "ok", alias = "healthy", deserialize_with = "lenient")]
+    #[serde(deserialize_with = "lenient")]
     pub writable: Option<bool>,
+    /// Why it cannot.
+    #[serde(deserialize_with = "lenient")]
+    pub reason: Option<String>,
     /// Where it is.
     #[serde(deserialize_with = "lenient")]
     pub path: Option<String>,
-    /// Why it cannot be written.
-    #[serde(alias = "error", alias = "text", deserialize_with = "lenient")]
-    pub detail: Option<String>,
-}
-
-/// The box's clock beside the gateway's.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ClockView {
-    /// How far the gateway's clock is ahead, once an answer told.
-    #[serde(alias = "offset", alias = "gateway_offset_seconds", deserialize_with = "lenient")]
-    pub offset_seconds: Option<f64>,
 }
 
 #[cfg(test)]

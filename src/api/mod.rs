@@ -15,6 +15,7 @@
 mod backend;
 mod bind;
 mod body;
+pub mod client;
 mod code;
 mod events;
 mod metrics;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The client of the socket, for people.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tilld::cli::main()
+}

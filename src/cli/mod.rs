@@ -1,1 +1,377 @@
-//! TODO
+//! `till`: the terminal, for people and for registers that start programs.
+//!
+//! It knows nothing of the daemon but the socket. What it says about money is
+//! what the terminal says; when it has no answer it says that it does not know.
+//!
+//! Results go to stdout: for people one sentence or a table, with `--json` one
+//! JSON value. Everything on the way goes to stderr. How a payment stands is
+//! also in the exit code: see [`Exit`].
+
+mod args;
+mod doctor;
+mod out;
+mod pay;
+mod show;
+mod status;
+mod wait;
+mod watch;
+mod words;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::api::client::{Client, ClientError, Money, PaymentView, Problem, SecretText};
+
+use args::{Cli, Command};
+use out::Out;
+use words::{Lang, Phrase};
+
+/// The longest line that is read as a payment code.
+const CODE_LINE_BYTES_MAX: u64 = 4096;
+
+/// How `till` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The payment's money is taken; and whatever else was asked for worked.
+    Taken,
+    /// Nothing was or can be charged.
+    None,
+    /// The money was taken and went back.
+    Returned,
+    /// Not final, or nobody knows: do not charge again for this sale.
+    Unknown,
+    /// What was typed makes no sense.
+    Usage,
+    /// The daemon cannot be reached.
+    Absent,
+    /// `doctor` found a fault; or a question about no payment has no answer.
+    Fault,
+}
+
+impl Exit {
+    /// What was asked for worked.
+    const DONE: Self = Self::Taken;
+
+    /// The number that the shell sees.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Taken => 0,
+            Self::Fault => 1,
+            Self::Usage => 2,
+            Self::Absent => 3,
+            Self::None => 10,
+            Self::Returned => 11,
+            Self::Unknown => 20,
+        }
+    }
+
+    fn of_money(money: Money) -> Self {
+        match money {
+            Money::Taken => Self::Taken,
+            Money::None => Self::None,
+            Money::Returned => Self::Returned,
+            Money::Unknown => Self::Unknown,
+        }
+    }
+
+    /// By the payment's money, and only once it is final.
+    fn of_payment(view: &PaymentView) -> Self {
+        if view.is_final { Self::of_money(view.money) } else { Self::Unknown }
+    }
+
+    /// A denied request: faults of typing are usage, else the money decides.
+    fn of_problem(problem: &Problem) -> Self {
+        match (problem.code.as_str(), problem.status) {
+            // Nothing was charged for this attempt; for the sale nobody knows.
+            ("sale_in_doubt", _) => Self::Unknown,
+            // A faulty request for a number that has a payment is no mere typing
+            // error: then the money is not `none`.
+            (_, 400 | 405 | 411 | 413 | 414 | 415 | 422 | 431) if problem.money == Money::None => {
+                Self::Usage
+            }
+            _ => Self::of_money(problem.money),
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// The whole program: reads the command line, does it, tells how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    run(std::env::args_os().collect()).into()
+}
+
+/// Does what `arguments` say; the first one is the program's name.
+#[must_use]
+pub fn run(arguments: Vec<OsString>) -> Exit {
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let (lang, cli) = args::read(arguments);
+    let Cli { global, command } = match cli {
+        Ok(cli) => cli,
+        Err(error) => return explain_usage(&error, lang, json),
+    };
+    // Commands that need no daemon return from here, before there is a client.
+    let mut out = Out::new(lang, global.json);
+    let client = Client::new(global.socket());
+    match command {
+        Command::Pay(mut args) => {
+            if let Some(exit) = args.code.as_mut().and_then(|code| take_code(&mut out, code)) {
+                return exit;
+            }
+            block_on(&out, pay::pay(&client, &out, &args))
+        }
+        Command::Code { order, mut code, wait } => {
+            if let Some(exit) = take_code(&mut out, &mut code) {
+                return exit;
+            }
+            block_on(&out, pay::code(&client, &out, &order, &code, args::seconds(wait)))
+        }
+        Command::Cancel { order, wait } => {
+            block_on(&out, pay::cancel(&client, &out, &order, args::seconds(wait)))
+        }
+        Command::Show { order, steps } => block_on(&out, show::show(&client, &out, &order, steps)),
+        Command::List { state, since, limit, cursor } => {
+            let filter = show::Filter { state, since, limit, cursor };
+            block_on(&out, show::list(&client, &out, &filter))
+        }
+        Command::Watch { from } => block_on(&out, watch::watch(&client, &out, from)),
+        Command::Status => block_on(&out, status::status(&client, &out)),
+        Command::Scanners => block_on(&out, status::scanners(&client, &out)),
+        Command::Doctor => block_on(&out, doctor::doctor(&client, &out)),
+    }
+}
+
+fn block_on(out: &Out, command: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command),
+        Err(why) => {
+            out.say(words::NO_RUNTIME, &[&why.to_string()]);
+            Exit::Fault
+        }
+    }
+}
+
+/// Prints the help that was asked for, or what is wrong with the command line.
+fn explain_usage(error: &clap::Error, lang: Lang, json: bool) -> Exit {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return Exit::DONE;
+    }
+    let text = args::complaint(error, lang).unwrap_or_else(|| error.render().to_string());
+    out::complain(&text);
+    if json {
+        let what = crate::api::client::hide_codes(text.lines().next().unwrap_or_default());
+        let _ = writeln!(
+            io::stdout(),
+            "{}",
+            json!({
+                "type": "about:blank", "title": "Usage", "code": "usage", "detail": what,
+                "money": "none", "retry": "after_fix",
+            })
+        );
+    }
+    Exit::Usage
+}
+
+/// Reads the code from standard input when it was typed as `-`, and sees to it
+/// that it is never repeated.
+fn take_code(out: &mut Out, code: &mut SecretText) -> Option<Exit> {
+    if code.reveal() == "-" {
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            let _ = write!(io::stderr(), "{}", words::CODE_PROMPT.text(out.lang));
+            let _ = io::stderr().flush();
+        }
+        let mut line = String::new();
+        let read = stdin.lock().take(CODE_LINE_BYTES_MAX).read_line(&mut line);
+        let line = zeroize::Zeroizing::new(line);
+        let trouble = match read {
+            Ok(_) if !line.trim().is_empty() => None,
+            Ok(_) => Some("empty".to_owned()),
+            Err(why) => Some(why.to_string()),
+        };
+        if let Some(trouble) = trouble {
+            let sentence = words::STDIN_UNREADABLE.both(&[&trouble]);
+            refuse(out, "usage", Money::None, &sentence, None);
+            return Some(Exit::Usage);
+        }
+        *code = SecretText::new(line.trim().to_owned());
+    }
+    out.keep_secret(code);
+    None
+}
+
+/// Tells of something that this program found out by itself: in JSON as a
+/// problem of the same shape as the terminal's.
+fn refuse(
+    out: &Out,
+    code: &str,
+    money: Money,
+    sentence: &crate::api::client::Sentence,
+    order: Option<&str>,
+) {
+    let (money, retry) = match money {
+        Money::None => ("none", "after_fix"),
+        Money::Taken => ("taken", "never"),
+        Money::Returned => ("returned", "never"),
+        Money::Unknown => ("unknown", "same_request"),
+    };
+    if out.json {
+        out.json(
+            &json!({
+                "type": "about:blank", "title": code, "code": code, "detail": sentence.en,
+                "money": money, "retry": retry, "out_trade_no": order,
+                "cashier": { "zh": sentence.zh, "en": sentence.en },
+            })
+            .to_string(),
+        );
+    } else {
+        out.note(out.lang.of(sentence));
+    }
+}
+
+/// Why there is no connection, for people.
+fn absence(source: &io::Error) -> Option<Phrase> {
+    use io::ErrorKind as Kind;
+    [
+        (Kind::NotFound, words::NO_SUCH_SOCKET),
+        (Kind::ConnectionRefused, words::NOBODY_LISTENS),
+        (Kind::PermissionDenied, words::NO_PERMISSION),
+    ]
+    .into_iter()
+    .find_map(|(kind, phrase)| (source.kind() == kind).then_some(phrase))
+}
+
+/// [`absence`] as text in one language, with the system's words for the rest.
+fn absence_text(source: &io::Error, lang: Lang) -> String {
+    absence(source).map_or_else(|| source.to_string(), |phrase| phrase.text(lang).to_owned())
+}
+
+/// Tells that a question has no answer, and how `till` ends with it: `lost` is
+/// for the case that the answer itself is missing or makes no sense.
+fn give_up(out: &Out, error: &ClientError, phrase: Phrase, money: Money, lost: Exit) -> Exit {
+    match error {
+        ClientError::DaemonAbsent { path, source } => {
+            let path = path.display().to_string();
+            let sentence = crate::api::client::Sentence {
+                zh: phrase.fill(Lang::Zh, &[&path, &absence_text(source, Lang::Zh)]),
+                en: phrase.fill(Lang::En, &[&path, &absence_text(source, Lang::En)]),
+            };
+            refuse(out, "daemon_absent", money, &sentence, None);
+            Exit::Absent
+        }
+        ClientError::Problem { problem, .. } => {
+            tell_problem(out, problem);
+            Exit::of_problem(problem)
+        }
+        ClientError::Lost { source, .. } => {
+            let sentence = words::LOST.both(&[&source.to_string()]);
+            refuse(out, "connection_lost", Money::Unknown, &sentence, None);
+            lost
+        }
+        ClientError::Broken { what, .. } => {
+            let sentence = words::BROKEN.both(&[what]);
+            refuse(out, "not_understood", Money::Unknown, &sentence, None);
+            lost
+        }
+    }
+}
+
+/// The terminal's own words for a denied request: the sentence for the cashier
+/// to stdout, what else helps to stderr.
+fn tell_problem(out: &Out, problem: &Problem) {
+    if out.json {
+        out.json(&problem.text);
+        return;
+    }
+    let sentence = out.lang.of(&problem.cashier);
+    let status = format!("HTTP {}", problem.status);
+    let reason = [&problem.detail, &problem.title, &problem.code, &status]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .map(String::as_str)
+        .unwrap_or_default();
+    if !sentence.is_empty() {
+        out.line(sentence);
+        if !reason.is_empty() && reason != sentence {
+            out.note(reason);
+        }
+    } else if problem.status == 404 {
+        out.line(words::NOT_FOUND.text(out.lang));
+    } else {
+        out.line(&words::DENIED.fill(out.lang, &[reason]));
+    }
+    if let Some(order) = &problem.out_trade_no {
+        out.say(words::IN_THE_WAY, &[order]);
+    }
+}
+
+/// The truth about a payment's money in one sentence: the terminal's, or one of
+/// ours when it sent none.
+fn sentence(view: &PaymentView, lang: Lang) -> String {
+    let sentence = lang.of(&view.cashier);
+    if !sentence.is_empty() {
+        return sentence.to_owned();
+    }
+    let phrase = match (view.is_final, view.money) {
+        (true, Money::Taken) => words::PLAIN_TAKEN,
+        (true, Money::None) => words::PLAIN_NONE,
+        (true, Money::Returned) => words::PLAIN_RETURNED,
+        (true, Money::Unknown) | (false, _) => words::PLAIN_UNKNOWN,
+    };
+    phrase.fill(lang, &[&view.amount])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_final_payment_ends_with_certainty() {
+        use Money::{None, Returned, Taken, Unknown};
+        for (is_final, money, code) in [
+            (true, Taken, 0),
+            (true, None, 10),
+            (true, Returned, 11),
+            (true, Unknown, 20),
+            (false, Taken, 20),
+            (false, None, 20),
+            (false, Returned, 20),
+            (false, Unknown, 20),
+        ] {
+            let view = PaymentView { is_final, money, ..PaymentView::default() };
+            assert_eq!(Exit::of_payment(&view).code(), code, "final {is_final}, {money:?}");
+        }
+    }
+
+    #[test]
+    fn a_denied_request_ends_by_its_money() {
+        for (status, code, money, exit) in [
+            (422, "invalid_amount", Money::None, 2),
+            (400, "bad_request", Money::None, 2),
+            (422, "invalid_request", Money::Unknown, 20),
+            (409, "scanner_busy", Money::None, 10),
+            (409, "sale_in_doubt", Money::Unknown, 20),
+            (409, "sale_in_doubt", Money::None, 20),
+            (409, "sale_already_paid", Money::Taken, 0),
+            (409, "already_paid", Money::Taken, 0),
+            (409, "order_conflict", Money::Unknown, 20),
+            (404, "not_found", Money::None, 10),
+            (503, "journal_unavailable", Money::None, 10),
+            (500, "", Money::Unknown, 20),
+        ] {
+            let problem = Problem { status, code: code.to_owned(), money, ..Problem::default() };
+            assert_eq!(Exit::of_problem(&problem).code(), exit, "{status} {code} {money:?}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Where words go: results to stdout, everything on the way to stderr.
+//!
+//! Nothing here panics on a closed pipe, and nothing that came from outside
+//! reaches the terminal with control characters in it: a subject or a scanned
+//! text could otherwise rewrite what the cashier reads.
+
+use std::cell::Cell;
+use std::io::{self, IsTerminal, Write};
+
+use crate::api::client::{SecretText, hide_codes};
+
+use super::words::{Lang, Phrase};
+
+/// Shorter texts are no payment codes; masking every `7` would hide amounts.
+const CODE_LENGTH_MIN: usize = 10;
+
+/// The two streams of this process, and how to speak on them.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) lang: Lang,
+    pub(super) json: bool,
+    /// The payment code that this process was given. It is not repeated, even
+    /// if a confused daemon does.
+    secret: Option<SecretText>,
+    progress_is_terminal: bool,
+    live: Cell<bool>,
+}
+
+impl Out {
+    pub(super) fn new(lang: Lang, json: bool) -> Self {
+        let progress_is_terminal = io::stderr().is_terminal();
+        Self { lang, json, secret: None, progress_is_terminal, live: Cell::new(false) }
+    }
+
+    /// Never print this text.
+    pub(super) fn keep_secret(&mut self, code: &SecretText) {
+        self.secret = Some(code.clone());
+    }
+
+    /// Whether there is a line that can be written again and again.
+    pub(super) fn is_live(&self) -> bool {
+        self.progress_is_terminal
+    }
+
+    /// A line of the result for people; false when nobody reads any more.
+    pub(super) fn line(&self, text: &str) -> bool {
+        self.stdout(&printable(&self.masked(text)))
+    }
+
+    /// JSON for programs, as it is; false when nobody reads any more.
+    pub(super) fn json(&self, text: &str) -> bool {
+        self.stdout(&self.masked(text))
+    }
+
+    /// A line about how it goes on.
+    pub(super) fn note(&self, text: &str) {
+        self.end_live();
+        let _ = writeln!(io::stderr(), "{}", printable(&self.masked(text)));
+    }
+
+    /// A phrase about how it goes on.
+    pub(super) fn say(&self, phrase: Phrase, values: &[&str]) {
+        self.note(&phrase.fill(self.lang, values));
+    }
+
+    /// Writes the live line over itself. Wrapping is off meanwhile, so a narrow
+    /// terminal cuts the line where a wrapped one would pile up.
+    pub(super) fn live(&self, text: &str) {
+        if self.progress_is_terminal {
+            self.live.set(true);
+            let text = printable(&self.masked(text));
+            let mut stderr = io::stderr();
+            let _ = write!(stderr, "\r\x1b[?7l\x1b[K{text}\x1b[?7h");
+            let _ = stderr.flush();
+        }
+    }
+
+    /// Takes the live line away.
+    pub(super) fn end_live(&self) {
+        if self.live.replace(false) {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+
+    fn stdout(&self, text: &str) -> bool {
+        self.end_live();
+        let mut stdout = io::stdout();
+        writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_ok()
+    }
+
+    fn masked(&self, text: &str) -> String {
+        match self.secret.as_ref().map(SecretText::reveal) {
+            Some(code) if code.len() >= CODE_LENGTH_MIN && text.contains(code) => {
+                text.replace(code, &"*".repeat(code.len()))
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+/// A line on stderr for the time before there is an [`Out`]. What was typed may
+/// be repeated in it, so every run of digits that could be a code is masked.
+pub(super) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", hide_codes(text).trim_end());
+}
+
+/// `text` without what a terminal obeys or what turns the order of writing.
+pub(super) fn printable(text: &str) -> String {
+    let obeyed =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// How many columns a terminal gives to `text`: two to a Chinese character,
+/// none to a mark on another one.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+fn columns(c: char) -> usize {
+    match u32::from(c) {
+        0x0300..=0x036f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
+        0x1100..=0x115f
+        | 0x2e80..=0x303e
+        | 0x3041..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1f64f
+        | 0x1f680..=0x1f6ff
+        | 0x1f900..=0x1f9ff
+        | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
+/// Which side of a column the texts stand on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Left,
+    Right,
+}
+
+/// The rows as lines, with every column as wide as its widest text. What would
+/// turn the terminal is taken out before it is measured.
+pub(super) fn table(sides: &[Side], rows: &[Vec<String>]) -> Vec<String> {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+    let widest = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0)
+    };
+    let widths: Vec<(Side, usize)> =
+        sides.iter().enumerate().map(|(column, side)| (*side, widest(column))).collect();
+    let line = |row: &Vec<String>| {
+        let mut line = String::new();
+        for (cell, (side, wide)) in row.iter().zip(&widths) {
+            let gap = " ".repeat(wide.saturating_sub(width(cell)));
+            match side {
+                Side::Left => line.push_str(&format!("{cell}{gap}  ")),
+                Side::Right => line.push_str(&format!("{gap}{cell}  ")),
+            }
+        }
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_in_both_scripts() {
+        let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
+        let lines =
+            table(&[Side::Left, Side::Right], &[row("咖啡", "8.00"), row("tea, hot", "188.88")]);
+        assert_eq!(lines, ["咖啡        8.00", "tea, hot  188.88"]);
+        assert_eq!(width(&lines[0]), width(&lines[1]));
+    }
+
+    #[test]
+    fn what_came_from_outside_cannot_rewrite_the_screen() {
+        let hostile = "咖啡\x1b[2K\r已收款\u{202e}\u{7}";
+        assert_eq!(printable(hostile), "咖啡\u{fffd}[2K\u{fffd}已收款\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn the_code_of_this_process_is_masked_wherever_it_turns_up() {
+        let mut out = Out::new(Lang::En, false);
+        out.keep_secret(&SecretText::new("281234567890123494".to_owned()));
+        assert_eq!(out.masked("a 281234567890123494."), "a ******************.");
+        out.keep_secret(&SecretText::new("7".to_owned()));
+        assert_eq!(out.masked("7.00"), "7.00");
+    }
+}

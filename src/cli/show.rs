@@ -1,0 +1,274 @@
+//! `till show` and `till list`: payments, on paper.
+
+use serde_json::{Map, Value};
+
+use crate::api::client::{Client, ClientError, EntriesView, Listed, Money, PaymentView, segment};
+
+use super::out::{Out, Side, table, width};
+use super::words::{self, Lang, Phrase};
+use super::{Exit, give_up, sentence};
+
+/// Shows one payment; the exit code tells where its money is.
+pub(super) async fn show(client: &Client, out: &Out, order: &str, steps: bool) -> Exit {
+    match look(client, out, order, steps).await {
+        Ok(exit) => exit,
+        Err(error) => give_up(out, &error, words::ABSENT, Money::Unknown, Exit::Unknown),
+    }
+}
+
+async fn look(client: &Client, out: &Out, order: &str, steps: bool) -> Result<Exit, ClientError> {
+    let path = format!("/v1/payments/{}", segment(order));
+    let answer = client.get(&path).await?;
+    let view: PaymentView = answer.read()?;
+    let exit = Exit::of_payment(&view);
+    let journal = match steps {
+        true => Some(client.get(&format!("{path}/journal")).await?),
+        false => None,
+    };
+    match &journal {
+        None if out.json => {
+            out.json(&answer.text);
+        }
+        Some(journal) if out.json => {
+            // One value: the payment, with the journal's members beside its own.
+            let mut payment: Map<String, Value> = answer.read()?;
+            payment.extend(journal.read::<Map<String, Value>>()?);
+            out.json(&Value::Object(payment).to_string());
+        }
+        _ => {
+            out.line(&sentence(&view, out.lang));
+            details(&view, out.lang).iter().for_each(|line| {
+                out.line(line);
+            });
+        }
+    }
+    if let (Some(journal), false) = (&journal, out.json) {
+        out.line("");
+        out.line(words::LABEL_STEPS.text(out.lang));
+        step_lines(&journal.read()?).iter().for_each(|line| {
+            out.line(line);
+        });
+    }
+    Ok(exit)
+}
+
+/// What is known of a payment, a line each.
+fn details(view: &PaymentView, lang: Lang) -> Vec<String> {
+    let reason = view.reason.as_ref().map(|reason| {
+        let codes: Vec<&str> = [reason.code.as_str(), reason.sub_code.as_str()]
+            .into_iter()
+            .filter(|code| !code.is_empty())
+            .collect();
+        format!("{} ({})", lang.of(&reason.message), codes.join(" "))
+    });
+    // With the name it has in the API, where that is another.
+    let state = match words::name(&view.state, lang) {
+        same if same == view.state => same,
+        other => format!("{other} ({})", view.state),
+    };
+    let refunded = view.refunded_amount.clone().filter(|amount| amount != "0.00");
+    let attention = view.attention.as_ref().map(|sentence| lang.of(sentence).to_owned());
+    let rows: [(Phrase, Option<String>); 14] = [
+        (words::LABEL_ORDER, Some(view.out_trade_no.clone())),
+        (words::LABEL_STATE, Some(state)),
+        (words::LABEL_AMOUNT, Some(view.amount.clone())),
+        (words::LABEL_RECEIVED, view.receipt_amount.clone()),
+        (words::LABEL_REFUNDED, refunded),
+        (words::LABEL_SUBJECT, Some(view.subject.clone())),
+        (words::LABEL_SALE, view.sale.clone()),
+        (words::LABEL_SCANNER, view.scanner.clone()),
+        (words::LABEL_TRADE, view.trade_no.clone()),
+        (words::LABEL_BUYER, view.buyer_logon_id.clone()),
+        (words::LABEL_REASON, reason),
+        (words::LABEL_ATTENTION, attention),
+        (words::LABEL_CREATED, Some(moment(&view.created_at))),
+        (words::LABEL_UPDATED, Some(moment(&view.updated_at))),
+    ];
+    let rows = rows.into_iter().filter_map(|(label, text)| Some((label, text?)));
+    labelled(rows.filter(|(_, text)| !text.is_empty()), lang)
+}
+
+/// Lines with their labels in a column of their own.
+pub(super) fn labelled(rows: impl Iterator<Item = (Phrase, String)>, lang: Lang) -> Vec<String> {
+    let rows: Vec<Vec<String>> =
+        rows.map(|(label, text)| vec![format!("  {}", label.text(lang)), text]).collect();
+    table(&[Side::Left, Side::Left], &rows)
+}
+
+/// The steps of a payment, with whatever members they have.
+fn step_lines(journal: &EntriesView) -> Vec<String> {
+    let rows: Vec<Vec<String>> = journal
+        .entries
+        .iter()
+        .map(|entry| {
+            let text = |name: &str| entry.get(name).map(plain).unwrap_or_default();
+            let rest: Vec<String> = entry
+                .iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "seq" | "at" | "step"))
+                .flat_map(|(name, value)| told(name, value))
+                .collect();
+            vec![format!("  {}", text("seq")), moment(&text("at")), text("step"), rest.join(" ")]
+        })
+        .collect();
+    table(&[Side::Right, Side::Left, Side::Left, Side::Left], &rows)
+}
+
+/// `name=value`, for objects each of their members, for null nothing.
+fn told(name: &str, value: &Value) -> Vec<String> {
+    match value.as_object() {
+        Some(members) => {
+            let members = members.iter().filter(|(_, value)| !value.is_null());
+            members.map(|(member, value)| format!("{name}.{member}={}", plain(value))).collect()
+        }
+        None if value.is_null() => vec![],
+        None => vec![format!("{name}={}", plain(value))],
+    }
+}
+
+/// A text as it is, everything else as JSON.
+pub(super) fn plain(value: &Value) -> String {
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    }
+}
+
+/// `2026-11-20T10:00:02.123+08:00` as `2026-11-20 10:00:02`: the terminal's own
+/// time, without what no cashier reads. Anything else stays as it is.
+pub(super) fn moment(text: &str) -> String {
+    match (text.get(..10), text.get(10..11), text.get(11..19)) {
+        (Some(date), Some("T"), Some(time)) => format!("{date} {time}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// Which payments to list.
+#[derive(Debug)]
+pub(super) struct Filter {
+    pub(super) state: Option<String>,
+    pub(super) since: Option<String>,
+    pub(super) limit: Option<u16>,
+    pub(super) cursor: Option<String>,
+}
+
+impl Filter {
+    fn path(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let limit = self.limit.map(|limit| limit.to_string());
+        for (name, value) in [
+            ("state", &self.state),
+            ("since", &self.since),
+            ("limit", &limit),
+            ("cursor", &self.cursor),
+        ] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        match query.finish() {
+            none if none.is_empty() => "/v1/payments".to_owned(),
+            query => format!("/v1/payments?{query}"),
+        }
+    }
+}
+
+/// Lists payments.
+pub(super) async fn list(client: &Client, out: &Out, filter: &Filter) -> Exit {
+    let listed = async {
+        let answer = client.get(&filter.path()).await?;
+        let listed: Listed = answer.read()?;
+        Ok((answer.text, listed))
+    };
+    let (text, listed) = match listed.await {
+        Ok(listed) => listed,
+        Err(error) => return give_up(out, &error, words::ABSENT, Money::Unknown, Exit::Fault),
+    };
+    if out.json {
+        out.json(&text);
+        return Exit::DONE;
+    }
+    if listed.payments.is_empty() {
+        out.note(words::NO_PAYMENTS.text(out.lang));
+        return Exit::DONE;
+    }
+    for line in list_lines(&listed, out.lang) {
+        if !out.line(&line) {
+            break;
+        }
+    }
+    if let Some(cursor) = &listed.next_cursor {
+        out.say(words::MORE_PAYMENTS, &[cursor]);
+    }
+    Exit::DONE
+}
+
+fn list_lines(listed: &Listed, lang: Lang) -> Vec<String> {
+    let head = [
+        words::HEAD_TIME,
+        words::HEAD_ORDER,
+        words::HEAD_AMOUNT,
+        words::HEAD_STATE,
+        words::HEAD_SUBJECT,
+    ];
+    let mut rows = vec![head.map(|phrase| phrase.text(lang).to_owned()).to_vec()];
+    rows.extend(listed.payments.iter().map(|view| {
+        vec![
+            moment(&view.created_at),
+            view.out_trade_no.clone(),
+            view.amount.clone(),
+            words::name(&view.state, lang),
+            shortened(&view.subject),
+        ]
+    }));
+    table(&[Side::Left, Side::Left, Side::Right, Side::Left, Side::Left], &rows)
+}
+
+/// A long subject would push the table apart.
+fn shortened(text: &str) -> String {
+    const COLUMNS_MAX: usize = 32;
+    if width(text) <= COLUMNS_MAX {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    for c in text.chars() {
+        short.push(c);
+        if width(&short) >= COLUMNS_MAX - 1 {
+            break;
+        }
+    }
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_lose_what_no_cashier_reads() {
+        assert_eq!(moment("2026-11-20T10:00:02.123+08:00"), "2026-11-20 10:00:02");
+        for strange in ["", "yesterday", "咖啡咖啡咖啡咖啡咖啡"] {
+            assert_eq!(moment(strange), strange);
+        }
+    }
+
+    #[test]
+    fn what_is_typed_stays_in_its_own_parameter() {
+        let filter = Filter {
+            state: Some("open&limit=9".to_owned()),
+            since: Some("2026-11-20T10:00:00+08:00".to_owned()),
+            limit: Some(3),
+            cursor: None,
+        };
+        assert_eq!(
+            filter.path(),
+            "/v1/payments?state=open%26limit%3D9&since=2026-11-20T10%3A00%3A00%2B08%3A00&limit=3"
+        );
+    }
+
+    #[test]
+    fn long_subjects_are_cut_by_their_width() {
+        assert_eq!(width(&shortened(&"咖".repeat(40))), 33);
+        assert_eq!(shortened("咖啡"), "咖啡");
+    }
+}

@@ -1,0 +1,135 @@
+//! `till status` and `till scanners`: how the terminal is.
+
+use crate::api::client::{Client, Money, ScannerView, StatusView};
+
+use super::out::{Out, Side, table};
+use super::show::labelled;
+use super::words::{self, Lang};
+use super::{Exit, give_up};
+
+/// A clock that is further away than this from Alipay's is worth a word: at ten
+/// minutes Alipay refuses requests.
+pub(super) const CLOCK_SKEW_MAX_MS: u64 = 5000;
+
+/// Shows how the terminal is.
+pub(super) async fn status(client: &Client, out: &Out) -> Exit {
+    ask(client, out, |view, lang| Some(status_lines(view, lang))).await
+}
+
+/// Lists the scanners.
+pub(super) async fn scanners(client: &Client, out: &Out) -> Exit {
+    ask(client, out, |view, lang| {
+        (!view.scanners.is_empty()).then(|| scanner_lines(&view.scanners, lang))
+    })
+    .await
+}
+
+async fn ask(
+    client: &Client,
+    out: &Out,
+    lines: impl Fn(&StatusView, Lang) -> Option<Vec<String>>,
+) -> Exit {
+    let asked = async {
+        let answer = client.get("/v1/status").await?;
+        let view: StatusView = answer.read()?;
+        Ok((answer.text, view))
+    };
+    match asked.await {
+        Err(error) => give_up(out, &error, words::ABSENT, Money::Unknown, Exit::Fault),
+        Ok((text, _)) if out.json => {
+            out.json(&text);
+            Exit::DONE
+        }
+        Ok((_, view)) => {
+            match lines(&view, out.lang) {
+                Some(lines) => lines.iter().for_each(|line| {
+                    out.line(line);
+                }),
+                None => out.note(words::NO_SCANNERS.text(out.lang)),
+            }
+            Exit::DONE
+        }
+    }
+}
+
+fn status_lines(view: &StatusView, lang: Lang) -> Vec<String> {
+    let because = |text: String, detail: &Option<String>| match detail {
+        Some(detail) if !detail.is_empty() => format!("{text} ({detail})"),
+        _ => text,
+    };
+    let word = |phrase: words::Phrase| phrase.text(lang).to_owned();
+    let gateway = match view.gateway.state.as_str() {
+        "up" => word(words::REACHABLE),
+        "down" => because(word(words::UNREACHABLE), &view.gateway.trouble),
+        _ => word(words::NOT_TRIED),
+    };
+    let journal = match view.journal.writable {
+        Some(true) => because(word(words::WRITABLE), &view.journal.path),
+        Some(false) => because(word(words::UNWRITABLE), &view.journal.reason),
+        None => word(words::UNTOLD),
+    };
+    let clock = match view.gateway.clock_skew_ms {
+        Some(skew) if skew.unsigned_abs() > CLOCK_SKEW_MAX_MS => {
+            words::CLOCK_OFF.fill(lang, &[&(skew / 1000).to_string()])
+        }
+        Some(_) => word(words::CLOCK_EVEN),
+        None => word(words::UNTOLD),
+    };
+    let stopping = view.stopping.then(|| word(words::STOPPING));
+    let terminal = because(format!("tilld {}", view.version), &stopping);
+    let open = view.open_payments.map_or_else(|| word(words::UNTOLD), |open| open.to_string());
+    let uptime = view.uptime.map_or_else(|| word(words::UNTOLD), |s| length(s, lang));
+    let mut lines = labelled(
+        [
+            (words::LABEL_TERMINAL, terminal),
+            (words::LABEL_UPTIME, uptime),
+            (words::LABEL_GATEWAY, gateway),
+            (words::LABEL_JOURNAL, journal),
+            (words::LABEL_CLOCK, clock),
+            (words::LABEL_OPEN, open),
+        ]
+        .into_iter(),
+        lang,
+    );
+    lines.push(String::new());
+    if view.scanners.is_empty() {
+        lines.push(word(words::NO_SCANNERS));
+    } else {
+        lines.extend(scanner_lines(&view.scanners, lang));
+    }
+    lines
+}
+
+fn scanner_lines(scanners: &[ScannerView], lang: Lang) -> Vec<String> {
+    let head = [words::HEAD_SCANNER, words::HEAD_KIND, words::HEAD_STATE, words::HEAD_DEVICE];
+    let mut rows = vec![head.map(|phrase| phrase.text(lang).to_owned()).to_vec()];
+    rows.extend(scanners.iter().map(|scanner| {
+        let state = match scanner.present {
+            Some(true) => words::PRESENT,
+            Some(false) => words::MISSING,
+            None => words::UNTOLD,
+        };
+        let state = state.text(lang).to_owned();
+        vec![scanner.id.clone(), scanner.kind.clone(), state, scanner.device.clone()]
+    }));
+    table(&[Side::Left, Side::Left, Side::Left, Side::Left], &rows)
+}
+
+/// A number of seconds as people say it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn length(seconds: f64, lang: Lang) -> String {
+    let minutes = (seconds / 60.0) as u64;
+    let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
+    words::LENGTH.fill(lang, &[&days.to_string(), &hours.to_string(), &minutes.to_string()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_read_as_people_say_them() {
+        assert_eq!(length(93_784.9, Lang::En), "1 d 2 h 3 min");
+        assert_eq!(length(-1.0, Lang::Zh), "0 天 0 小时 0 分");
+    }
+}

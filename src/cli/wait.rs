@@ -1,0 +1,549 @@
+//! Waiting for a payment to become final.
+//!
+//! Only a final payment ends the wait with certainty; whatever cuts it short
+//! ends with *unknown*.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use crate::api::client::{
+    Answer, Client, ClientError, Money, PaymentView, Problem, SecretText, Sentence, segment,
+};
+
+use super::out::Out;
+use super::words::{self, Lang};
+use super::{Exit, give_up, sentence, tell_problem};
+
+/// How long a terminal may be away while a payment is under way, before this
+/// program leaves. A restart of the daemon takes a few seconds.
+const AWAY_MAX: Duration = Duration::from_secs(60);
+
+/// Between two attempts to reach a terminal that is away.
+const AWAY_INTERVAL: Duration = Duration::from_millis(300);
+
+/// One question to the terminal waits so long for the end; the live line moves
+/// with every answer.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A terminal that answers at once is not asked more often than this.
+const TICK_SHORTEST: Duration = Duration::from_millis(200);
+
+/// The body of a payment request.
+#[derive(Serialize)]
+pub(super) struct PayBody<'a> {
+    pub(super) amount: &'a str,
+    pub(super) subject: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) auth_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scanner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sale: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) timeout: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct CodeBody<'a> {
+    auth_code: &'a str,
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+/// What Ctrl-C means the first time. The second time it always means: leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnInterrupt {
+    Cancel,
+    Leave,
+}
+
+/// Whether the cashier wants the payment cancelled, and whether the terminal
+/// has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cancel {
+    Not,
+    Wanted,
+    Asked,
+}
+
+/// How a wait ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// With a final payment, the last one seen.
+    Final,
+    /// Without knowing.
+    Left,
+    /// The terminal denied it.
+    Denied(Box<Problem>),
+    /// There is no answer.
+    Gone(ClientError),
+}
+
+impl End {
+    fn of(error: ClientError) -> Self {
+        if let ClientError::Problem { problem, .. } = error {
+            Self::Denied(problem)
+        } else {
+            Self::Gone(error)
+        }
+    }
+}
+
+/// One payment, and somebody who waits for its end.
+pub(super) struct Wait<'a> {
+    client: &'a Client,
+    out: &'a Out,
+    number: Option<String>,
+    interrupts: Signal,
+    on_interrupt: OnInterrupt,
+    cancel: Cancel,
+    /// When to leave at the latest.
+    until: Option<Instant>,
+    /// The window that was asked for, to count down with.
+    pub(super) window: Option<Duration>,
+    /// Since when the payment is as it is: its state and the moment.
+    since: (String, Instant),
+    /// When charging was first seen.
+    charging_since: Option<Instant>,
+    /// Since when the terminal does not answer.
+    away_since: Option<Instant>,
+    /// The last that was seen of the payment, with the JSON as it came.
+    last: Option<(String, PaymentView)>,
+    /// What was last said about it.
+    told: String,
+    /// The terminal has room for requests that wait.
+    may_wait: bool,
+}
+
+impl<'a> Wait<'a> {
+    pub(super) fn new(
+        client: &'a Client,
+        out: &'a Out,
+        number: Option<String>,
+        length: Option<Duration>,
+        on_interrupt: OnInterrupt,
+    ) -> Result<Self, Exit> {
+        let now = Instant::now();
+        let interrupts = signal(SignalKind::interrupt()).map_err(|why| {
+            out.say(words::NO_RUNTIME, &[&why.to_string()]);
+            Exit::None
+        })?;
+        Ok(Self {
+            client,
+            out,
+            number,
+            interrupts,
+            on_interrupt,
+            cancel: Cancel::Not,
+            until: length.and_then(|length| now.checked_add(length)),
+            window: None,
+            since: (String::new(), now),
+            charging_since: None,
+            away_since: None,
+            last: None,
+            told: String::new(),
+            may_wait: true,
+        })
+    }
+
+    fn path(&self) -> String {
+        format!("/v1/payments/{}", segment(self.number.as_deref().unwrap_or_default()))
+    }
+
+    fn cancel_path(&self) -> String {
+        format!("{}/cancel", self.path())
+    }
+
+    /// Sends the request until it is answered: the same one each time.
+    pub(super) async fn begin(&mut self, body: &PayBody<'_>) -> Result<(), End> {
+        loop {
+            // Whether an earlier round may have reached the terminal.
+            let repeated = self.away_since.is_some();
+            let client = self.client;
+            let path = self.path();
+            let by_number = self.number.is_some();
+            let request = async {
+                if by_number {
+                    client.put(&path, body).await
+                } else {
+                    client.post("/v1/payments", body).await
+                }
+            };
+            // It is sent also by somebody who will not wait for the end.
+            let answer = self.attend_until(None, request).await.ok_or(End::Left)?;
+            match answer {
+                Ok(answer) => return self.take(&answer),
+                Err(ClientError::Lost { .. }) => {}
+                // Only the first round is certain to have been the only one.
+                Err(ClientError::DaemonAbsent { .. }) if repeated => {}
+                Err(ClientError::Problem { problem, .. }) if repeated && problem.status >= 500 => {}
+                Err(error) => return Err(End::of(error)),
+            }
+            self.rest().await.ok_or(End::Left)?;
+            // Whoever wants to cancel does not want the request repeated.
+            if self.cancel == Cancel::Wanted && self.number.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Hands the code over, once more if the first time was lost and the
+    /// payment still waits for one. The code of a payment is sent to Alipay once,
+    /// so the worst that a second one can be is denied.
+    pub(super) async fn give(&mut self, code: &SecretText) -> Result<(), End> {
+        let client = self.client;
+        let (path, code_path) = (self.path(), format!("{}/code", self.path()));
+        let body = CodeBody { auth_code: code.reveal() };
+        loop {
+            let repeated = self.away_since.is_some();
+            let request = async { client.post(&code_path, &body).await };
+            match self.attend_until(None, request).await.ok_or(End::Left)? {
+                Ok(answer) => return self.take(&answer),
+                Err(ClientError::Lost { .. }) => {}
+                Err(ClientError::DaemonAbsent { .. }) if repeated => {}
+                Err(ClientError::Problem { problem, .. }) if repeated && problem.status >= 500 => {}
+                Err(ClientError::Problem { problem, .. }) if repeated && problem.status == 409 => {
+                    return Ok(());
+                }
+                Err(error) => return Err(End::of(error)),
+            }
+            self.rest().await.ok_or(End::Left)?;
+            let request = async { client.get(&path).await };
+            if let Ok(answer) = self.attend(request).await.ok_or(End::Left)? {
+                let waits =
+                    answer.read::<PaymentView>().map_err(End::Gone)?.state == "awaiting_code";
+                if !waits {
+                    return self.take(&answer);
+                }
+            }
+        }
+    }
+
+    /// Asks the terminal to cancel; when that is lost, it is asked again.
+    pub(super) async fn ask_to_cancel(&mut self) -> Result<(), End> {
+        let client = self.client;
+        let path = self.cancel_path();
+        match self.attend_until(None, client.post(&path, &Empty {})).await.ok_or(End::Left)? {
+            Ok(answer) => self.take(&answer),
+            Err(ClientError::Lost { .. }) => {
+                self.cancel = Cancel::Wanted;
+                self.rest().await.ok_or(End::Left)
+            }
+            Err(error) => Err(End::of(error)),
+        }
+    }
+
+    /// Asks for the payment until it is final.
+    pub(super) async fn follow(&mut self) -> End {
+        loop {
+            if let Some((_, view)) = &self.last
+                && view.is_final
+            {
+                return End::Final;
+            }
+            let client = self.client;
+            if self.cancel == Cancel::Wanted {
+                let path = self.cancel_path();
+                match self.attend(async { client.post(&path, &Empty {}).await }).await {
+                    None => return End::Left,
+                    Some(Ok(answer)) => {
+                        self.cancel = Cancel::Asked;
+                        if let Err(end) = self.take(&answer) {
+                            return end;
+                        }
+                        continue;
+                    }
+                    // It cannot be cancelled any more: the payment tells why.
+                    Some(Err(ClientError::Problem { problem, .. })) if problem.status == 409 => {
+                        self.cancel = Cancel::Asked;
+                    }
+                    // A request that was lost on its way may still arrive.
+                    Some(Err(ClientError::Problem { problem, .. })) if problem.status < 500 => {
+                        return End::Left;
+                    }
+                    Some(Err(_)) => {
+                        if self.rest().await.is_none() {
+                            return End::Left;
+                        }
+                        continue;
+                    }
+                }
+            }
+            let asked = Instant::now();
+            let path = match self.may_wait {
+                true => format!("{}?wait={}", self.path(), TICK.as_secs()),
+                false => self.path(),
+            };
+            let answer = self.attend(async { client.get_waiting(&path, TICK).await }).await;
+            match answer {
+                None => return End::Left,
+                // Too many registers wait already; asking without waiting is free.
+                Some(Err(ClientError::Problem { problem, .. }))
+                    if self.may_wait && problem.code == "too_many_waiting" =>
+                {
+                    self.may_wait = false;
+                }
+                Some(Ok(answer)) => {
+                    if self.take(&answer).is_err() {
+                        return End::Left;
+                    }
+                    if self.pause(asked + TICK_SHORTEST).await.is_none() {
+                        return End::Left;
+                    }
+                }
+                // A payment that was never seen may be denied; one that was
+                // seen is there, whatever is said about it.
+                Some(Err(ClientError::Problem { problem, .. })) if problem.status < 500 => {
+                    return if self.last.is_none() && self.on_interrupt == OnInterrupt::Leave {
+                        End::Denied(problem)
+                    } else {
+                        End::Left
+                    };
+                }
+                Some(Err(_)) => {
+                    if self.rest().await.is_none() {
+                        return End::Left;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for `request` with an ear for Ctrl-C and the clock; nothing when it
+    /// is time to leave.
+    async fn attend<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
+        self.attend_until(self.until, request).await
+    }
+
+    async fn attend_until<T>(
+        &mut self,
+        until: Option<Instant>,
+        request: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::pin!(request);
+        loop {
+            tokio::select! {
+                answer = &mut request => return Some(answer),
+                _ = self.interrupts.recv() => self.interrupted()?,
+                () = reached(until) => return None,
+            }
+        }
+    }
+
+    /// What Ctrl-C does; nothing when it is time to leave.
+    fn interrupted(&mut self) -> Option<()> {
+        if self.on_interrupt == OnInterrupt::Leave || self.cancel != Cancel::Not {
+            return None;
+        }
+        self.cancel = Cancel::Wanted;
+        let phrase =
+            if self.last.is_some() { words::CANCEL_ASKED } else { words::CANCEL_WILL_BE_ASKED };
+        self.out.say(phrase, &[]);
+        Some(())
+    }
+
+    /// Waits for `moment`, unless the payment is final already.
+    async fn pause(&mut self, moment: Instant) -> Option<()> {
+        if self.last.as_ref().is_some_and(|(_, view)| view.is_final) {
+            return Some(());
+        }
+        self.attend(tokio::time::sleep_until(moment)).await
+    }
+
+    /// The terminal does not answer: says so once, and waits a little. Nothing
+    /// when it has been away for too long.
+    async fn rest(&mut self) -> Option<()> {
+        let now = Instant::now();
+        let since = *self.away_since.get_or_insert_with(|| {
+            self.out.say(words::AWAY, &[]);
+            now
+        });
+        if now.duration_since(since) > AWAY_MAX {
+            return None;
+        }
+        self.attend(tokio::time::sleep(AWAY_INTERVAL)).await
+    }
+
+    /// Takes in how the payment stands, and tells what has changed.
+    fn take(&mut self, answer: &Answer) -> Result<(), End> {
+        let view: PaymentView = answer.read().map_err(End::Gone)?;
+        if self.away_since.take().is_some() {
+            self.out.say(words::BACK, &[]);
+        }
+        if self.number.is_none() {
+            self.out.say(words::ORDER_IS, &[&view.out_trade_no]);
+            self.number = Some(view.out_trade_no.clone());
+        }
+        let now = Instant::now();
+        if self.since.0 != view.state {
+            self.since = (view.state.clone(), now);
+            if matches!(view.state.as_str(), "processing" | "awaiting_buyer") {
+                self.charging_since.get_or_insert(now);
+            }
+        }
+        if !view.is_final {
+            let out = self.out;
+            let mut tell = sentence(&view, out.lang);
+            if let Some(attention) = &view.attention {
+                let attention = out.lang.of(attention);
+                tell = format!("{tell}\n{}", words::ATTENTION_IS.fill(out.lang, &[attention]));
+            }
+            if self.told != tell {
+                tell.lines().for_each(|line| out.note(line));
+                self.told = tell;
+            }
+            if out.is_live() {
+                let gone = now.duration_since(self.since.1);
+                let window = self.charging_since.zip(self.window);
+                let left = window.map(|(since, window)| {
+                    window.saturating_sub(now.duration_since(since)).as_secs()
+                });
+                out.live(&live_line(&view, left, gone.as_secs(), out.lang));
+            }
+        }
+        self.last = Some((answer.text.clone(), view));
+        Ok(())
+    }
+
+    /// Tells the end. `untouched` is where the money is when not even the first
+    /// request could be sent.
+    pub(super) fn finish(self, end: End, untouched: Money) -> Exit {
+        let out = self.out;
+        out.end_live();
+        match (end, self.last) {
+            (End::Final, Some((text, view))) => {
+                if out.json {
+                    out.json(&text);
+                } else {
+                    out.line(&sentence(&view, out.lang));
+                }
+                Exit::of_payment(&view)
+            }
+            (End::Denied(problem), _) => {
+                tell_problem(out, &problem);
+                Exit::of_problem(&problem)
+            }
+            (End::Gone(error), _) => {
+                let absent = match untouched {
+                    Money::None => words::ABSENT_NOTHING_SENT,
+                    Money::Taken | Money::Returned | Money::Unknown => words::ABSENT,
+                };
+                let exit = give_up(out, &error, absent, untouched, Exit::Unknown);
+                if exit == Exit::Unknown && !out.json {
+                    out.line(out.lang.of(&in_doubt(self.number.as_deref())));
+                }
+                exit
+            }
+            (End::Left | End::Final, last) => {
+                let sentence = in_doubt(self.number.as_deref());
+                match last {
+                    Some((text, _)) if out.json => {
+                        out.json(&text);
+                    }
+                    _ if out.json => {
+                        let order = self.number.as_deref();
+                        super::refuse(out, "outcome_unknown", Money::Unknown, &sentence, order);
+                    }
+                    _ => {
+                        out.line(out.lang.of(&sentence));
+                    }
+                }
+                Exit::Unknown
+            }
+        }
+    }
+}
+
+/// What to say and where to ask when the outcome stays unknown.
+fn in_doubt(number: Option<&str>) -> Sentence {
+    match number {
+        Some(number) => words::LEFT_IN_DOUBT.both(&[number, number]),
+        None => words::LEFT_WITHOUT_NUMBER.both(&[]),
+    }
+}
+
+/// Waits for a moment that may never come.
+async fn reached(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the payment waits for, and for how long yet, or else how long already.
+fn live_line(view: &PaymentView, left: Option<u64>, gone: u64, lang: Lang) -> String {
+    let phrase = match view.state.as_str() {
+        "awaiting_code" => words::LIVE_AWAITING_CODE,
+        "processing" => words::LIVE_PROCESSING,
+        "awaiting_buyer" => words::LIVE_AWAITING_BUYER,
+        "cancelling" => words::LIVE_CANCELLING,
+        _ => words::LIVE_OTHER,
+    };
+    let charging = matches!(view.state.as_str(), "processing" | "awaiting_buyer");
+    let left = view.seconds_left.or_else(|| left.filter(|_| charging));
+    let clock = match left {
+        Some(left) => words::SECONDS_LEFT.fill(lang, &[&left.to_string()]),
+        None => words::SECONDS_GONE.fill(lang, &[&gone.to_string()]),
+    };
+    format!("{}  {clock}", phrase.fill(lang, &[&view.amount]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_live_line_counts_down_when_it_knows_from_where() {
+        let view = |state: &str, seconds_left| PaymentView {
+            state: state.to_owned(),
+            amount: "88.88".to_owned(),
+            seconds_left,
+            ..PaymentView::default()
+        };
+        for (view, left, zh, en) in [
+            (
+                view("awaiting_code", Some(90)),
+                None,
+                "请扫付款码 88.88 元  剩 90 秒",
+                "Scan the payment code, 88.88 yuan  90 s left",
+            ),
+            (
+                view("awaiting_code", None),
+                Some(60),
+                "请扫付款码 88.88 元  已等 7 秒",
+                "Scan the payment code, 88.88 yuan  7 s",
+            ),
+            (
+                view("processing", None),
+                Some(42),
+                "正在收款 88.88 元  剩 42 秒",
+                "Charging 88.88 yuan  42 s left",
+            ),
+            (
+                view("awaiting_buyer", Some(41)),
+                Some(42),
+                "等待顾客在手机上确认 88.88 元  剩 41 秒",
+                "Waiting for the customer to confirm 88.88 yuan  41 s left",
+            ),
+            (
+                view("cancelling", None),
+                Some(0),
+                "正在撤销 88.88 元  已等 7 秒",
+                "Cancelling 88.88 yuan  7 s",
+            ),
+            (
+                view("from_the_future", None),
+                None,
+                "请稍候 88.88 元  已等 7 秒",
+                "Please wait, 88.88 yuan  7 s",
+            ),
+        ] {
+            assert_eq!(live_line(&view, left, 7, Lang::Zh), zh);
+            assert_eq!(live_line(&view, left, 7, Lang::En), en);
+        }
+    }
+}

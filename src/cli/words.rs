@@ -1,0 +1,404 @@
+//! Everything `till` says by itself, in Chinese and English, in one table.
+//!
+//! What a cashier reads about money comes from the terminal, in the member
+//! `cashier`; these are the words around it.
+
+use crate::api::client::Sentence;
+
+/// A language that `till` speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Lang {
+    /// Chinese.
+    Zh,
+    /// English.
+    En,
+}
+
+impl Lang {
+    /// The language of the locale, by the rules of gettext: `LC_ALL`,
+    /// `LC_MESSAGES`, `LANG`, the first that is set; `LANGUAGE` before them
+    /// unless that is the C locale. What is not Chinese is English.
+    pub(super) fn of_locale(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let locale = set("LC_ALL").or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG"));
+        let Some(locale) = locale.filter(|locale| locale != "C" && locale != "POSIX") else {
+            return Self::En;
+        };
+        let named = |name: &str| {
+            let language = name.split(['_', '.', '@', '-']).next().unwrap_or_default();
+            match language {
+                "zh" => Some(Self::Zh),
+                "en" | "C" => Some(Self::En),
+                _ => None,
+            }
+        };
+        let preferred = set("LANGUAGE");
+        preferred
+            .iter()
+            .flat_map(|names| names.split(':'))
+            .find_map(named)
+            .or_else(|| named(&locale))
+            .unwrap_or(Self::En)
+    }
+
+    /// The one of the two sentences.
+    pub(super) fn of(self, sentence: &Sentence) -> &str {
+        let (wanted, other) = match self {
+            Self::Zh => (&sentence.zh, &sentence.en),
+            Self::En => (&sentence.en, &sentence.zh),
+        };
+        if wanted.is_empty() { other } else { wanted }
+    }
+}
+
+/// A phrase in both languages; `{}` are places to fill, in the same order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Phrase {
+    pub(super) zh: &'static str,
+    pub(super) en: &'static str,
+}
+
+impl Phrase {
+    pub(super) fn text(self, lang: Lang) -> &'static str {
+        match lang {
+            Lang::Zh => self.zh,
+            Lang::En => self.en,
+        }
+    }
+
+    /// The phrase with its places filled.
+    pub(super) fn fill(self, lang: Lang, values: &[&str]) -> String {
+        let mut values = values.iter();
+        let mut text = String::new();
+        for (n, part) in self.text(lang).split("{}").enumerate() {
+            if n > 0 {
+                text.push_str(values.next().copied().unwrap_or_default());
+            }
+            text.push_str(part);
+        }
+        text
+    }
+
+    /// The phrase in both languages, with its places filled.
+    pub(super) fn both(self, values: &[&str]) -> Sentence {
+        Sentence { zh: self.fill(Lang::Zh, values), en: self.fill(Lang::En, values) }
+    }
+}
+
+macro_rules! phrases {
+    ($($name:ident = $zh:literal, $en:literal;)*) => {
+        $(pub(super) const $name: Phrase = Phrase { zh: $zh, en: $en };)*
+        #[cfg(test)]
+        const ALL: &[(&str, Phrase)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+phrases! {
+    // While a payment goes on.
+    ORDER_IS = "商户单号 {}", "Order {}";
+    LIVE_AWAITING_CODE = "请扫付款码 {} 元", "Scan the payment code, {} yuan";
+    LIVE_PROCESSING = "正在收款 {} 元", "Charging {} yuan";
+    LIVE_AWAITING_BUYER = "等待顾客在手机上确认 {} 元", "Waiting for the customer to confirm {} yuan";
+    LIVE_CANCELLING = "正在撤销 {} 元", "Cancelling {} yuan";
+    LIVE_OTHER = "请稍候 {} 元", "Please wait, {} yuan";
+    SECONDS_LEFT = "剩 {} 秒", "{} s left";
+    SECONDS_GONE = "已等 {} 秒", "{} s";
+    ATTENTION_IS = "注意：{}", "Attention: {}";
+    CODE_PROMPT = "付款码：", "Payment code: ";
+    CANCEL_ASKED =
+        "已要求撤销，正在等待结果。再按一次 Ctrl-C 离开",
+        "Asked the terminal to cancel; waiting for the outcome. Ctrl-C again leaves";
+    CANCEL_WILL_BE_ASKED =
+        "终端回答后立即撤销。再按一次 Ctrl-C 离开",
+        "It will be cancelled as soon as the terminal answers. Ctrl-C again leaves";
+
+    // When the outcome stays unknown.
+    LEFT_IN_DOUBT =
+        "结果未定，请勿重复收款。商户单号 {}；查询结果：till show {}",
+        "The outcome is unknown: do not charge again for this sale. Order {}; ask with: till show {}";
+    LEFT_WITHOUT_NUMBER =
+        "结果未定，请勿重复收款。查询结果：till list，或用同一个 --sale 再执行一次",
+        "The outcome is unknown: do not charge again for this sale. Ask with: till list, or repeat with the same --sale";
+    AWAY =
+        "终端没有响应，正在重试。付款由终端负责到底，不会重复扣款",
+        "The terminal does not answer; trying again. The payment is safe with it and cannot be charged twice";
+    BACK = "终端已恢复", "The terminal is back";
+
+    // When there is no answer at all.
+    ABSENT =
+        "连接不上终端 {}：{}",
+        "Cannot reach the terminal at {}: {}";
+    ABSENT_NOTHING_SENT =
+        "没有发出收款请求，没有扣款。连接不上终端 {}：{}",
+        "Nothing was sent, nothing was charged. Cannot reach the terminal at {}: {}";
+    NO_SUCH_SOCKET = "没有这个套接字，tilld 没有运行", "there is no such socket; tilld is not running";
+    NOBODY_LISTENS = "没有程序在监听，tilld 没有运行", "nobody listens; tilld is not running";
+    NO_PERMISSION = "没有权限打开套接字", "you may not open the socket";
+    BROKEN = "终端的回答无法理解：{}", "Cannot understand the terminal's answer: {}";
+    LOST = "回答之前连接中断：{}", "The connection was lost before the answer: {}";
+    NOT_FOUND = "终端没有这笔付款", "The terminal knows no such payment";
+    DENIED = "终端拒绝了请求：{}", "The terminal denied the request: {}";
+    IN_THE_WAY = "相关商户单号 {}", "It concerns order {}";
+    STDIN_UNREADABLE = "无法从标准输入读取付款码：{}", "Cannot read the payment code from standard input: {}";
+    NO_RANDOM = "系统没有随机数，无法生成商户单号：{}", "The system has no random numbers to make an order number of: {}";
+    NO_RUNTIME = "无法启动：{}", "Cannot start: {}";
+
+    // When the terminal sends no sentence of its own.
+    PLAIN_TAKEN = "已收款 {} 元", "Paid {} yuan";
+    PLAIN_NONE = "未收款，没有扣款", "Not paid; nothing was charged";
+    PLAIN_RETURNED = "已撤销，{} 元已退还给顾客", "Cancelled; {} yuan went back to the customer";
+    PLAIN_UNKNOWN = "结果未定，请勿重复收款", "Not settled yet: do not charge again for this sale";
+
+    // States, as people read them.
+    STATE_AWAITING_CODE = "等待扫码", "awaiting code";
+    STATE_PROCESSING = "处理中", "processing";
+    STATE_AWAITING_BUYER = "等待顾客确认", "awaiting buyer";
+    STATE_CANCELLING = "撤销中", "cancelling";
+    STATE_PAID = "已收款", "paid";
+    STATE_DECLINED = "被拒绝", "declined";
+    STATE_CANCELLED = "已撤销", "cancelled";
+
+    // Labels of one payment.
+    LABEL_ORDER = "商户单号", "Order";
+    LABEL_STATE = "状态", "State";
+    LABEL_AMOUNT = "金额", "Amount";
+    LABEL_RECEIVED = "实收", "Received";
+    LABEL_REFUNDED = "已退款", "Refunded";
+    LABEL_SUBJECT = "标题", "Subject";
+    LABEL_SALE = "销售单", "Sale";
+    LABEL_SCANNER = "扫码枪", "Scanner";
+    LABEL_TRADE = "支付宝交易号", "Trade at Alipay";
+    LABEL_BUYER = "顾客账号", "Buyer";
+    LABEL_REASON = "原因", "Reason";
+    LABEL_ATTENTION = "注意", "Attention";
+    LABEL_CREATED = "开始", "Begun";
+    LABEL_UPDATED = "更新", "Changed";
+    LABEL_STEPS = "过程", "Steps";
+
+    // Lists.
+    NO_PAYMENTS = "没有付款", "No payments";
+    MORE_PAYMENTS = "还有更多：--cursor {}", "There are more: --cursor {}";
+    NO_SCANNERS = "没有配置扫码枪", "No scanner is configured";
+    HEAD_TIME = "时间", "TIME";
+    HEAD_ORDER = "商户单号", "ORDER";
+    HEAD_AMOUNT = "金额", "AMOUNT";
+    HEAD_STATE = "状态", "STATE";
+    HEAD_SUBJECT = "标题", "SUBJECT";
+    HEAD_SCANNER = "扫码枪", "SCANNER";
+    HEAD_KIND = "类型", "KIND";
+    HEAD_DEVICE = "设备", "DEVICE";
+
+    // Events.
+    EVENT_PAYMENT = "付款", "payment";
+    EVENT_REFUND = "退款", "refund";
+    EVENT_SCAN = "扫码", "scan";
+    EVENT_SCANNER = "扫码枪", "scanner";
+    EVENT_GATEWAY = "网关", "gateway";
+    WATCHING = "正在等待事件，按 Ctrl-C 结束", "Waiting for events; Ctrl-C ends";
+    STREAM_LOST = "与终端的连接中断，正在重连", "The connection to the terminal is lost; connecting again";
+    STREAM_BACK = "已重新连接", "Connected again";
+
+    NEWS_PLUGGED = "已连接", "plugged in";
+    NEWS_UNPLUGGED = "已断开", "unplugged";
+    NEWS_SCAN_LOST = "扫码丢失，请重扫", "a scan was lost, scan again";
+    KIND_ALIPAY = "支付宝付款码", "payment code of Alipay";
+    KIND_WECHAT = "微信付款码", "payment code of WeChat";
+    KIND_UNIONPAY = "云闪付付款码", "payment code of UnionPay";
+    KIND_COLLECT_CODE = "收款码", "code to collect with";
+    KIND_TORN = "没有扫完整的付款码", "torn payment code";
+    KIND_GOODS = "商品码", "goods";
+    KIND_UNREADABLE = "无法识别", "unreadable";
+    KIND_TOO_EARLY = "付款开始之前扫的码", "scanned before its payment began";
+
+    // Status.
+    LABEL_TERMINAL = "终端", "Terminal";
+    LABEL_UPTIME = "已运行", "Running for";
+    LABEL_GATEWAY = "网关", "Gateway";
+    LABEL_JOURNAL = "交易流水", "Journal";
+    LABEL_OPEN = "未完成付款", "Unfinished payments";
+    LABEL_CLOCK = "时钟", "Clock";
+    REACHABLE = "可以连接", "reachable";
+    UNREACHABLE = "连接不上", "not reachable";
+    NOT_TRIED = "尚未连接过", "not tried yet";
+    WRITABLE = "正常", "can be written";
+    UNWRITABLE = "无法写入", "cannot be written";
+    STOPPING = "正在停止", "stopping";
+    UNTOLD = "未知", "unknown";
+    PRESENT = "已连接", "present";
+    MISSING = "未连接", "not there";
+    CLOCK_EVEN = "与支付宝一致", "agrees with Alipay's";
+    CLOCK_OFF = "与支付宝相差 {} 秒", "{} s away from Alipay's";
+    LENGTH = "{} 天 {} 小时 {} 分", "{} d {} h {} min";
+
+    // Doctor: findings, each with what to do.
+    FIX = "处理：", "fix: ";
+    GOOD = "正常", "good";
+    BAD = "故障", "fault";
+    NOTE = "提示", "note";
+    DOCTOR_CLEAN = "没有发现故障", "No fault found";
+    DOCTOR_FAULTS = "发现 {} 处故障", "Faults found: {}";
+    SOCKET_GOOD = "套接字 {} 有应答", "The socket {} answers";
+    SOCKET_BAD = "连接不上套接字 {}：{}", "Cannot reach the socket {}: {}";
+    FIX_START =
+        "启动守护进程：systemctl start tilld；查看原因：journalctl -u tilld",
+        "start the daemon: systemctl start tilld; see why it stopped: journalctl -u tilld";
+    FIX_GROUP =
+        "把用户加入套接字所属的组（ls -l {} 查看），然后重新登录",
+        "put the user into the socket's group (ls -l {} shows it) and log in again";
+    ANSWER_BAD = "应答的不是正常的 tilld：{}", "What answers is no healthy tilld: {}";
+    FIX_ANSWER =
+        "检查 --socket 指向的程序；查看日志：journalctl -u tilld",
+        "check which program owns the socket; see the log: journalctl -u tilld";
+    IS_STOPPING = "tilld 正在停止，不接受新的收款", "tilld is stopping and takes no new payments";
+    VERSION_GOOD = "tilld 版本 {}", "tilld version {}";
+    VERSION_DIFFERS = "tilld 版本 {}，till 版本 {}", "tilld has version {}, till has {}";
+    FIX_VERSION = "升级后重新启动：systemctl restart tilld", "restart it after the upgrade: systemctl restart tilld";
+    SCANNER_GOOD = "扫码枪 {} 已连接", "The scanner {} is there";
+    SCANNER_BAD = "扫码枪 {} 未连接：{}", "The scanner {} is not there: {}";
+    FIX_SCANNER =
+        "插好扫码枪；检查 {} 是否存在、tilld 用户能否读取（ls -l {}）",
+        "plug it in; see whether {} exists and tilld's user may read it (ls -l {})";
+    SCANNER_NONE =
+        "没有配置扫码枪：付款码必须随请求传入",
+        "No scanner is configured: every code has to come with its request";
+    FIX_SCANNER_NONE = "需要扫码枪时，在 tilld.toml 里加 [[scanner]]", "if there is one, add [[scanner]] to tilld.toml";
+    GATEWAY_GOOD = "支付宝网关可以连接", "Alipay's gateway is reachable";
+    GATEWAY_BAD = "支付宝网关连接不上：{}", "Alipay's gateway cannot be reached: {}";
+    GATEWAY_UNTOLD = "还没有连接过支付宝网关", "Alipay's gateway was not tried yet";
+    FIX_GATEWAY =
+        "检查网络、DNS、代理和防火墙；在收银机上试：curl -I https://openapi.alipay.com/gateway.do",
+        "check network, DNS, proxy and firewall; try on this box: curl -I https://openapi.alipay.com/gateway.do";
+    FIX_GATEWAY_UNTOLD = "第一笔付款后再检查", "look again after the first payment";
+    JOURNAL_GOOD = "交易流水可以写入", "The journal can be written";
+    JOURNAL_BAD = "交易流水无法写入，不能开始新的收款：{}", "The journal cannot be written, so no payment is begun: {}";
+    JOURNAL_UNTOLD = "终端没有报告交易流水的状态", "The terminal does not tell how its journal is";
+    FIX_JOURNAL = "检查磁盘空间和权限：df -h {}", "check disk space and rights: df -h {}";
+    CLOCK_GOOD = "时钟与支付宝一致", "The clock agrees with Alipay's";
+    CLOCK_BAD = "时钟与支付宝相差 {} 秒", "The clock is {} s away from Alipay's";
+    CLOCK_UNTOLD = "还不知道时钟是否准确：要等支付宝第一次应答", "Whether the clock is right is known after Alipay's first answer";
+    FIX_CLOCK = "打开时间同步：timedatectl set-ntp true", "switch time synchronisation on: timedatectl set-ntp true";
+    STUCK = "付款 {} 需要处理：{}", "Payment {} needs a person: {}";
+    FIX_STUCK = "查看过程：till show --steps {}", "see what happened: till show --steps {}";
+    OPEN_GOOD = "没有需要处理的付款", "No payment needs a person";
+    OPEN_UNTOLD = "无法读取未完成的付款：{}", "Cannot read the unfinished payments: {}";
+
+    // Around clap.
+    USAGE_HEAD = "用法：", "Usage: ";
+    COMMANDS_HEAD = "命令", "Commands";
+    OPTIONS_HEAD = "选项", "Options";
+    ARGUMENTS_HEAD = "参数", "Arguments";
+    HELP_FLAG = "显示帮助", "Print help";
+    VERSION_FLAG = "显示版本", "Print version";
+    UNKNOWN_ARGUMENT = "不认识的参数：{}", "There is no argument {}";
+    MISSING_ARGUMENT = "缺少参数：{}", "Missing: {}";
+    UNKNOWN_COMMAND = "没有这个命令：{}", "There is no command {}";
+    WRONG_VALUE = "参数 {} 不能是“{}”", "{} cannot be \"{}\"";
+    SEE_HELP = "查看用法：till --help", "See: till --help";
+}
+
+/// The Chinese help: what is in `args.rs` in English, by subcommand and argument.
+pub(super) const HELP_ZH: &[(&str, &str)] = &[
+    ("", "支付宝当面付收银终端的命令行"),
+    (".socket", "终端的套接字 [环境变量 TILLD_SOCKET] [默认 /run/tilld/tilld.sock]"),
+    (".json", "在标准输出上给出一个 JSON 值，供程序使用"),
+    (".lang", "语言：zh 或 en [默认按系统语言]"),
+    ("pay", "收一笔款，等到结果确定为止"),
+    ("pay.amount", "金额，单位元，最多两位小数，例如 12.50"),
+    ("pay.subject", "顾客在手机上看到的标题"),
+    ("pay.order", "商户单号，1 到 64 位字母、数字、下划线；同一单号再执行一次不会重复扣款"),
+    ("pay.sale", "收银系统的销售单号：一笔销售最多收一次款"),
+    ("pay.code", "付款码；写 - 则从标准输入读取，不会出现在命令历史里"),
+    ("pay.scanner", "由哪一支扫码枪扫码"),
+    ("pay.timeout", "收款时限，秒；到时由终端撤销"),
+    ("pay.wait", "最多等多少秒；之后离开，付款由终端继续"),
+    ("show", "查看一笔付款"),
+    ("show.order", "商户单号"),
+    ("show.steps", "同时列出记录下来的每一步"),
+    ("list", "列出付款，新的在前"),
+    ("list.state", "只列出这个状态；open 是所有未完成的"),
+    ("list.since", "只列出这个时间之后的，例如 2026-11-20T10:00:00+08:00"),
+    ("list.limit", "最多列出多少笔，1 到 500"),
+    ("list.cursor", "从上一页结束的地方继续"),
+    ("cancel", "撤销一笔付款，等到结果确定为止"),
+    ("cancel.order", "商户单号"),
+    ("cancel.wait", "最多等多少秒；之后离开，撤销由终端继续"),
+    ("code", "为等待扫码的付款送入付款码，等到结果确定为止"),
+    ("code.order", "商户单号"),
+    ("code.code", "付款码；写 - 则从标准输入读取，不会出现在命令历史里"),
+    ("code.wait", "最多等多少秒；之后离开，付款由终端继续"),
+    ("watch", "持续显示终端上发生的事，每件一行"),
+    ("watch.from", "从这个事件编号之后开始；0 是保留的全部"),
+    ("status", "终端的状况：扫码枪、网关、交易流水、时钟"),
+    ("scanners", "列出扫码枪"),
+    ("doctor", "检查终端，对每个故障说明怎样处理"),
+];
+
+/// A name of the API as people read it: a state, a scanner's news, a kind of
+/// code. One that this program does not know stays as it is.
+pub(super) fn name(name: &str, lang: Lang) -> String {
+    let phrase = match name {
+        "awaiting_code" => STATE_AWAITING_CODE,
+        "processing" => STATE_PROCESSING,
+        "awaiting_buyer" => STATE_AWAITING_BUYER,
+        "cancelling" => STATE_CANCELLING,
+        "paid" => STATE_PAID,
+        "declined" => STATE_DECLINED,
+        "cancelled" => STATE_CANCELLED,
+        "plugged" => NEWS_PLUGGED,
+        "unplugged" => NEWS_UNPLUGGED,
+        "scan_lost" => NEWS_SCAN_LOST,
+        "alipay" => KIND_ALIPAY,
+        "wechat" => KIND_WECHAT,
+        "unionpay" => KIND_UNIONPAY,
+        "collect_code" => KIND_COLLECT_CODE,
+        "torn" => KIND_TORN,
+        "goods" => KIND_GOODS,
+        "unreadable" => KIND_UNREADABLE,
+        "too_early" => KIND_TOO_EARLY,
+        unknown => return unknown.to_owned(),
+    };
+    phrase.text(lang).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phrase_is_whole_in_both_languages() {
+        for (name, phrase) in ALL {
+            assert!(!phrase.zh.is_empty() && !phrase.en.is_empty(), "{name}");
+            let places = |text: &str| text.matches("{}").count();
+            assert_eq!(places(phrase.zh), places(phrase.en), "{name}");
+        }
+    }
+
+    #[test]
+    fn fills_in_order_and_never_fills_a_value() {
+        let phrase = Phrase { zh: "{}与{}", en: "{} and {}." };
+        assert_eq!(phrase.fill(Lang::En, &["{}", "b"]), "{} and b.");
+        assert_eq!(phrase.fill(Lang::Zh, &["a"]), "a与");
+    }
+
+    #[test]
+    fn follows_the_locale() {
+        for (variables, lang) in [
+            (&[][..], Lang::En),
+            (&[("LANG", "zh_CN.UTF-8")], Lang::Zh),
+            (&[("LANG", "zh_TW")], Lang::Zh),
+            (&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "en_US.UTF-8")], Lang::En),
+            (&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "")], Lang::Zh),
+            (&[("LANG", "en_US.UTF-8"), ("LC_MESSAGES", "zh_CN.UTF-8")], Lang::Zh),
+            (&[("LANG", "en_US.UTF-8"), ("LANGUAGE", "zh_CN:en")], Lang::Zh),
+            (&[("LANG", "zh_CN.UTF-8"), ("LANGUAGE", "de:en:zh")], Lang::En),
+            (&[("LANG", "C"), ("LANGUAGE", "zh_CN")], Lang::En),
+            (&[("LANG", "de_DE.UTF-8")], Lang::En),
+            (&[("LANG", "zhx_XX")], Lang::En),
+        ] {
+            let variable = |name: &str| {
+                variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+            };
+            assert_eq!(Lang::of_locale(variable), lang, "{variables:?}");
+        }
+    }
+}

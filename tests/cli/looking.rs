@@ -1,0 +1,259 @@
+//! What is shown: payments, the terminal, events, help; on terminals and pipes.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::PAY;
+use crate::fake::{Act, Fake, Seen, until};
+use crate::run::{both_languages, command, end, golden, interrupt, shown, start, till};
+use crate::says::*;
+
+fn shop(request: &Seen) -> Act {
+    let status = json!({
+        "version": "0.0.9", "uptime": 93784, "stopping": false, "open_payments": 2,
+        "scanners": [
+            {"id": "lane-1", "kind": "serial", "device": "/dev/ttyACM0", "present": true,
+             "last_news": null},
+            {"id": "收银台二", "kind": "evdev", "device": "/dev/input/by-id/x", "present": false,
+             "last_news": "No such file"},
+        ],
+        "gateway": {"state": "down", "trouble": "dns error", "clock_skew_ms": -42_400},
+        "journal": {"writable": true, "path": "/var/lib/tilld/journal.db"},
+    });
+    let mut stuck = cancelling("B7");
+    stuck["attention"] = json!({"zh": "迟迟没有结果", "en": "Not settled for long"});
+    stuck["subject"] = json!("a long subject: \u{1b}[31mtea, cake and everything else");
+    match request.path.as_str() {
+        "/v1/status" => say(&status),
+        "/v1/payments/A1" => say(&paid("A1")),
+        "/v1/payments/A2" => say(&awaiting_code("A2")),
+        "/v1/payments/A3" => say(&declined("A3")),
+        "/v1/payments/B7" => say(&stuck),
+        "/v1/payments/A1/journal" => say(&json!({"entries": [
+            {"seq": 7, "at": "2026-11-20T10:00:00+08:00", "step": "requested", "answered": null,
+             "auth_code": "28**************94", "sent": {"method": "alipay.trade.pay"}},
+            {"seq": 12, "at": "2026-11-20T10:00:02+08:00", "step": "pay_answered",
+             "answered": {"verdict": "paid", "code": "10000", "sub_code": null}},
+        ]})),
+        "/v1/payments?limit=3" => say(&json!({
+            "payments": [stuck, declined("A3"), paid("A1")], "next_cursor": "c9"
+        })),
+        "/v1/payments?state=open&limit=500" => {
+            say(&json!({"payments": [stuck, awaiting_code("A2")], "next_cursor": null}))
+        }
+        _ => problem(404, "not_found", "none", None, "没有这笔付款", "There is no such payment"),
+    }
+}
+
+#[test]
+fn looking_shows_what_there_is() {
+    for (name, arguments, code) in [
+        ("show.txt", &["show", "A1"][..], 0),
+        ("show-steps.txt", &["show", "A1", "--steps"], 0),
+        ("show-declined.txt", &["show", "A3"], 10),
+        ("show-stuck.txt", &["show", "B7"], 20),
+        ("show-awaiting-code.txt", &["show", "A2"], 20),
+        ("show-not-found.txt", &["show", "../A9?x"], 10),
+        ("list.txt", &["list", "--limit", "3"], 0),
+        ("status.txt", &["status"], 0),
+        ("scanners.txt", &["scanners"], 0),
+        ("doctor.txt", &["doctor"], 1),
+    ] {
+        for ran in both_languages(name, arguments, || Fake::new(shop)) {
+            assert_eq!(ran.code, code, "{name}");
+        }
+        let fake = Fake::new(shop);
+        let ran = till(&fake.socket(), &[arguments, &["--json"]].concat());
+        assert_eq!(ran.code, code, "{name} in JSON");
+        assert!(ran.json().is_object(), "{name}");
+    }
+    let fake = Fake::new(shop);
+    let with_steps = till(&fake.socket(), &["show", "A1", "--steps", "--json"]).json();
+    assert_eq!(
+        (&with_steps["out_trade_no"], &with_steps["entries"][1]["seq"]),
+        (&json!("A1"), &json!(12))
+    );
+}
+
+#[test]
+fn a_sound_terminal_has_no_fault() {
+    let sound = || {
+        Fake::new(|request| match request.path.as_str() {
+            "/v1/status" => say(&json!({
+                "version": env!("CARGO_PKG_VERSION"), "uptime": 60,
+                "scanners": [{"id": "lane-1", "kind": "serial", "device": "d", "present": true}],
+                "gateway": {"state": "up", "clock_skew_ms": 200}, "journal": {"writable": true},
+                "open_payments": 0,
+            })),
+            _ => say(&json!({"payments": [], "next_cursor": null})),
+        })
+    };
+    for ran in both_languages("doctor-sound.txt", &["doctor"], sound) {
+        assert_eq!(ran.code, 0);
+    }
+    for ran in both_languages("list-empty.txt", &["list"], sound) {
+        assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    }
+    for ran in both_languages("status-sound.txt", &["status"], sound) {
+        assert_eq!(ran.code, 0);
+    }
+}
+
+#[test]
+fn the_doctor_tells_what_keeps_the_socket_shut() {
+    for ran in both_languages("doctor-absent.txt", &["doctor"], Fake::absent) {
+        assert_eq!(ran.code, 1);
+    }
+    let nonsense = || Fake::new(|_| Act::Say(200, "<html>".to_owned()));
+    for ran in both_languages("doctor-nonsense.txt", &["doctor"], nonsense) {
+        assert_eq!(ran.code, 1);
+    }
+}
+
+#[test]
+fn help_speaks_both_languages() {
+    for (name, arguments, code) in [
+        ("help.txt", &["--help"][..], 0),
+        ("help-pay.txt", &["pay", "--help"], 0),
+        ("usage.txt", &["pay", "--subject", "x"], 2),
+        ("usage-command.txt", &["check"], 2),
+    ] {
+        for ran in both_languages(name, arguments, Fake::absent) {
+            assert_eq!(ran.code, code, "{name}");
+        }
+    }
+    let fake = Fake::absent();
+    let ran = till(&fake.socket(), &["pay", "--subject", "x", "--json"]);
+    assert_eq!((ran.code, &ran.json()["code"]), (2, &json!("usage")));
+}
+
+#[test]
+fn the_locale_chooses_the_language() {
+    let fake = Fake::new(|_| say(&paid("A1")));
+    for (name, value, sentence) in [
+        ("LANG", "zh_CN.UTF-8", "已收款 88.88 元\n"),
+        ("LC_ALL", "zh_TW.UTF-8", "已收款 88.88 元\n"),
+        ("LANG", "en_GB.UTF-8", "Paid 88.88 yuan\n"),
+    ] {
+        let child = command(&fake.socket(), PAY).env(name, value).spawn().expect("till starts");
+        assert_eq!(end(child).out, sentence);
+    }
+}
+
+// --- Events -------------------------------------------------------------------------
+
+#[test]
+fn watching_goes_on_where_the_stream_was_lost() {
+    let event =
+        |id: u32, name: &str, data: &Value| format!("id: {id}\nevent: {name}\ndata: {data}\n\n");
+    let at = "2026-11-20T10:00:02+08:00";
+    let first = vec![
+        ": alive\n\n".to_owned(),
+        event(40, "payment", &awaiting_buyer("A1")),
+        event(41, "scan", &json!({"at": at, "scanner": "lane-1", "kind": "goods", "text": "690"})),
+        "id: 42\nevent: payment\ndata: {\"half\":".to_owned(),
+    ];
+    let second = vec![
+        event(42, "payment", &paid("A1")),
+        event(43, "from_the_future", &json!({"x": 1})),
+        event(44, "gateway", &json!({"at": at, "up": false, "reason": "dns error"})),
+        event(
+            45,
+            "scanner",
+            &json!({"at": at, "scanner": "lane-1", "news": "unplugged", "reason": null}),
+        ),
+    ];
+    let mut text = String::new();
+    for arguments in
+        [&["watch", "--lang", "zh"][..], &["watch", "--lang", "en"], &["watch", "--json"]]
+    {
+        let (first, second) = (first.clone(), second.clone());
+        let mut connections = 0;
+        let fake = Fake::new(move |_| {
+            connections += 1;
+            match connections {
+                1 => Act::Stream(first.clone()),
+                2 => Act::Cut,
+                3 => problem(503, "starting", "unknown", None, "", ""),
+                _ => Act::StreamAndHold(second.clone()),
+            }
+        });
+        let mut child = start(&fake.socket(), arguments);
+        // It never ends by itself: read the expected lines, then interrupt it.
+        let mut reader = std::io::BufReader::new(child.stdout.take().expect("stdout"));
+        let count = if arguments.contains(&"--json") { 6 } else { 5 };
+        let mut lines = String::new();
+        for _ in 0..count {
+            std::io::BufRead::read_line(&mut reader, &mut lines).expect("a line");
+        }
+        interrupt(&child);
+        let mut ran = end(child);
+        ran.out = lines;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let resumed: Vec<Option<String>> = fake
+            .seen()
+            .iter()
+            .map(|seen| {
+                assert_eq!(seen.path, "/v1/events");
+                seen.headers.iter().find(|h| h.starts_with("last-event-id")).cloned()
+            })
+            .collect();
+        let again = Some("last-event-id: 41".to_owned());
+        assert_eq!(resumed, [None, again.clone(), again.clone(), again]);
+        if arguments.contains(&"--json") {
+            let ids: Vec<String> = ran
+                .out
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["id"].to_string())
+                .collect();
+            assert_eq!(ids, ["\"40\"", "\"41\"", "\"42\"", "\"43\"", "\"44\"", "\"45\""]);
+        }
+        text.push_str(&shown(arguments, &ran, &fake.socket()));
+    }
+    golden("watch.txt", &text);
+}
+
+// --- Terminals and pipes ---------------------------------------------------------------
+
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let stream = || {
+        let event = format!("id: 1\nevent: payment\ndata: {}\n\n", paid("A1"));
+        Act::StreamAndHold(vec![event.repeat(50)])
+    };
+    let fake = Fake::new(move |request| match request.path.as_str() {
+        "/v1/events" => stream(),
+        _ => shop(request),
+    });
+    for arguments in [&["watch"][..], &["list", "--limit", "3"], &["show", "A1"], &["--help"]] {
+        let mut command = command(&fake.socket(), arguments);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ran = end(command.stdout(writer).stdin(Stdio::null()).spawn().expect("till starts"));
+        assert_eq!((ran.code, ran.err.contains("panic")), (0, false), "{arguments:?} {ran:?}");
+    }
+}
+
+/// On a real terminal one line is written over itself, and is gone at the end.
+#[test]
+fn the_live_line_counts_down_on_a_terminal() {
+    let mut counting = awaiting_buyer("A1");
+    counting["seconds_left"] = json!(42);
+    let story = vec![say(&counting), say(&counting), say(&paid("A1"))];
+    let fake = Fake::new(in_turn(story));
+    let pty = nix::pty::openpty(None, None).expect("a terminal");
+    let mut command = command(&fake.socket(), PAY);
+    let child = command.stderr(pty.slave).spawn().expect("till starts");
+    drop(command);
+    let ran = end(child);
+    let mut screen = vec![];
+    // A terminal whose last writer is gone ends with EIO.
+    let _ = std::io::Read::read_to_end(&mut std::fs::File::from(pty.master), &mut screen);
+    let screen = String::from_utf8_lossy(&screen);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "Paid 88.88 yuan\n"));
+    let live = "\r\x1b[?7l\x1b[KWaiting for the customer to confirm 88.88 yuan  42 s left\x1b[?7h";
+    assert!(screen.contains(live), "{screen:?}");
+    assert!(screen.ends_with("\r\x1b[K"), "{screen:?}");
+    until("the script is played", || fake.lines().len() >= 3);
+}

@@ -1,0 +1,19 @@
+//! Stories of `till`, the real binary, against a terminal that plays a script.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on shall stop"
+)]
+
+mod fake;
+mod looking;
+mod paying;
+mod run;
+mod says;
+
+/// A payment code that must never be seen again.
+const CANARY: &str = "281234567890123494";
+
+const PAY: &[&str] = &["pay", "88.88", "--subject", "咖啡", "--order", "A1"];

@@ -79,7 +79,7 @@ async fn next(source: &mut Receiver<Input>) -> String {
 
 /// Long enough that no slow machine takes a pause for a gap.
 const LONG_GAP: Duration = Duration::from_secs(20);
-const GAP: Duration = Duration::from_millis(60);
+const GAP: Duration = Duration::from_millis(300);
 
 fn place() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");

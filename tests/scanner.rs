@@ -79,7 +79,7 @@ async fn next(source: &mut Receiver<Input>) -> String {
 
 /// Long enough that no slow machine takes a pause for a gap.
 const LONG_GAP: Duration = Duration::from_secs(20);
-const GAP: Duration = Duration::from_millis(60);
+const GAP: Duration = Duration::from_millis(300);
 
 fn place() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -256,17 +256,21 @@ async fn stopping_lets_go_of_the_device() {
 }
 
 #[tokio::test]
-async fn a_keyboard_scanner_that_is_none_is_named() {
+async fn a_usb_scanner_that_is_none_is_named() {
     let (_folder, name) = place();
     fs::write(&name, "").expect("a file");
-    for (path, end) in [
-        (name.as_path(), "is no input device"),
-        (Path::new("/dev/null"), "is no input device"),
-        (Path::new("/nowhere/event0"), "is not there"),
+    let (keys, hid) = (Kind::Evdev, Kind::Hidraw);
+    for (kind, path, end) in [
+        (keys, name.as_path(), "is no input device"),
+        (keys, Path::new("/dev/null"), "is no input device"),
+        (keys, Path::new("/nowhere/event0"), "is not there"),
+        (hid, name.as_path(), "is no HID device (hidraw)"),
+        (hid, Path::new("/dev/null"), "is no HID device (hidraw)"),
+        (hid, Path::new("/nowhere/hidraw0"), "is not there"),
     ] {
         let (sink, mut source) = channel(4);
         let mut settings = settings(path, GAP);
-        settings.kind = Kind::Evdev;
+        settings.kind = kind;
         let handle = start(settings, clock(), sink);
         let said = next(&mut source).await;
         assert_eq!(said, format!("unplugged: {} {end}", path.display()));

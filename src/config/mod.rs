@@ -376,11 +376,9 @@ impl Loader<'_> {
         let kind = self.reader.required(section, "kind", "serial", |text| match text {
             "serial" => Ok(Kind::Serial(line)),
             "evdev" => Ok(Kind::Evdev),
-            "hidraw" => Err(
-                "this version does not read hidraw; set the scanner to keyboard or serial (COM port) mode and write \"evdev\" or \"serial\"".to_owned(),
-            ),
+            "hidraw" => Ok(Kind::Hidraw),
             _ => Err(format!(
-                "`{}` is no kind of scanner; write \"serial\" or \"evdev\"",
+                "`{}` is no kind of scanner; write \"serial\", \"evdev\" or \"hidraw\"",
                 values::shown(text)
             )),
         });
@@ -390,7 +388,7 @@ impl Loader<'_> {
         let line = self.line(section);
         match kind?.value {
             Kind::Serial(_) => Some((Kind::Serial(line), gap.value)),
-            other => {
+            other @ (Kind::Evdev | Kind::Hidraw) => {
                 for key in ["baud", "data_bits", "parity", "stop_bits", "flow"] {
                     if let Some(place) = self.reader.place_of(section, key) {
                         let text =

@@ -115,6 +115,10 @@ gap = "100ms"
 id = "lane-2"
 kind = "evdev"
 device = "/dev/input/by-id/usb-scanner-event-kbd"
+[[scanner]]
+id = "lane-3"
+kind = "hidraw"
+device = "/dev/hidraw0"
 "#;
     let config = load_text(folder.path(), text).expect("good");
     let here = folder.path();
@@ -146,6 +150,12 @@ device = "/dev/input/by-id/usb-scanner-event-kbd"
                 device: PathBuf::from("/dev/input/by-id/usb-scanner-event-kbd"),
                 gap: Duration::from_millis(150),
                 kind: Kind::Evdev,
+            },
+            ScannerSettings {
+                id: "lane-3".to_owned(),
+                device: PathBuf::from("/dev/hidraw0"),
+                gap: Duration::from_millis(200),
+                kind: Kind::Hidraw,
             },
         ]
     );
@@ -307,7 +317,7 @@ fn faults_of_scanners() {
         &one.replace("serial", "usb").replace("\"a\"", "\"\"").replace("/dev/ttyS0", ""),
         &[
             "tilld.toml:9: scanner.id: is empty; write a value, or leave the line out",
-            r#"tilld.toml:10: scanner.kind: `usb` is no kind of scanner; write "serial" or "evdev""#,
+            r#"tilld.toml:10: scanner.kind: `usb` is no kind of scanner; write "serial", "evdev" or "hidraw""#,
             "tilld.toml:11: scanner.device: is empty; write the path of a file",
         ],
     );

@@ -16,13 +16,12 @@ use std::time::{Duration, SystemTime};
 
 use ::evdev::raw_stream::RawDevice;
 use ::evdev::{BusType, EventType, InputEvent, KeyCode, LedCode};
-use nix::errno::Errno;
 use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::Sender;
 
 use super::keymap::{KeyEvent, Keys};
-use super::link::{BEAT, Link};
+use super::link::Link;
 use super::thread::{self, End, Wake, Woken};
 use super::{Clock, Handle, Input, ScannerSettings};
 use crate::payment::Timestamp;
@@ -60,25 +59,18 @@ pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>
 
 fn open(path: &Path, wake: &Wake, link: &mut Link) -> Result<RawDevice, String> {
     let shown = path.display();
-    let cannot = |what: &str, error: &io::Error| match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO) => format!("{shown} is not there"),
-        Some(Errno::EACCES) => super::no_permission(&shown),
-        Some(Errno::EPERM) => super::not_allowed(&shown),
-        Some(Errno::EBUSY) => format!("{shown} is in use by another program"),
-        Some(Errno::ENOTTY | Errno::EINVAL) => format!("{shown} is no input device"),
-        _ => format!("{shown}: {what}: {error}"),
-    };
-    let file = open_file(path).map_err(|error| cannot("cannot be opened", &error))?;
-    let mut device = RawDevice::from_fd(file).map_err(|error| cannot("cannot be asked", &error))?;
+    let cannot = |error: &io::Error| super::cannot_open(path, "input device", error);
+    let file = open_file(path).map_err(|error| cannot(&error))?;
+    let mut device = RawDevice::from_fd(file).map_err(|error| cannot(&error))?;
     if !device.supported_keys().is_some_and(|keys| keys.contains(KeyCode::KEY_ENTER)) {
         return Err(format!("{shown} is no keyboard; another event device of the scanner is"));
     }
     if device.input_id().bus_type() == BusType::BUS_I8042 {
         return Err(format!("{shown} is the box's own keyboard, not a scanner"));
     }
-    prepare(&device).map_err(|error| cannot("cannot be set up", &error))?;
+    prepare(&device).map_err(|error| cannot(&error))?;
     grab(&mut device, wake, link).map_err(|error| match error {
-        Grab::Io(error) => cannot("cannot be taken for us alone", &error),
+        Grab::Io(error) => cannot(&error),
         Grab::KeyDown => format!("{shown}: a key is held down; scan once, or plug it in again"),
     })?;
     Ok(device)
@@ -151,14 +143,10 @@ fn drain(device: &mut RawDevice) -> io::Result<()> {
         match device.fetch_events().map(Iterator::count) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
-            Err(error) if is_empty(&error) => return Ok(()),
+            Err(error) if super::is_empty(&error) => return Ok(()),
             Err(error) => return Err(error),
         }
     }
-}
-
-fn is_empty(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 fn read(device: &mut RawDevice, gap: Duration, wake: &Wake, link: &mut Link) -> End {
@@ -169,10 +157,7 @@ fn read(device: &mut RawDevice, gap: Duration, wake: &Wake, link: &mut Link) -> 
             let_go(device, wake);
             return End::Stopped;
         }
-        let now = link.now();
-        let until_due = keys.due().map(|due| due.millis().saturating_sub(now.millis()));
-        let millis = until_due.map_or(u64::MAX, |left| u64::try_from(left).unwrap_or(0).max(1));
-        match wake.poll(device, Duration::from_millis(millis).min(BEAT)) {
+        match wake.poll(device, super::wait(keys.due(), link.now())) {
             Woken::Stop => {
                 let_go(device, wake);
                 return End::Stopped;
@@ -180,7 +165,7 @@ fn read(device: &mut RawDevice, gap: Duration, wake: &Wake, link: &mut Link) -> 
             Woken::Time => link.framed(keys.idle(link.now())),
             Woken::Device(gone) => match take(device, &mut keys, link) {
                 Ok(_) if !gone => {}
-                Err(error) if !gone && is_empty(&error) => {}
+                Err(error) if !gone && super::is_empty(&error) => {}
                 Err(error) if !gone && error.raw_os_error() != Some(libc::ENODEV) => {
                     return End::Gone(format!("it cannot be read any more: {error}"));
                 }

@@ -198,7 +198,7 @@ impl Framer {
 }
 
 /// Empty frames are the second half of CR LF, or what is left of a lost code.
-fn frame(bytes: &[u8], started_at: Timestamp) -> Option<Framed> {
+pub(super) fn frame(bytes: &[u8], started_at: Timestamp) -> Option<Framed> {
     let (aim, rest) = split_aim(bytes);
     if rest.is_empty() || is_no_read(rest) {
         return None;

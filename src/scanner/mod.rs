@@ -10,21 +10,25 @@
 //! is back. This room decides nothing about money. It says what was read and
 //! when it began; whether a payment waits for it is not asked here.
 //!
-//! Cutting and decoding ([`framing`], [`keymap`]) are pure. Only the files named
+//! Cutting and decoding ([`framing`], [`keymap`], [`report`]) are pure. Only the files named
 //! after a kind of device touch one, and none of them opens a device that the
 //! configuration does not name: other keyboards are nobody's business.
 
 mod evdev;
 pub mod framing;
+mod hidraw;
 pub mod keymap;
 mod link;
+pub mod report;
 mod serial;
 mod thread;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Display, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use tokio::sync::mpsc;
 
 pub use self::framing::{Frame, Framed, Lost};
@@ -75,6 +79,8 @@ pub enum Kind {
     Serial(SerialSettings),
     /// A keyboard, read below the desktop and grabbed.
     Evdev,
+    /// HID-POS: a USB scanner that is neither a keyboard nor a serial line.
+    Hidraw,
 }
 
 impl Kind {
@@ -84,17 +90,20 @@ impl Kind {
         match self {
             Self::Serial(_) => "serial",
             Self::Evdev => "evdev",
+            Self::Hidraw => "hidraw",
         }
     }
 
     /// The silence that ends a code unless the configuration says otherwise.
     /// A byte takes a millisecond at 9600 baud; keys come up to 40 ms apart
-    /// from scanners that were told to type slowly.
+    /// from scanners that were told to type slowly. HID-POS says where a code ends,
+    /// and silence only ends what was announced and never came.
     #[must_use]
     pub fn default_gap(&self) -> Duration {
         match self {
             Self::Serial(_) => Duration::from_millis(60),
             Self::Evdev => Duration::from_millis(150),
+            Self::Hidraw => Duration::from_millis(200),
         }
     }
 }
@@ -114,11 +123,37 @@ pub fn start(settings: ScannerSettings, clock: Clock, sink: mpsc::Sender<Input>)
     match settings.kind {
         Kind::Serial(serial) => serial::start(settings, serial, clock, sink),
         Kind::Evdev => evdev::start(settings, clock, sink),
+        Kind::Hidraw => hidraw::start(settings, clock, sink),
+    }
+}
+
+/// How long to wait for a device before somebody has to look at the time.
+fn wait(due: Option<Timestamp>, now: Timestamp) -> Duration {
+    let left = due.map(|due| due.millis().saturating_sub(now.millis()));
+    let millis = left.map_or(u64::MAX, |left| u64::try_from(left).unwrap_or(0).max(1));
+    Duration::from_millis(millis).min(link::BEAT)
+}
+
+/// There was nothing to read after all.
+fn is_empty(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// Why a device cannot be opened, in words that lead to the cure.
+fn cannot_open(path: &Path, what: &str, error: &io::Error) -> String {
+    let device = path.display();
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO) => format!("{device} is not there"),
+        Some(Errno::EACCES) => no_permission(&device),
+        Some(Errno::EPERM) => not_allowed(&device),
+        Some(Errno::EBUSY) => format!("{device} is in use by another program"),
+        Some(Errno::ENOTTY | Errno::EINVAL | Errno::EISDIR) => format!("{device} is no {what}"),
+        _ => format!("{device} cannot be opened: {error}"),
     }
 }
 
 /// The file's mode keeps us out.
-fn no_permission(device: &std::path::Display<'_>) -> String {
+fn no_permission(device: &Display<'_>) -> String {
     format!(
         "{device} may not be opened by this user; its group must be the daemon's (udev/70-tilld.rules)"
     )
@@ -126,7 +161,7 @@ fn no_permission(device: &std::path::Display<'_>) -> String {
 
 /// The file's mode would let us in, so it is the unit that does not: it names
 /// the kinds of devices, and looks them up only when it starts.
-fn not_allowed(device: &std::path::Display<'_>) -> String {
+fn not_allowed(device: &Display<'_>) -> String {
     format!(
         "{device} is of a kind that the unit does not allow (DeviceAllow=); restart tilld after its driver was loaded"
     )

@@ -13,7 +13,6 @@ use zeroize::Zeroizing;
 use super::framing::{Framer, Lost};
 use super::link::{BEAT, Link, Worker};
 use super::{Clock, Handle, Input, ScannerSettings};
-use crate::payment::Timestamp;
 
 /// How the line is set. USB scanners (CDC-ACM) ignore most of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +144,8 @@ async fn read(port: &mut SerialStream, gap: Duration, link: &mut Link) -> String
         }
         // The device is looked at before the time is: when time is over,
         // nothing had come.
-        match timeout(wait(&framer, link.now()), port.read(bytes.as_mut_slice())).await {
+        match timeout(super::wait(framer.due(), link.now()), port.read(bytes.as_mut_slice())).await
+        {
             Err(_) => link.framed(framer.idle(link.now())),
             // A hang-up reads as an end that never ends.
             Ok(Ok(0)) => return "it was unplugged".to_owned(),
@@ -163,10 +163,4 @@ async fn read(port: &mut SerialStream, gap: Duration, link: &mut Link) -> String
             Ok(Err(error)) => return format!("it cannot be read any more: {error}"),
         }
     }
-}
-
-fn wait(framer: &Framer, now: Timestamp) -> Duration {
-    let until_due = framer.due().map(|due| due.millis().saturating_sub(now.millis()));
-    let millis = until_due.map_or(u64::MAX, |left| u64::try_from(left).unwrap_or(0).max(1));
-    Duration::from_millis(millis).min(BEAT)
 }

@@ -108,6 +108,8 @@ pub(super) enum Command {
     Scanners,
     /// Examine the terminal and say how to mend each fault
     Doctor,
+    /// A simulated Alipay gateway, for developing a register program
+    Sandbox(crate::sandbox::cli::Args),
 }
 
 /// What a payment needs.

@@ -120,7 +120,6 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
         Ok(cli) => cli,
         Err(error) => return explain_usage(&error, lang, json),
     };
-    // Commands that need no daemon return from here, before there is a client.
     let mut out = Out::new(lang, global.json);
     let client = Client::new(global.socket());
     match command {
@@ -144,10 +143,21 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
             let filter = show::Filter { state, since, limit, cursor };
             block_on(&out, show::list(&client, &out, &filter))
         }
+        Command::Sandbox(args) => block_on(&out, sandbox(args)),
         Command::Watch { from } => block_on(&out, watch::watch(&client, &out, from)),
         Command::Status => block_on(&out, status::status(&client, &out)),
         Command::Scanners => block_on(&out, status::scanners(&client, &out)),
         Command::Doctor => block_on(&out, doctor::doctor(&client, &out)),
+    }
+}
+
+async fn sandbox(args: crate::sandbox::cli::Args) -> Exit {
+    match crate::sandbox::cli::run(args).await {
+        Ok(()) => Exit::DONE,
+        Err(why) => {
+            out::complain(&why.to_string());
+            Exit::Fault
+        }
     }
 }
 

@@ -331,6 +331,11 @@ pub(super) const HELP_ZH: &[(&str, &str)] = &[
     ("status", "终端的状况：扫码枪、网关、交易流水、时钟"),
     ("scanners", "列出扫码枪"),
     ("doctor", "检查终端，对每个故障说明怎样处理"),
+    ("sandbox", "模拟的支付宝网关，供开发收银系统使用"),
+    ("sandbox.listen", "监听地址；HTTP 与 HTTPS 共用一个端口，只能是本机"),
+    ("sandbox.dir", "存放密钥、tilld.toml 和账本的目录；第一次启动时生成"),
+    ("sandbox.speed", "把所有时间长度除以这个数"),
+    ("sandbox.fence", "对从未见过的单号撤销后，该单号永远不能再付款"),
 ];
 
 /// A name of the API as people read it: a state, a scanner's news, a kind of

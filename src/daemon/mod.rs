@@ -1,1 +1,115 @@
-//! The loop.
+//! The daemon: the only loop, and the only room that knows all the others.
+//!
+//! ```text
+//!   api ───────┐
+//!   scanner ───┤            ┌──▶ journal ──┐ on disk
+//!   clock ─────┼──▶ loop ───┤              ▼
+//!   answers ───┘   (one     └──▶ gateway, replies: only after that
+//!                  input)
+//! ```
+
+mod backend;
+mod check;
+mod clock;
+mod log;
+mod run;
+mod system;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use clock::Clock;
+
+/// The configuration is at fault (`EX_CONFIG` of sysexits.h); the unit does not
+/// restart on it.
+const EXIT_CONFIG: u8 = 78;
+/// The daemon has lost track, or a part of it has died (`EX_SOFTWARE`).
+const EXIT_SOFTWARE: u8 = 70;
+/// Something outside is not there: the journal, the socket (`EX_UNAVAILABLE`).
+const EXIT_UNAVAILABLE: u8 = 69;
+
+/// The command line of `tilld`.
+#[derive(Debug, Parser)]
+#[command(name = "tilld", version, about = "Alipay barcode payment terminal, the daemon")]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The configuration.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read the configuration and the keys, say what is wrong with them, and
+    /// change nothing.
+    Check,
+}
+
+/// Why the daemon ended, or did not start.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Config(String),
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Software(String),
+}
+
+impl Ended {
+    fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Config(_) => EXIT_CONFIG,
+            Self::Unavailable(_) => EXIT_UNAVAILABLE,
+            Self::Software(_) => EXIT_SOFTWARE,
+        })
+    }
+}
+
+/// The main of `tilld`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(usage) => {
+            // To stdout for --help and --version, to stderr for faults.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let Some(config) = args.config else {
+        say("tilld: --config FILE is missing, like --config /etc/tilld/tilld.toml");
+        return ExitCode::from(2);
+    };
+    if let Some(Command::Check) = args.command {
+        return check::main(&config);
+    }
+    log::start();
+    let ended = check::load(&config).map_err(Ended::Config).and_then(|setup| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(4)
+            .build()
+            .map_err(|why| Ended::Software(format!("starting the runtime: {why}")))?;
+        runtime.block_on(run::run(setup))
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ended) => {
+            for line in ended.to_string().lines() {
+                tracing::error!("{line}");
+            }
+            system::say_failed(&ended.to_string());
+            ended.code()
+        }
+    }
+}
+
+/// One line for the person at the console.
+#[allow(clippy::print_stderr, reason = "the one place of this program that does")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}

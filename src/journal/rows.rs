@@ -376,6 +376,7 @@ struct PayCallRow {
     waiting: bool,
     declined: bool,
     stopped: bool,
+    asked: bool,
     foreign: bool,
     late_pay_over: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -393,12 +394,15 @@ impl From<&PayCall> for PayCallRow {
             waiting: pay.waiting,
             declined: pay.declined,
             stopped: pay.stopped,
+            asked: pay.asked,
             foreign: pay.foreign,
             late_pay_over: pay.late_pay_over,
             undo: pay.undo.as_ref().map(|undo| UndoRow {
-                attempts: undo.attempts,
+                rounds: undo.rounds,
+                sent: undo.sent,
                 refused: undo.refused.as_ref().map(Into::into),
                 sent_past_late_pay: undo.sent_past_late_pay,
+                sent_to_untouched: undo.sent_to_untouched,
             }),
         }
     }
@@ -415,12 +419,15 @@ impl From<PayCallRow> for PayCall {
             waiting: row.waiting,
             declined: row.declined,
             stopped: row.stopped,
+            asked: row.asked,
             foreign: row.foreign,
             late_pay_over: row.late_pay_over,
             undo: row.undo.map(|undo| Undo {
-                attempts: undo.attempts,
+                rounds: undo.rounds,
+                sent: undo.sent,
                 refused: undo.refused.map(Into::into),
                 sent_past_late_pay: undo.sent_past_late_pay,
+                sent_to_untouched: undo.sent_to_untouched,
             }),
         }
     }
@@ -429,8 +436,10 @@ impl From<PayCallRow> for PayCall {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UndoRow {
-    attempts: u32,
+    rounds: u32,
+    sent: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<ReasonRow>,
     sent_past_late_pay: bool,
+    sent_to_untouched: bool,
 }

@@ -19,6 +19,10 @@ const FIRST_QUERY_AFTER: Duration = Duration::from_secs(1);
 /// half minute within which a gateway that is back settles what is open.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
+/// After this many queries without any answer behind the decision to cancel, the
+/// cancel goes out unasked.
+const SILENT_ROUNDS: u32 = 3;
+
 /// A payment that is open this long after its deadline wants a person. With the
 /// longest rest on top this stays within the promised minute.
 const ATTENTION_AFTER: Duration = Duration::from_secs(20);
@@ -181,9 +185,13 @@ impl<'a> Next<'a> {
     ///
     /// The cancel itself follows a query that was answered, by whatever is no
     /// other sale's: nothing is undone that has not been asked about (rule 8).
-    /// With the network down the decision stands, and the cashier may go on.
+    /// With the network down the decision stands, and the cashier may go on. A
+    /// gateway that never answers queries is cancelled at in the end: money that
+    /// is kept without anybody knowing is worse than a number used twice.
     fn undo_now(mut self, does_not_exist: bool) -> Stepped {
         let asked = self.payment.pay.as_ref().is_some_and(|p| p.asked);
+        let rounds = self.undo().map_or(0, |undo| undo.rounds);
+        let send = asked || rounds >= SILENT_ROUNDS;
         if self.is_declined() && !asked {
             // Nothing is on its way, so nothing presses; and what is paid under
             // this number would be another sale's.
@@ -197,13 +205,13 @@ impl<'a> Next<'a> {
             };
             pay.undo = Some(Undo {
                 rounds: rounds.saturating_add(1),
-                sent: sent || asked,
+                sent: sent || send,
                 refused,
                 sent_past_late_pay: pay.late_pay_over,
                 sent_to_untouched: !sent || does_not_exist,
             });
         });
-        if asked { self.to(State::Cancelling, Some(Call::Cancel)) } else { self.rest_for_backoff() }
+        if send { self.to(State::Cancelling, Some(Call::Cancel)) } else { self.rest_for_backoff() }
     }
 
     /// A verified answer about the number has come, and it is not another

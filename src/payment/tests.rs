@@ -248,6 +248,20 @@ fn nothing_is_cancelled_that_was_not_asked_about() {
         16s due       => querying Query
         17s not-exist => cancelling Cancel",
     );
+    // No query is ever answered: in the end it is cancelled all the same.
+    check(
+        "0s code      => paying Pay
+        10s unknown   => resting
+        11s stop      => querying Query
+        12s silence   => resting
+        13s due       => querying Query
+        14s silence   => resting
+        16s due       => querying Query
+        17s silence   => resting
+        21s due       => querying Query
+        22s silence   => cancelling Cancel
+        23s refunded  => CANCELLED refund",
+    );
     check(
         "0s code      => paying Pay
         10s unknown   => resting

@@ -60,7 +60,9 @@ impl Till {
                 Entry::Payment { payment, .. } => {
                     self.disk.insert(payment.order.out_trade_no.clone(), payment);
                 }
-                note => self.notes.push(note),
+                note @ (Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. }) => {
+                    self.notes.push(note);
+                }
             }
             self.handle(Input::Written(ticket));
         }

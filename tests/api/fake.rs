@@ -297,6 +297,7 @@ pub fn payment(number: &str, state: State) -> Payment {
         waiting: false,
         declined: false,
         stopped: false,
+        asked: false,
         foreign: false,
         late_pay_over: false,
         undo: None,

@@ -68,16 +68,17 @@ fn state() -> impl Strategy<Value = State> {
 }
 
 fn undo() -> impl Strategy<Value = Undo> {
-    (any::<u32>(), maybe(reason()), any::<bool>()).prop_map(
-        |(attempts, refused, sent_past_late_pay)| Undo { attempts, refused, sent_past_late_pay },
-    )
+    (any::<u32>(), any::<[bool; 3]>(), maybe(reason())).prop_map(|(rounds, flags, refused)| {
+        let [sent, sent_past_late_pay, sent_to_untouched] = flags;
+        Undo { rounds, sent, refused, sent_past_late_pay, sent_to_untouched }
+    })
 }
 
 fn pay_call() -> impl Strategy<Value = PayCall> {
     let times = (time(), time(), time(), length(), time());
-    (times, any::<[bool; 5]>(), maybe(undo())).prop_map(|(times, flags, undo)| {
+    (times, any::<[bool; 6]>(), maybe(undo())).prop_map(|(times, flags, undo)| {
         let (deadline, code_until, time_expire, hold, hold_until) = times;
-        let [waiting, declined, stopped, foreign, late_pay_over] = flags;
+        let [waiting, declined, stopped, asked, foreign, late_pay_over] = flags;
         PayCall {
             deadline,
             code_until,
@@ -87,6 +88,7 @@ fn pay_call() -> impl Strategy<Value = PayCall> {
             waiting,
             declined,
             stopped,
+            asked,
             foreign,
             late_pay_over,
             undo,

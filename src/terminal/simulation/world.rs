@@ -593,7 +593,10 @@ impl World {
             Call::Query => Answer::Query(self.gateway.query(number, amount, now, &mut self.random)),
             Call::Cancel => {
                 let (answer, foreign) = self.gateway.cancel(number, now, &mut self.random);
-                if foreign && !self.cannot_be_told_apart(number) {
+                // Left over: a number used twice, and no query ever answered.
+                let asked = |p: &Payment| p.pay.as_ref().is_some_and(|p| p.asked);
+                let asked = self.disk.get(number).is_some_and(asked);
+                if foreign && asked && !self.cannot_be_told_apart(number) {
                     self.broke(format!("{number} was somebody else's and was cancelled"));
                 }
                 Answer::Cancel(answer)

@@ -1,0 +1,111 @@
+//! From the configuration to what the daemon runs with, and every fault in it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::alipay::keys::{PrivateKey, PublicKey, self_test};
+use crate::alipay::sign::SignType;
+use crate::alipay::{Client, Settings, SetupError, gateway_url};
+use crate::api::Token;
+use crate::config::{self, Config, Fault, KeyFile};
+
+/// What the daemon runs with.
+pub(super) struct Setup {
+    pub(super) config: Config,
+    pub(super) client: Client,
+    pub(super) token: Option<Token>,
+}
+
+/// `tilld check`: one line a fault, 0 or 1.
+pub(super) fn main(file: &Path) -> ExitCode {
+    match setup(file) {
+        Ok(setup) => {
+            for warning in &setup.config.warnings {
+                super::say(&format!("warning: {warning}"));
+            }
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            for fault in faults {
+                super::say(&fault.to_string());
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The same for the daemon itself.
+pub(super) fn load(file: &Path) -> Result<Setup, String> {
+    let setup = setup(file)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    for warning in &setup.config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(setup)
+}
+
+fn setup(file: &Path) -> Result<Setup, Vec<Fault>> {
+    let config = config::load(file)?;
+    let mut faults = Vec::new();
+    let client = client(&config, &mut faults);
+    let token = config.api.listen.as_ref().map(|listen| Token::new(&listen.token));
+    let token = match token {
+        Some(Ok(token)) => Some(token),
+        Some(Err(why)) => {
+            faults.push(Fault::new(file, 1, "api.token_file", &why.to_string()));
+            None
+        }
+        None => None,
+    };
+    match client {
+        Some(client) if faults.is_empty() => Ok(Setup { config, client, token }),
+        _ => Err(faults),
+    }
+}
+
+fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<Client> {
+    let alipay = &config.alipay;
+    let sign_type = match alipay.sign_type {
+        config::SignType::Rsa2 => SignType::Rsa2,
+        config::SignType::Rsa => SignType::Rsa,
+    };
+    let at = |key: &KeyFile, why: &dyn std::fmt::Display| key.place().fault(&why.to_string());
+    let private = PrivateKey::read(alipay.private_key.bytes(), sign_type)
+        .map_err(|why| faults.push(at(&alipay.private_key, &why)))
+        .ok();
+    let public = PublicKey::read(alipay.alipay_public_key.bytes(), sign_type)
+        .map_err(|why| faults.push(at(&alipay.alipay_public_key, &why)))
+        .ok();
+    let (private, public) = (private?, public?);
+    if let Err(why) = self_test(&private, &public, sign_type) {
+        faults.push(at(&alipay.alipay_public_key, &why));
+        return None;
+    }
+    if let Err(why) = gateway_url(&alipay.gateway) {
+        faults.push(Fault::new(&config.file, 1, "alipay.gateway", &why.to_string()));
+    }
+    let settings = Settings {
+        gateway: alipay.gateway.clone(),
+        app_id: alipay.app_id.clone(),
+        sign_type,
+        private_key: private,
+        alipay_public_key: public,
+        ca_pem: alipay.ca.as_ref().map(|ca| ca.bytes().to_vec()),
+        proxy: alipay.proxy.as_ref().map(|proxy| proxy.reveal().to_owned()),
+        request_timeout: alipay.request_timeout,
+        terminal_id: config.terminal.id.clone(),
+        store_id: config.terminal.store_id.clone(),
+        operator_id: config.terminal.operator_id.clone(),
+    };
+    match Client::new(settings) {
+        Ok(client) => Some(client),
+        Err(why) => {
+            let fault = match (&why, &alipay.ca) {
+                (SetupError::Ca, Some(ca)) => at(ca, &why),
+                _ => Fault::new(&config.file, 1, "alipay", &why.to_string()),
+            };
+            faults.push(fault);
+            None
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! The only loop: one input, one entry on disk, then the call.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::backend::{Asked, Board, Daemon};
+use super::check::Setup;
+use super::system::{self, Heartbeat, Watchdog};
+use super::{Clock, Ended};
+use crate::alipay::Client;
+use crate::api;
+use crate::config::Config;
+use crate::journal::{self, AppendError, Health, Reader, Writer};
+use crate::payment::{Answered, Call, Entry, Illegal, OutTradeNo, Payment, ScannerNews};
+use crate::scanner;
+use crate::terminal::{Input, Known, Output, Reply, Request, RequestId, Serial, Terminal, Ticket};
+
+/// Requests waiting for the loop. It takes microseconds for each; a queue this
+/// long means that it is stuck, and then registers should wait at the socket.
+const REQUESTS_MAX: usize = 256;
+/// Scans and news waiting for the loop: more than all scanners of a shop can
+/// read before it comes round.
+const SCANS_MAX: usize = 64;
+/// With payments open, the loop looks at the steady clock at least this often:
+/// timers stand still while the box sleeps, and deadlines do not.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long entries under way get when the daemon is told to stop.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+
+/// What comes back from the journal and the gateway. Never more than entries
+/// and calls under way, so the queue needs no bound of its own.
+enum Back {
+    Written(Ticket, Result<u64, AppendError>),
+    Answered(OutTradeNo, Serial, Box<Answered>),
+}
+
+/// Runs the daemon until it is told to stop.
+pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
+    let Setup { config, client, token } = setup;
+    system::seal();
+    let clock = Arc::new(Clock::start());
+    let unavailable = |why: &dyn std::fmt::Display| Ended::Unavailable(why.to_string());
+
+    let (writer, reader) = journal::open(&config.journal).map_err(|why| unavailable(&why))?;
+    let head_seq = reader.head().map_err(|why| unavailable(&why))?.seq;
+    let open = reader.open_payments().map_err(|why| unavailable(&why))?;
+    tracing::info!(journal = %config.journal.display(), head_seq, open = open.len(), "journal opened");
+
+    let unix = system::listener(&config.api.socket, config.api.mode)?;
+    let tcp = match (&config.api.listen, token) {
+        (Some(listen), Some(token)) => {
+            let tcp = api::bind_tcp(listen.address).await.map_err(|why| unavailable(&why))?;
+            Some((tcp, token))
+        }
+        _ => None,
+    };
+
+    let (scan_sink, scans) = mpsc::channel(SCANS_MAX);
+    let handles = start_scanners(&config, &clock, &scan_sink);
+
+    let (head, head_seen) = watch::channel(head_seq);
+    let board: Board = Arc::new(std::sync::Mutex::new(first_status(&config, &clock, head_seq)));
+    let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+    let backend = Arc::new(Daemon {
+        requests,
+        reader: reader.clone(),
+        head: head_seen,
+        board: Arc::clone(&board),
+        clock: Arc::clone(&clock),
+    });
+
+    let mut beats: Vec<(String, Heartbeat)> = Vec::new();
+    let journal_beat = writer.heartbeat();
+    beats.push((
+        "journal".to_owned(),
+        Box::new(move || journal_beat.load(std::sync::atomic::Ordering::Relaxed)),
+    ));
+    for handle in handles {
+        let name = format!("scanner {}", handle.scanner());
+        beats.push((name, Box::new(move || handle.beats())));
+    }
+
+    let ids = config.scanners.iter().map(|s| s.id.clone()).collect();
+    let (back, came_back) = mpsc::unbounded_channel();
+    let health = writer.health();
+    let mut daemon = Loop {
+        terminal: Terminal::new(config.rules, ids),
+        clock,
+        reader,
+        writer,
+        client: Arc::new(client),
+        back,
+        head,
+        board,
+        replies: HashMap::new(),
+        lines: HashMap::new(),
+        last_request: 0,
+    };
+    let (stop_api, api_stopping) = watch::channel(false);
+    let listeners = api::Listeners { unix, tcp };
+    let api = tokio::spawn(api::serve(listeners, backend, api::Settings::default(), api_stopping));
+
+    let ended = daemon.turn(open, asked, scans, came_back, health, Watchdog::new(beats)).await;
+    system::say_stopping();
+    let _ = stop_api.send(true);
+    let _ = tokio::time::timeout(LAST_WRITES, api).await;
+    ended
+}
+
+fn start_scanners(
+    config: &Config,
+    clock: &Arc<Clock>,
+    sink: &mpsc::Sender<scanner::Input>,
+) -> Vec<scanner::Handle> {
+    let start = |settings: &scanner::ScannerSettings| {
+        let clock = Arc::clone(clock);
+        scanner::start(settings.clone(), Arc::new(move || clock.steady()), sink.clone())
+    };
+    config.scanners.iter().map(start).collect()
+}
+
+fn first_status(config: &Config, clock: &Clock, head_seq: u64) -> api::Status {
+    let now = clock.now();
+    let scanner = |settings: &scanner::ScannerSettings| api::ScannerStatus {
+        id: settings.id.clone(),
+        kind: settings.kind.name().to_owned(),
+        device: settings.device.display().to_string(),
+        present: false,
+        last_news: None,
+    };
+    api::Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: now.wall,
+        uptime: Duration::ZERO,
+        stopping: false,
+        scanners: config.scanners.iter().map(scanner).collect(),
+        gateway: api::Gateway {
+            link: api::Link::Unknown,
+            since: None,
+            last_answer_at: None,
+            clock_skew_ms: None,
+            trouble: None,
+        },
+        open_payments: 0,
+        journal: api::Journal {
+            writable: true,
+            reason: None,
+            path: config.journal.display().to_string(),
+            head_seq,
+        },
+        // Until it is asked for: when the daemon started, from which `status`
+        // works out how long it is up.
+        clock: api::Clock { now: now.wall, steady: now.steady },
+    }
+}
+
+struct Loop {
+    terminal: Terminal,
+    clock: Arc<Clock>,
+    reader: Reader,
+    writer: Writer,
+    client: Arc<Client>,
+    back: mpsc::UnboundedSender<Back>,
+    head: watch::Sender<u64>,
+    board: Board,
+    replies: HashMap<RequestId, oneshot::Sender<Reply>>,
+    lines: HashMap<Ticket, Line>,
+    last_request: RequestId,
+}
+
+impl Loop {
+    async fn turn(
+        &mut self,
+        open: Vec<Payment>,
+        mut asked: mpsc::Receiver<Asked>,
+        mut scans: mpsc::Receiver<scanner::Input>,
+        mut back: mpsc::UnboundedReceiver<Back>,
+        mut health: watch::Receiver<Health>,
+        mut watchdog: Watchdog,
+    ) -> Result<(), Ended> {
+        let no_signals = |why| Ended::Software(format!("listening for signals: {why}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let mut feeding = watchdog.interval().map(tokio::time::interval);
+
+        self.health(&health.borrow_and_update().clone())?;
+        let recovered = self.terminal.recover(open, self.clock.now()).map_err(lost_track)?;
+        self.act(recovered);
+        self.post_status();
+        system::say_ready(&self.status_line());
+
+        loop {
+            let wait = self.wait();
+            tokio::select! {
+                // What the world did comes before what somebody wants.
+                biased;
+                Some(back) = back.recv() => self.came_back(back)?,
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                Ok(()) = health.changed() => {
+                    let now = health.borrow_and_update().clone();
+                    self.health(&now)?;
+                }
+                Some(input) = scans.recv() => self.scanned(input)?,
+                Some(request) = asked.recv() => self.asked(request)?,
+                () = feed(&mut feeding) => watchdog.feed(),
+                () = tokio::time::sleep(wait) => self.handle(Input::Tick)?,
+            }
+            self.post_status();
+        }
+        tracing::info!(
+            open = self.terminal.open_count(),
+            "stopping; what is open goes on at the next start"
+        );
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
+        self.handle(Input::Stop)?;
+        self.last_writes(&mut asked, &mut back).await
+    }
+
+    /// What is being written gets its reply; nothing new begins.
+    async fn last_writes(
+        &mut self,
+        asked: &mut mpsc::Receiver<Asked>,
+        back: &mut mpsc::UnboundedReceiver<Back>,
+    ) -> Result<(), Ended> {
+        asked.close();
+        let end = tokio::time::Instant::now() + LAST_WRITES;
+        while let Ok(request) = asked.try_recv() {
+            self.asked(request)?;
+        }
+        while !self.lines.is_empty() {
+            match tokio::time::timeout_at(end, back.recv()).await {
+                Ok(Some(back)) => self.came_back(back)?,
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Until something is due, or until the steady clock should be looked at.
+    fn wait(&self) -> Duration {
+        let due = self.terminal.due().map(|due| self.clock.until(due));
+        match due {
+            Some(due) => due.min(LOOK_AGAIN),
+            None if self.terminal.open_count() > 0 => LOOK_AGAIN,
+            None => Duration::from_hours(1),
+        }
+    }
+
+    fn asked(&mut self, Asked { request, reply }: Asked) -> Result<(), Ended> {
+        let known = match self.known(&request) {
+            Ok(known) => Box::new(known),
+            Err(why) => {
+                let denied = crate::terminal::Denied::JournalUnavailable(why.to_string());
+                let _ = reply.send(Reply::Denied(denied));
+                return Ok(());
+            }
+        };
+        self.last_request += 1;
+        let id = self.last_request;
+        self.replies.insert(id, reply);
+        self.handle(Input::Request { id, request, known })
+    }
+
+    /// Read here and now: between this and the decision nothing else happens.
+    fn known(&self, request: &Request) -> Result<Known, journal::ReadError> {
+        match request {
+            Request::Pay(request) => Ok(Known {
+                number: self.reader.payment(&request.order.out_trade_no)?,
+                sale: match &request.order.sale {
+                    Some(sale) => self.reader.attempt_for_sale(sale)?,
+                    None => None,
+                },
+            }),
+            Request::Code { number, .. } | Request::Stop { number } => {
+                Ok(Known { number: self.reader.payment(number)?, sale: None })
+            }
+        }
+    }
+
+    fn scanned(&mut self, input: scanner::Input) -> Result<(), Ended> {
+        match input {
+            scanner::Input::Scan { scanner, text, aim, started_at } => {
+                self.handle(Input::Scan { scanner, text, aim, started_at })
+            }
+            scanner::Input::News { scanner, news } => {
+                self.post_news(&scanner, &news);
+                self.handle(Input::News { scanner, news })
+            }
+        }
+    }
+
+    fn came_back(&mut self, back: Back) -> Result<(), Ended> {
+        match back {
+            Back::Answered(number, serial, answered) => {
+                if let Some(time) = answered.gateway_time {
+                    self.clock.learn(time);
+                    let wall = self.clock.wall();
+                    self.board
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .gateway
+                        .last_answer_at = Some(wall);
+                }
+                self.handle(Input::Answered { number, serial, answered })
+            }
+            Back::Written(ticket, Ok(seq)) => {
+                if let Some(line) = self.lines.remove(&ticket) {
+                    line.log(seq);
+                }
+                self.head.send_if_modified(|head| {
+                    let moved = seq > *head;
+                    *head = seq.max(*head);
+                    moved
+                });
+                self.handle(Input::Written(ticket))
+            }
+            Back::Written(ticket, Err(why)) => self.not_written(ticket, &why),
+        }
+    }
+
+    fn not_written(&mut self, ticket: Ticket, why: &AppendError) -> Result<(), Ended> {
+        let line = self.lines.remove(&ticket);
+        match why {
+            AppendError::NotWritten(reason) => {
+                tracing::warn!(reason, "an entry could not be written");
+                self.handle(Input::NotWritten(ticket, reason.clone()))
+            }
+            // The journal knows better. A new payment is denied; about an old one
+            // the loop must not guess.
+            AppendError::Refused(reason) if line.is_some_and(|l| l.is_new) => {
+                tracing::error!(reason, "the journal refused a new payment");
+                self.handle(Input::NotWritten(ticket, reason.clone()))
+            }
+            AppendError::Refused(_) | AppendError::Unknown => {
+                Err(Ended::Software(format!("{why}; the next start reads what is true")))
+            }
+        }
+    }
+
+    fn health(&mut self, health: &Health) -> Result<(), Ended> {
+        let (state, writable) = match health {
+            Health::Writable => (Ok(()), true),
+            Health::Unavailable(why) => (Err(why.clone()), false),
+        };
+        {
+            let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+            if board.journal.writable != writable {
+                match &state {
+                    Ok(()) => tracing::info!("the journal can be written again"),
+                    Err(why) => {
+                        tracing::error!(why, "the journal cannot be written: no new payments");
+                    }
+                }
+            }
+            board.journal.writable = writable;
+            board.journal.reason = state.clone().err();
+        }
+        self.handle(Input::Journal(state))
+    }
+
+    /// The one place where a decision is made and carried out.
+    fn handle(&mut self, input: Input) -> Result<(), Ended> {
+        let out = self.terminal.handle(input, self.clock.now()).map_err(lost_track)?;
+        self.act(out);
+        Ok(())
+    }
+
+    fn act(&mut self, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Write { ticket, entry } => self.write(ticket, entry),
+                Output::Send { serial, call, payment, code } => {
+                    let (client, back) = (Arc::clone(&self.client), self.back.clone());
+                    let now = self.clock.now().gateway;
+                    tokio::spawn(async move {
+                        let answered = client.call(call, &payment, code.as_ref(), now).await;
+                        let number = payment.order.out_trade_no.clone();
+                        // Nobody listens any more: the daemon is ending.
+                        let _ = back.send(Back::Answered(number, serial, Box::new(answered)));
+                    });
+                }
+                Output::Reply { id, reply } => {
+                    if let Some(asked) = self.replies.remove(&id) {
+                        // The register may have hung up.
+                        let _ = asked.send(reply);
+                    }
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, ticket: Ticket, entry: Entry) {
+        self.lines.insert(ticket, Line::of(&entry));
+        if let Entry::Gateway { up, text } = &entry {
+            self.post_gateway(*up, text);
+        }
+        let pending = self.writer.append(entry, self.clock.wall());
+        let back = self.back.clone();
+        tokio::spawn(async move {
+            let written = pending.await;
+            let _ = back.send(Back::Written(ticket, written));
+        });
+    }
+
+    // --- the board -------------------------------------------------------------
+
+    fn post_status(&self) {
+        let open = self.terminal.open_count();
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        if board.open_payments != open {
+            board.open_payments = open;
+            drop(board);
+            system::say_status(&self.status_line());
+        }
+    }
+
+    fn status_line(&self) -> String {
+        let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        match &board.journal.reason {
+            Some(why) => format!("takes no new payments: {why}"),
+            None => format!("ready; {} open payments", self.terminal.open_count()),
+        }
+    }
+
+    fn post_news(&self, scanner: &str, news: &ScannerNews) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(status) = board.scanners.iter_mut().find(|s| s.id == scanner) else { return };
+        status.last_news = match news {
+            ScannerNews::Plugged => None,
+            ScannerNews::Unplugged(why) | ScannerNews::ScanLost(why) => Some(why.clone()),
+        };
+        match news {
+            ScannerNews::Plugged => status.present = true,
+            ScannerNews::Unplugged(_) => status.present = false,
+            ScannerNews::ScanLost(_) => {}
+        }
+    }
+
+    fn post_gateway(&self, up: bool, text: &str) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.gateway.link = if up { api::Link::Up } else { api::Link::Down };
+        board.gateway.since = Some(self.clock.wall());
+        board.gateway.trouble = (!up).then(|| text.to_owned());
+    }
+}
+
+async fn feed(interval: &mut Option<tokio::time::Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn lost_track(illegal: Illegal) -> Ended {
+    Ended::Software(format!(
+        "{illegal}; stopping, because a terminal that lost track must not guess"
+    ))
+}
+
+/// One line of the log for an entry, once it is on disk.
+struct Line {
+    is_new: bool,
+    text: Option<Change>,
+}
+
+struct Change {
+    number: OutTradeNo,
+    state: &'static str,
+    rev: u64,
+    step: String,
+    verdict: Option<String>,
+    call: Option<Call>,
+    sub_code: Option<String>,
+    attention: bool,
+}
+
+impl Line {
+    fn of(entry: &Entry) -> Self {
+        let Entry::Payment { payment, step } = entry else {
+            return Self { is_new: false, text: None };
+        };
+        let change = Change {
+            number: payment.order.out_trade_no.clone(),
+            state: payment.public().name(),
+            rev: payment.rev,
+            step: step.name.clone(),
+            verdict: step.verdict.clone(),
+            call: step.call,
+            sub_code: step.wire.as_ref().and_then(|w| w.sub_code.clone()),
+            attention: payment.attention.is_some(),
+        };
+        Self { is_new: payment.rev == 1, text: Some(change) }
+    }
+
+    fn log(self, seq: u64) {
+        let Some(change) = self.text else { return };
+        let Change { number, state, rev, step, verdict, call, sub_code, attention } = change;
+        let verdict = verdict.unwrap_or_default();
+        let call = call.map(Call::name).unwrap_or_default();
+        let sub_code = sub_code.unwrap_or_default();
+        if attention {
+            tracing::warn!(%number, seq, rev, state, step, verdict, sub_code, call, "needs attention");
+        } else {
+            tracing::info!(%number, seq, rev, state, step, verdict, sub_code, call, "payment");
+        }
+    }
+}

@@ -87,8 +87,8 @@ fn greeting(running: &Running, chinese: bool) -> String {
              密钥、证书、账本都在 {dir}\n{long}\n\
              下一步：\n\
              \x20 1. 启动终端    tilld --config {config}\n\
-             \x20 2. 收一笔款    till --socket {socket} pay 12.50 --subject 咖啡\n\
-             \x20    付款码可用任意 25–30 开头的 16–24 位数字，每个只能用一次，例如 2800000000000001\n\
+             \x20 2. 收一笔款    till --socket {socket} pay 12.50 --subject 咖啡 --code 2800000000000001\n\
+             \x20    付款码可用任意 25–30 开头的 16–24 位数字，每个只能用一次\n\
              \x20 3. 看账本      curl http://{addr}/sandbox/ledger\n\n\
              金额 77.NN 或以 2877NN 开头的付款码选择第 NN 种结局，其余的直接付款成功：\n\n{table}"
         )
@@ -98,8 +98,8 @@ fn greeting(running: &Running, chinese: bool) -> String {
              Keys, certificates and the ledger are in {dir}\n{long}\n\
              What to do next:\n\
              \x20 1. start a terminal   tilld --config {config}\n\
-             \x20 2. take a payment     till --socket {socket} pay 12.50 --subject coffee\n\
-             \x20    a code is any 16 to 24 digits that start with 25 to 30, each works once: 2800000000000001\n\
+             \x20 2. take a payment     till --socket {socket} pay 12.50 --subject coffee --code 2800000000000001\n\
+             \x20    a code is any 16 to 24 digits that start with 25 to 30, and works once\n\
              \x20 3. see the ledger     curl http://{addr}/sandbox/ledger\n\n\
              An amount of 77.NN, or a code that starts with 2877NN, picks ending NN; everything else is\n\
              simply paid:\n\n{table}"

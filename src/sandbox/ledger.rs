@@ -199,7 +199,8 @@ pub(super) struct Book {
     by_trade_no: BTreeMap<String, String>,
     used_codes: BTreeSet<String>,
     seq: u64,
-    file: File,
+    /// Gone once the sandbox is stopped: whatever still runs changes nothing.
+    file: Option<File>,
     /// What the next line will say besides the number and the request.
     code: Option<String>,
 }
@@ -224,7 +225,7 @@ impl Book {
             by_trade_no: BTreeMap::new(),
             used_codes: BTreeSet::new(),
             seq: 0,
-            file,
+            file: Some(file),
             code: None,
         };
         let lines = bytes.get(..whole).unwrap_or_default().split(|b| *b == b'\n');
@@ -336,7 +337,7 @@ impl Book {
         self.by_trade_no.clear();
         self.used_codes.clear();
         self.code = None;
-        self.file.set_len(0)
+        self.open_file()?.set_len(0)
     }
 
     fn set_answered(&mut self, name: &str, seq: u64) {
@@ -360,6 +361,15 @@ impl Book {
     fn write(&mut self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        self.file.write_all(&text)
+        self.open_file()?.write_all(&text)
+    }
+
+    fn open_file(&mut self) -> io::Result<&mut File> {
+        self.file.as_mut().ok_or_else(|| io::Error::other("the sandbox is stopped"))
+    }
+
+    /// Writes nothing any more, and lets the next sandbox have the file.
+    pub(super) fn close(&mut self) {
+        self.file = None;
     }
 }

@@ -11,8 +11,9 @@ use super::clock::beijing;
 use super::endings::{self, Cancel, LATE_MS, Pay, Query, SLOW_MS};
 use super::faults::{Fault, Faults};
 use super::gateway::{Call, Method};
-use super::ledger::{Arrived, Book, Number, Refund, Status, Trade};
-use super::order::{Order, amount, code_invalid, is_number, missing, text};
+use super::ledger::{Arrived, Book, Number, Status, Trade};
+use super::order::{Order, code_invalid, is_number, missing, text};
+use super::says::{cancel_answer, failed_pay, funds, paid_answer, people, waiting_answer, yuan};
 
 /// A cancel is possible for so long after the trade was made.
 const CANCEL_WINDOW_MS: i64 = 24 * 3600 * 1000;
@@ -48,7 +49,7 @@ pub(super) struct Acted {
 }
 
 impl Acted {
-    fn says(content: Content) -> Self {
+    pub(super) fn says(content: Content) -> Self {
         Self {
             content,
             forged: None,
@@ -151,7 +152,7 @@ impl World {
     }
 
     /// The order of a query, cancel or refund; `trade_no` wins.
-    fn find(&self, biz: &Map<String, Value>) -> Result<String, Said> {
+    pub(super) fn find(&self, biz: &Map<String, Value>) -> Result<String, Said> {
         let trade_no = text(biz, "trade_no", 64)?;
         let out_trade_no = text(biz, "out_trade_no", 64)?;
         match (trade_no, out_trade_no) {
@@ -382,84 +383,9 @@ impl World {
         let content = cancel_answer(&name, Some((action, &trade.trade_no)), now);
         Ok(Acted { voice, ..Acted::says(content) })
     }
-
-    // --- refund --------------------------------------------------------------
-
-    fn refund(&mut self, biz: &Map<String, Value>, now: i64) -> Result<Acted, Said> {
-        let sum = amount(biz, "refund_amount", 16)?.ok_or_else(|| missing("refund_amount"))?;
-        let name = self.find(biz)?;
-        let request = text(biz, "out_request_no", 64)?;
-        let reason = text(biz, "refund_reason", 256)?;
-        let trade = self.book.number(&name, now).trade.as_mut().ok_or_else(not_exist)?;
-        if request.is_none() && sum.fen() != trade.total_fen {
-            return Err(missing("out_request_no，部分退款时必填"));
-        }
-        let request = request.unwrap_or_else(|| name.clone());
-        let known = trade.refunds.iter().find(|refund| refund.out_request_no == request);
-        let change = match known {
-            Some(refund) if refund.fen == sum.fen() => "N",
-            Some(_) => {
-                return Err(Said::business("ACQ.DISCORDANT_REPEAT_REQUEST", "不一致的请求"));
-            }
-            None => {
-                let no = match trade.status {
-                    Status::TradeSuccess if sum.fen() > trade.left_fen() => {
-                        Some(("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "退款金额超限"))
-                    }
-                    Status::TradeSuccess => None,
-                    Status::TradeFinished => Some(("ACQ.TRADE_HAS_FINISHED", "交易已完结")),
-                    Status::TradeClosed => Some(("ACQ.TRADE_HAS_CLOSE", "交易已关闭")),
-                    Status::WaitBuyerPay => Some(("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")),
-                };
-                if let Some((sub_code, sub_msg)) = no {
-                    return Err(Said::business(sub_code, sub_msg));
-                }
-                trade.give_back(sum.fen());
-                trade.refunds.push(Refund {
-                    out_request_no: request,
-                    fen: sum.fen(),
-                    reason,
-                    at_ms: now,
-                });
-                "Y"
-            }
-        };
-        let mut content = Content::code("10000");
-        people(&mut content);
-        content.text("fund_change", change);
-        content.text("gmt_refund_pay", beijing(now));
-        content.text("out_trade_no", name);
-        // All that was ever given back, not this refund.
-        content.text("refund_fee", yuan(trade.refunded_fen));
-        content.text("send_back_fee", yuan(if change == "Y" { sum.fen() } else { 0 }));
-        content.text("trade_no", trade.trade_no.as_str());
-        Ok(Acted::says(content))
-    }
-
-    fn refund_query(&mut self, biz: &Map<String, Value>, now: i64) -> Result<Acted, Said> {
-        let request = text(biz, "out_request_no", 64)?.ok_or_else(|| missing("out_request_no"))?;
-        let name = self.find(biz)?;
-        let trade = self.book.number(&name, now).trade.as_ref().ok_or_else(not_exist)?;
-        let mut content = Content::code("10000");
-        // An unknown number, too, is answered with 10000, but with nothing in it.
-        if let Some(refund) = trade.refunds.iter().find(|r| r.out_request_no == request) {
-            content.text("gmt_refund_pay", beijing(refund.at_ms));
-            content.text("out_request_no", request);
-            content.text("out_trade_no", name);
-            content.text("refund_amount", yuan(refund.fen));
-            if let Some(reason) = &refund.reason {
-                content.text("refund_reason", reason.as_str());
-            }
-            content.text("refund_status", "REFUND_SUCCESS");
-            content.text("send_back_fee", yuan(refund.fen));
-            content.text("total_amount", yuan(trade.total_fen));
-            content.text("trade_no", trade.trade_no.as_str());
-        }
-        Ok(Acted::says(content))
-    }
 }
 
-fn not_exist() -> Said {
+pub(super) fn not_exist() -> Said {
     Said::business("ACQ.TRADE_NOT_EXIST", "交易不存在")
 }
 
@@ -506,76 +432,4 @@ fn new_trade(order: &Order, now: i64, paid: bool) -> Trade {
         trade.confirm(now);
     }
     trade
-}
-
-fn people(content: &mut Content) {
-    content.text("buyer_logon_id", "159****5620");
-    content.text("buyer_user_id", "2088101117955611");
-}
-
-fn funds(sum: &str) -> String {
-    format!("[{{\"amount\":\"{sum}\",\"fund_channel\":\"ALIPAYACCOUNT\"}}]")
-}
-
-fn paid_answer(name: &str, trade: &Trade) -> Content {
-    let sum = yuan(trade.total_fen);
-    let mut content = Content::code("10000");
-    people(&mut content);
-    content.text("buyer_pay_amount", sum.as_str());
-    content.raw("fund_bill_list", funds(&sum));
-    content.text("gmt_payment", beijing(trade.paid_ms.unwrap_or(trade.created_ms)));
-    content.text("invoice_amount", sum.as_str());
-    content.text("out_trade_no", name);
-    content.text("point_amount", "0.00");
-    content.text("receipt_amount", sum.as_str());
-    content.text("total_amount", sum);
-    content.text("trade_no", trade.trade_no.as_str());
-    content
-}
-
-fn waiting_answer(name: &str, trade: &Trade) -> Content {
-    let mut content = Content::code("10003");
-    people(&mut content);
-    zeros(&mut content, name);
-    content.text("total_amount", yuan(trade.total_fen));
-    content.text("trade_no", trade.trade_no.as_str());
-    content
-}
-
-/// Alipay's refusals of a pay name sums too, all zero.
-fn failed_pay(name: &str, said: &Said) -> Content {
-    let mut content = Content::said(said);
-    zeros(&mut content, name);
-    content
-}
-
-fn zeros(content: &mut Content, name: &str) {
-    content.text("buyer_pay_amount", "0.00");
-    content.text("invoice_amount", "0.00");
-    if !name.is_empty() {
-        content.text("out_trade_no", name);
-    }
-    content.text("point_amount", "0.00");
-    content.text("receipt_amount", "0.00");
-}
-
-fn cancel_answer(name: &str, done: Option<(&str, &str)>, now: i64) -> Content {
-    let mut content = Content::code("10000");
-    if let Some((action, _)) = done {
-        content.text("action", action);
-        if action == "refund" {
-            content.text("gmt_refund_pay", beijing(now));
-        }
-    }
-    content.text("out_trade_no", name);
-    content.text("retry_flag", "N");
-    if let Some((_, trade_no)) = done {
-        content.text("trade_no", trade_no);
-    }
-    content
-}
-
-/// Fen as yuan, with two decimals.
-pub(super) fn yuan(fen: u64) -> String {
-    format!("{}.{:02}", fen / 100, fen % 100)
 }

@@ -1,0 +1,234 @@
+//! Rules about the code: who may import whom, who may read clocks, who may
+//! speak to the world. Each failure says what the rule is for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|e| e == ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn is_test(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.contains("/tests/") || text.ends_with("/tests.rs") || text.contains("/simulation/")
+}
+
+/// The code of a file without its comments and without its tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("readable");
+    let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let no_comment = |line: &&str| !line.trim_start().starts_with("//");
+    shipped.lines().filter(no_comment).collect::<Vec<_>>().join("\n")
+}
+
+/// The room of a file: the first name below src.
+fn room(path: &Path) -> String {
+    let below = path.strip_prefix(root().join("src")).expect("below src");
+    let first = below.components().next().expect("a name").as_os_str().to_string_lossy();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The rooms that a file's code names.
+fn imports(code: &str) -> Vec<String> {
+    let name = |rest: &str| -> String {
+        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+    };
+    let mut rooms: Vec<String> = code.split("crate::").skip(1).map(name).collect();
+    // `use crate::{one, two};`
+    for group in code.split("crate::{").skip(1) {
+        let inside = group.split('}').next().unwrap_or_default();
+        rooms.extend(inside.split(',').map(|part| name(part.trim())));
+    }
+    rooms.retain(|room| !room.is_empty());
+    rooms
+}
+
+#[test]
+fn the_arrows_between_the_rooms() {
+    let allowed: &[(&str, &[&str], &str)] = &[
+        ("payment", &["payment"], "the core depends on nothing, so that it can be tested whole"),
+        ("terminal", &["terminal", "payment"], "the core depends on nothing but itself"),
+        ("journal", &["journal", "payment"], "the journal remembers; it does not decide or send"),
+        ("alipay", &["alipay", "payment"], "the client translates; it knows no till"),
+        ("scanner", &["scanner", "payment"], "a scanner is read the same whatever it is for"),
+        ("config", &["config", "payment", "scanner"], "parsed once at the door"),
+        ("api", &["api", "terminal", "payment"], "the API speaks for the core, not around it"),
+        ("cli", &["cli", "api", "payment", "sandbox"], "people come in by the same socket"),
+        (
+            "sandbox",
+            &["sandbox", "alipay", "payment"],
+            "a neighbour: it shares the signing rules only",
+        ),
+        (
+            "daemon",
+            &["daemon", "alipay", "api", "config", "journal", "payment", "scanner", "terminal"],
+            "it knows every room, but ships without the sandbox and the command line",
+        ),
+    ];
+    let mut seen = 0;
+    for path in files(&root().join("src"), "rs") {
+        if is_test(&path) || path.ends_with("lib.rs") || path.starts_with(root().join("src/bin")) {
+            continue;
+        }
+        let room = room(&path);
+        let (_, may, why) = allowed
+            .iter()
+            .find(|(name, ..)| *name == room)
+            .unwrap_or_else(|| panic!("{}: a new room; say whom it may import", path.display()));
+        for imported in imports(&code(&path)) {
+            assert!(
+                may.contains(&imported.as_str()),
+                "{}: {room} may not import {imported} ({why})",
+                path.display()
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "the test looks at the wrong files");
+}
+
+#[test]
+fn the_daemon_ships_without_the_sandbox() {
+    for path in files(&root().join("src/daemon"), "rs") {
+        assert!(!code(&path).contains("sandbox"), "{}: names the sandbox", path.display());
+    }
+    let main = code(&root().join("src/bin/tilld.rs"));
+    assert!(!main.contains("sandbox") && !main.contains("cli"), "tilld is the daemon only");
+}
+
+/// What only the named files may do, and why.
+#[test]
+fn the_world_is_touched_where_it_is_said() {
+    let rules: &[(&str, &[&str], &str)] = &[
+        (
+            "SystemTime::now",
+            &["src/daemon/clock.rs", "src/sandbox/clock.rs"],
+            "time is an argument",
+        ),
+        ("reqwest::", &["src/alipay/https.rs", "src/alipay/https/"], "one file sends"),
+        ("rusqlite", &["src/journal/"], "one room knows SQL"),
+        ("evdev::", &["src/scanner/"], "one room reads keyboards"),
+        ("tokio_serial::", &["src/scanner/"], "one room reads serial lines"),
+        (
+            "env::var",
+            &["src/daemon/log.rs", "src/config/", "src/cli/", "src/sandbox/"],
+            "settings are in tilld.toml",
+        ),
+        (
+            "unsafe ",
+            &["src/daemon/system.rs", "src/scanner/"],
+            "only where the kernel or the service manager is asked",
+        ),
+        ("println!", &["src/bin/"], "stdout belongs to the command line"),
+        ("danger_accept", &[], "no TLS check can be switched off"),
+        ("process::abort", &[], "a crash tells nobody why"),
+    ];
+    for path in files(&root().join("src"), "rs") {
+        if is_test(&path) {
+            continue;
+        }
+        let shown = path.strip_prefix(root()).expect("below").to_string_lossy().into_owned();
+        let code = code(&path);
+        for (what, may, why) in rules {
+            let allowed = may.iter().any(|prefix| shown.starts_with(prefix));
+            assert!(allowed || !code.contains(what), "{shown}: {what} ({why})");
+        }
+    }
+}
+
+#[test]
+fn the_core_is_pure() {
+    for room in ["src/payment", "src/terminal"] {
+        for path in files(&root().join(room), "rs") {
+            if is_test(&path) {
+                continue;
+            }
+            let code = code(&path);
+            for word in
+                ["async ", "tokio", "std::fs", "std::net", "std::thread", "tracing", "Mutex"]
+            {
+                assert!(!code.contains(word), "{}: {word} in the core", path.display());
+            }
+        }
+    }
+}
+
+/// Secrets have types without printing; nothing may give them some.
+#[test]
+fn secrets_do_not_derive_debug() {
+    for path in files(&root().join("src"), "rs") {
+        let text = fs::read_to_string(&path).expect("readable");
+        for secret in ["AuthCode", "SecretText", "PrivateKey", "Token"] {
+            for (at, found) in text.match_indices(&format!("pub struct {secret}")) {
+                let next = text[at + found.len()..].chars().next();
+                if next.is_some_and(char::is_alphanumeric) {
+                    continue; // TokenError
+                }
+                let from = text[..at].rfind("\n\n").unwrap_or(0);
+                let attributes = &text[from..at];
+                for printing in ["Debug", "Serialize", "Deserialize"] {
+                    let derives = attributes.contains("derive(") && attributes.contains(printing);
+                    assert!(!derives, "{}: {secret} derives {printing}", path.display());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn files_are_tidy_and_small_enough_to_know() {
+    for path in
+        files(&root().join("src"), "rs").into_iter().chain(files(&root().join("tests"), "rs"))
+    {
+        let text = fs::read_to_string(&path).expect("readable");
+        assert!(text.ends_with('\n'), "{}: no newline at the end", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= 900, "{}: {lines} lines; is it one thing?", path.display());
+        for word in ["dbg!(", "todo!(", "unimplemented!(", "TODO", "FIXME", "XXX"] {
+            let own = path.ends_with("house.rs");
+            assert!(own || !text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
+
+/// Every dependency has its reason on the line above, or shares the one of its
+/// group.
+#[test]
+fn every_dependency_has_a_reason() {
+    let text = fs::read_to_string(root().join("Cargo.toml")).expect("readable");
+    let section = |name: &str| {
+        let from = text.split(&format!("[{name}]\n")).nth(1).unwrap_or_default();
+        from.split("\n[").next().unwrap_or_default().to_owned()
+    };
+    let (mut reasoned, mut bare) = (0, Vec::new());
+    for name in ["dependencies", "dev-dependencies"] {
+        let mut reason = false;
+        for line in section(name).lines() {
+            match line.trim() {
+                "" => reason = false,
+                comment if comment.starts_with('#') => reason = !comment.starts_with("# ---"),
+                dependency if reason => {
+                    reasoned += usize::from(dependency.contains('='));
+                }
+                dependency => bare.push(dependency.to_owned()),
+            }
+        }
+    }
+    // The group of serde and its like, whose reason is the base of the project.
+    assert!(bare.len() <= 8, "without a reason: {bare:#?}");
+    assert!(reasoned > 20);
+}

@@ -133,7 +133,7 @@ fn the_world_is_touched_where_it_is_said() {
             &["src/daemon/system.rs", "src/scanner/"],
             "only where the kernel or the service manager is asked",
         ),
-        ("println!", &["src/bin/"], "stdout belongs to the command line"),
+        (" println!", &["src/bin/"], "stdout belongs to the command line"),
         ("danger_accept", &[], "no TLS check can be switched off"),
         ("process::abort", &[], "a crash tells nobody why"),
     ];

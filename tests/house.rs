@@ -1,6 +1,8 @@
 //! Rules about the code: who may import whom, who may read clocks, who may
 //! speak to the world. Each failure says what the rule is for.
 
+#![allow(clippy::expect_used, reason = "a test may")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

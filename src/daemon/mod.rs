@@ -108,6 +108,17 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What was attempted, and why it failed, down to the first cause.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(why) = cause {
+        text = format!("{text}: {why}");
+        cause = why.source();
+    }
+    text
+}
+
 /// One line for the person at the console.
 #[allow(clippy::print_stderr, reason = "the one place of this program that does")]
 fn say(line: &str) {

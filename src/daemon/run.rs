@@ -14,7 +14,7 @@ use super::{Clock, Ended};
 use crate::alipay::Client;
 use crate::api;
 use crate::config::Config;
-use crate::journal::{self, AppendError, Health, Reader, Writer};
+use crate::journal::{self, AppendError, Health, OpenError, Reader, Writer};
 use crate::payment::{Answered, Call, Entry, Illegal, OutTradeNo, Payment, ScannerNews};
 use crate::scanner;
 use crate::terminal::{Input, Known, Output, Reply, Request, RequestId, Serial, Terminal, Ticket};
@@ -45,7 +45,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
     let clock = Arc::new(Clock::start());
     let unavailable = |why: &dyn std::fmt::Display| Ended::Unavailable(why.to_string());
 
-    let (writer, reader) = journal::open(&config.journal).map_err(|why| unavailable(&why))?;
+    let (writer, reader) = journal::open(&config.journal).map_err(not_opened)?;
     let head_seq = reader.head().map_err(|why| unavailable(&why))?.seq;
     let open = reader.open_payments().map_err(|why| unavailable(&why))?;
     tracing::info!(journal = %config.journal.display(), head_seq, open = open.len(), "journal opened");
@@ -194,7 +194,11 @@ impl Loop {
         system::say_ready(&self.status_line());
 
         loop {
+            // Also when there is always something else to do.
             let wait = self.wait();
+            if wait.is_zero() {
+                self.handle(Input::Tick)?;
+            }
             tokio::select! {
                 // What the world did comes before what somebody wants.
                 biased;
@@ -455,6 +459,24 @@ async fn feed(interval: &mut Option<tokio::time::Interval>) {
             interval.tick().await;
         }
         None => std::future::pending().await,
+    }
+}
+
+/// A journal that is not as it should be stays so until a person has looked: the
+/// service manager need not try again.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn not_opened(why: OpenError) -> Ended {
+    let text = super::chain(&why);
+    match why {
+        OpenError::NoFolder(_)
+        | OpenError::Missing { .. }
+        | OpenError::NotAJournal { .. }
+        | OpenError::Newer { .. }
+        | OpenError::Damaged { .. }
+        | OpenError::Unreadable { .. } => Ended::Config(text),
+        OpenError::InUse(_) | OpenError::Read { .. } | OpenError::Prepare { .. } => {
+            Ended::Unavailable(text)
+        }
     }
 }
 

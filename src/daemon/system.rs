@@ -26,7 +26,7 @@ pub(super) fn listener(path: &Path, mode: u32) -> Result<UnixListener, Ended> {
         .next();
     match passed {
         Some(fd) => adopt(fd),
-        None => bind_unix(path, mode).map_err(|why| Ended::Unavailable(why.to_string())),
+        None => bind_unix(path, mode).map_err(|why| Ended::Unavailable(super::chain(&why))),
     }
 }
 

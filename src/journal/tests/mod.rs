@@ -19,8 +19,7 @@ use tempfile::TempDir;
 
 use super::{AppendError, Health, OpenError, Pending, Reader, Writer, open};
 use crate::payment::{
-    Amount, CancelAction, Entry, EntryStep, Moment, Order, OutTradeNo, Payment, Rules, State,
-    Timestamp,
+    Amount, CancelAction, Entry, EntryStep, Order, OutTradeNo, Payment, State, Timestamp, Trade,
 };
 
 // --- a journal to play with --------------------------------------------------
@@ -174,17 +173,25 @@ fn order(name: &str, sale: Option<&str>) -> Order {
     }
 }
 
-fn moment(at: i64) -> Moment {
-    Moment { steady: Timestamp(at), wall: Timestamp(at), gateway: Timestamp(at) }
-}
-
-/// A payment that was just asked for.
+/// A payment that was just asked for. (`v1.db` holds such ones, so this does not
+/// follow what the core makes of a request.)
 fn requested(name: &str, sale: Option<&str>) -> Payment {
     requested_at(name, sale, 1_000)
 }
 
 fn requested_at(name: &str, sale: Option<&str>, at: i64) -> Payment {
-    Payment::requested(order(name, sale), moment(at), &Rules::default())
+    Payment {
+        order: order(name, sale).into(),
+        state: State::AwaitingCode { until: Timestamp(at + 120_000) },
+        rev: 1,
+        created_at: Timestamp(at),
+        updated_at: Timestamp(at),
+        pay: None,
+        trade: Trade::default(),
+        reason: None,
+        attention: None,
+        trouble: None,
+    }
 }
 
 /// The same payment after its next change, now in `state`.

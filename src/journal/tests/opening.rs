@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
 use crate::journal::verify;
-use crate::payment::{Call, Reason, ScannerNews, Trade, Wire};
+use crate::payment::{Call, PayCall, Reason, ScannerNews, Undo, Wire};
 
 /// Every file of a folder with its content.
 fn picture(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -257,10 +257,33 @@ fn a_name_that_means_something_to_sqlite_is_only_a_name() {
 fn version_1() -> Vec<Entry> {
     let one = requested("20150320010101001", Some("S1"));
     let step = |name: &str, call| EntryStep { name: name.to_owned(), call, ..<_>::default() };
-    let paying =
-        Payment::step(&one, &crate::payment::Event::Code, moment(2_000), &Rules::default())
-            .expect("a step")
-            .payment;
+    let refused = Reason {
+        code: "40004".to_owned(),
+        sub_code: Some("ACQ.BUYER_BALANCE_NOT_ENOUGH".to_owned()),
+        message: "买家余额不足".to_owned(),
+    };
+    let undo = Undo {
+        rounds: 3,
+        sent: true,
+        refused: Some(refused.clone()),
+        sent_past_late_pay: false,
+        sent_to_untouched: true,
+    };
+    let call = PayCall {
+        deadline: Timestamp(62_000),
+        code_until: Timestamp(63_000),
+        time_expire: Timestamp(122_000),
+        hold: Duration::from_millis(130_500),
+        hold_until: Timestamp(132_500),
+        waiting: true,
+        declined: false,
+        stopped: true,
+        asked: true,
+        foreign: false,
+        late_pay_over: false,
+        undo: Some(undo),
+    };
+    let paying = Payment { pay: Some(call), ..changed(&one, State::Paying) };
     let trade = Trade {
         trade_no: Some("2013112011001004330000121536".to_owned()),
         receipt_amount: Amount::from_fen(8888).ok(),
@@ -270,11 +293,6 @@ fn version_1() -> Vec<Entry> {
     let answered = EntryStep { wire: Some(wire), ..step("pay_answered", None) };
     let taken = Payment { trade, ..paid(&paying) };
     let two = requested("20150320010101002", None);
-    let refused = Reason {
-        code: "40004".to_owned(),
-        sub_code: Some("ACQ.BUYER_BALANCE_NOT_ENOUGH".to_owned()),
-        message: "买家余额不足".to_owned(),
-    };
     let refused = Payment { reason: Some(refused), ..changed(&two, State::Declined) };
     vec![
         Entry::Scanner { scanner: "lane-1".to_owned(), news: ScannerNews::Plugged },

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::payment::{
-    Attention, Call, PayCall, Reason, ScannerNews, Trade, Trouble, TroubleKind, Undo, Wire,
+    Attention, Call, PayCall, Reason, ScannerNews, Trouble, TroubleKind, Undo, Wire,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -68,7 +68,7 @@ fn state() -> impl Strategy<Value = State> {
 }
 
 fn undo() -> impl Strategy<Value = Undo> {
-    (any::<u32>(), any::<[bool; 3]>(), maybe(reason())).prop_map(|(rounds, flags, refused)| {
+    (any::<u32>(), maybe(reason()), any::<[bool; 3]>()).prop_map(|(rounds, refused, flags)| {
         let [sent, sent_past_late_pay, sent_to_untouched] = flags;
         Undo { rounds, sent, refused, sent_past_late_pay, sent_to_untouched }
     })

@@ -86,7 +86,9 @@ pub(super) struct Desk {
     reader: Reader,
     conn: Option<Open>,
     /// The newest entry that is known to be durable.
-    tip: Tip,
+    tip: Option<Tip>,
+    /// What the newest entry will be if a commit that failed is there after all.
+    hoped: Option<Tip>,
     telltale: Telltale,
     /// When the journal was last tried, while it cannot be written.
     tried_at: Option<Instant>,
@@ -124,7 +126,8 @@ impl Desk {
             lock,
             reader,
             conn: None,
-            tip: Tip::NONE,
+            tip: None,
+            hoped: None,
             telltale,
             tried_at: None,
             uncheckpointed: 0,
@@ -136,7 +139,7 @@ impl Desk {
             Some((tip, Open { conn, file }))
         });
         if let Some((tip, open)) = opened {
-            desk.tip = tip;
+            desk.tip = Some(tip);
             desk.conn = Some(open);
         }
         desk.try_to_recover();
@@ -238,7 +241,7 @@ impl Desk {
         }
         match self.commit(conn) {
             Ok(()) => {
-                self.tip = tip;
+                self.tip = Some(tip);
                 self.uncheckpointed = self.uncheckpointed.saturating_add(1);
                 Ok(())
             }
@@ -268,17 +271,19 @@ impl Desk {
     /// only then replies: all of the batch is in it, or nothing.
     fn settle(&mut self, batch: Vec<Work>, why: &str) {
         self.conn = None;
+        self.hoped = batch.last().map(|work| work.placed);
         self.suffer(&format!("a write failed half-way ({why}); finding out what is on disk"));
         let mut pauses = SETTLE_PAUSES.iter();
         let mut pause = Duration::ZERO;
         loop {
             match self.look_for(&batch) {
                 Ok(true) => {
-                    self.tip = batch.last().map_or(self.tip, |work| work.placed);
+                    self.tip = self.hoped.take();
                     self.tried_at = None;
                     return written(batch);
                 }
                 Ok(false) => {
+                    self.hoped = None;
                     self.tried_at = None;
                     return not_written(batch, why);
                 }
@@ -305,17 +310,8 @@ impl Desk {
         // What can be read may only be in memory, after an fsync that failed.
         // This writes it once more, to another file, and asks for that.
         sqlite::checkpoint(conn, "TRUNCATE").map_err(|error| error.to_string())?;
-        let mut found = 0_usize;
-        for work in batch {
-            if work.placed.is_in(conn).map_err(|error| error.to_string())? {
-                found = found.saturating_add(1);
-            }
-        }
-        match found {
-            0 => Ok(false),
-            all if all == batch.len() => Ok(true),
-            some => Err(format!("{some} of {} entries of one transaction are there", batch.len())),
-        }
+        let found = Tip::read(conn).map_err(|error| error.to_string())?;
+        Ok(batch.last().is_some_and(|work| work.placed == found))
     }
 
     fn wait(&self, length: Duration) {
@@ -350,8 +346,9 @@ impl Desk {
         }
         if self.conn.is_none() {
             let conn = sqlite::open_writer(&self.files.journal).map_err(|e| e.to_string())?;
-            if !self.tip.is_in(&conn).map_err(|e| e.to_string())? {
-                return Err("the file was replaced by another while it was in use".to_owned());
+            let found = Tip::read(&conn).map_err(|e| e.to_string())?;
+            if *self.tip.get_or_insert(found) != found && self.hoped != Some(found) {
+                return Err("the file was replaced by another, or has lost entries".to_owned());
             }
             self.conn = Some(Open { conn, file });
         }

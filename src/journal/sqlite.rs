@@ -91,18 +91,6 @@ impl Tip {
             .optional()
             .map(|tip| tip.unwrap_or(Self::NONE))
     }
-
-    /// Whether the journal holds exactly this entry.
-    pub(super) fn is_in(&self, conn: &Connection) -> rusqlite::Result<bool> {
-        if *self == Self::NONE {
-            return Ok(true);
-        }
-        let found: Option<Hash> = conn
-            .prepare_cached("SELECT hash FROM entries WHERE seq = ?1")?
-            .query_row([self.seq], |row| row.get(0))
-            .optional()?;
-        Ok(found == Some(self.hash))
-    }
 }
 
 /// Opens the one connection that writes. It creates nothing.

@@ -23,6 +23,7 @@ fn bench() -> Bench {
 #[test]
 fn entries_can_only_be_added() {
     let values = "at_ms, kind, out_trade_no, body, prev, hash FROM entries WHERE seq";
+    let chained = "at_ms, kind, out_trade_no, body, hash, hash FROM entries WHERE seq";
     for sql in [
         "UPDATE entries SET at_ms = 0",
         "UPDATE entries SET body = '{}' WHERE seq = 2",
@@ -39,6 +40,11 @@ fn entries_can_only_be_added() {
         &format!("INSERT INTO entries SELECT NULL, {values} = 6"),
         &format!("INSERT INTO entries SELECT 0, {values} = 6"),
         &format!("INSERT INTO entries SELECT -1, {values} = 6"),
+        &format!("INSERT INTO entries SELECT 8, {chained} = 6"),
+        &format!("INSERT INTO entries SELECT -1, {chained} = 6"),
+        &format!("INSERT INTO entries SELECT NULL, {chained} = 6"),
+        &format!("INSERT OR REPLACE INTO entries SELECT 6, {chained} = 6"),
+        &format!("INSERT OR REPLACE INTO entries SELECT 2, {chained} = 6"),
         // The right number, tied to the wrong entry.
         &format!("INSERT INTO entries SELECT 7, {values} = 6"),
         &format!("INSERT OR REPLACE INTO entries SELECT 7, {values} = 6"),

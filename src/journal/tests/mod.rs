@@ -26,9 +26,10 @@ use crate::payment::{
 
 /// A journal in a folder of its own.
 struct Bench {
-    folder: TempDir,
     writer: Writer,
     reader: Reader,
+    // The last to be dropped.
+    folder: TempDir,
 }
 
 impl Bench {

@@ -177,7 +177,6 @@ fn read(device: &mut RawDevice, gap: Duration, wake: &Wake, link: &mut Link) -> 
 
 fn take(device: &mut RawDevice, keys: &mut Keys, link: &mut Link) -> io::Result<()> {
     let (now, monotonic) = (link.now(), monotonic());
-    let mut stale = false;
     for event in device.fetch_events()? {
         let event = KeyEvent {
             kind: event.event_type().0,
@@ -186,10 +185,6 @@ fn take(device: &mut RawDevice, keys: &mut Keys, link: &mut Link) -> io::Result<
             at: on_our_clock(event.timestamp(), now, monotonic),
         };
         link.framed(keys.push(event));
-        stale |= keys.is_stale();
-    }
-    if stale {
-        keys.hold(device.get_key_state()?.iter().map(|key| key.0));
     }
     Ok(())
 }

@@ -37,8 +37,6 @@ pub struct Keys {
     held: Held,
     /// Events are missing: nothing counts until the kernel's next report.
     dropped: bool,
-    /// What is held down must be asked of the kernel.
-    stale: bool,
     /// A control key was pressed inside the code.
     separate: bool,
 }
@@ -66,13 +64,7 @@ impl Keys {
     /// `gap` is the silence that ends a code when no Enter or Tab does.
     #[must_use]
     pub fn new(gap: Duration) -> Self {
-        Self {
-            framer: Framer::new(gap),
-            held: Held::default(),
-            dropped: false,
-            stale: false,
-            separate: false,
-        }
+        Self { framer: Framer::new(gap), held: Held::default(), dropped: false, separate: false }
     }
 
     /// Takes one event.
@@ -80,11 +72,14 @@ impl Keys {
         match (event.kind, event.code) {
             (EV_SYN, SYN_DROPPED) => {
                 self.dropped = true;
+                // The kernel could be asked what is held down, but throws away
+                // all keys that are still queued when it answers (EVIOCGKEY).
+                // A scanner presses shift anew for the next code.
+                self.held = Held::default();
                 self.framer.lose(Lost::Dropped, event.at)
             }
             (EV_SYN, SYN_REPORT) if self.dropped => {
                 self.dropped = false;
-                self.stale = true;
                 None
             }
             (EV_KEY, code) if !self.dropped => {
@@ -105,22 +100,6 @@ impl Keys {
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         self.framer.due()
-    }
-
-    /// Whether events were missed since the last [`Keys::hold`], so that which
-    /// keys are down must be asked of the kernel.
-    #[must_use]
-    pub fn is_stale(&self) -> bool {
-        self.stale
-    }
-
-    /// Says which keys are down.
-    pub fn hold(&mut self, codes: impl IntoIterator<Item = u16>) {
-        self.stale = false;
-        self.held = Held::default();
-        for code in codes {
-            self.held.change(code, 1);
-        }
     }
 
     fn pressed(&mut self, code: u16, at: Timestamp) -> Option<Framed> {
@@ -238,9 +217,6 @@ mod tests {
                 Played::Event(kind, code, value) => {
                     now += 1;
                     out.extend(keys.push(KeyEvent { kind, code, value, at: Timestamp(now) }));
-                    if keys.is_stale() {
-                        keys.hold([]);
-                    }
                 }
             }
         }
@@ -347,7 +323,9 @@ mod tests {
         let typed = |code, shift: bool| {
             let mut keys = Keys::new(Duration::from_millis(150));
             let at = Timestamp(0);
-            keys.hold(shift.then_some(54));
+            if shift {
+                keys.push(KeyEvent { kind: 1, code: 54, value: 1, at });
+            }
             keys.push(KeyEvent { kind: 1, code, value: 1, at });
             match keys.push(KeyEvent { kind: 1, code: 28, value: 1, at }) {
                 Some(Framed::Code(frame)) => frame.text.reveal().to_owned(),
@@ -471,25 +449,15 @@ mod tests {
     }
 
     #[test]
-    fn after_dropped_events_the_kernel_says_what_is_held() {
-        let mut keys = Keys::new(Duration::from_millis(150));
-        let mut push = |kind, code, value| {
-            let at = Timestamp(0);
-            let framed = keys.push(KeyEvent { kind, code, value, at });
-            let stale = keys.is_stale();
-            if stale {
-                keys.hold([]);
-            }
-            (framed, stale)
-        };
-        push(1, 42, 1);
-        assert_eq!(push(0, 3, 0), (Some(Framed::Lost(Lost::Dropped)), false));
-        assert_eq!(push(0, 0, 0), (None, true));
-        push(1, 28, 1);
-        // The release of shift was among the lost ones.
-        push(1, 3, 1);
-        let (Some(Framed::Code(frame)), _) = push(1, 28, 1) else { panic!("no code") };
-        assert_eq!(frame.text.reveal(), "2");
+    fn after_dropped_events_nothing_is_held() {
+        // The release was among the lost ones.
+        for held in ["shift", "ctrl", "alt", "win"] {
+            let story = format!("2<+{held}>8<dropped><sync>7<enter>{CODE}<enter>");
+            assert_eq!(play(&story), ["Dropped", CODE], "{held}");
+        }
+        // It was not, and comes for nothing.
+        let story = format!("2<+shift>8<dropped><sync>7<-shift><enter>{CODE}<enter>");
+        assert_eq!(play(&story), ["Dropped", CODE]);
     }
 
     #[test]

@@ -1,0 +1,198 @@
+//! The real daemon, killed with SIGKILL: after every restart the terminal's word
+//! is what the gateway's ledger holds.
+//!
+//! ```text
+//!   register ──PUT──▶ tilld ──http──▶ sandbox            (this process)
+//!      ▲  events ───────┘ │ killer.so: point 1, 2, 3 …
+//!      │                  ▼ SIGKILL at point n
+//!      └──────── tilld again, by itself ──▶ its word == the ledger, to the fen
+//! ```
+//!
+//! The product has no hooks for this. A shim (`killer.c`) is loaded into the
+//! debug binary with LD_PRELOAD and counts points: just before and just after
+//! the journal is synced, a call is sent, a register is told; and when an answer
+//! or a request was read. Every ending of the sandbox's table times every point
+//! is a story of its own ([`story`]).
+//!
+//! `cargo test` plays a sample. `CRASH_POINTS=all cargo test --test crash` plays
+//! everything; `CRASH_SEED` repeats a sample, `CRASH_AT_ONCE` is how many stories
+//! are played at a time.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests count as tests")]
+#![allow(clippy::indexing_slicing, reason = "helpers of tests count as tests")]
+
+mod books;
+mod killer;
+mod register;
+mod shop;
+mod story;
+
+use std::collections::BTreeMap;
+
+use tilld::sandbox::endings::ENDINGS;
+
+use killer::KINDS;
+use shop::Shop;
+use story::{Outcome, Plan, ends_as_the_table_says, play_all};
+
+/// Stories played at a time; they mostly wait.
+const AT_ONCE: usize = 24;
+
+/// Points an ending gets in a sample.
+const SAMPLE: u64 = 2;
+
+/// In a full run a story of so many is killed a second time while it recovers.
+const AGAIN_EVERY: u64 = 3;
+
+/// Of a recovery, so many points are tried; by then the payment is settled or
+/// waits.
+const AGAIN_MAX: u64 = 24;
+
+#[test]
+fn every_ending_survives_a_kill_at_every_point() {
+    let all = std::env::var("CRASH_POINTS").is_ok_and(|points| points == "all");
+    let mut random = Random::from_environment();
+    let shop = Shop::open();
+    let mut tally = Tally::default();
+
+    // Nobody is killed before the end: this counts the points.
+    let plain = |ending| Plan { ending, at: 0, repeats: false, again: None, tls: false };
+    let plans: Vec<Plan> = ENDINGS.iter().map(plain).collect();
+    let outcomes = play_all(&shop, &plans, at_once());
+    let mut as_the_table_says = 0;
+    let mut lengths = Vec::new();
+    for (plan, outcome) in plans.iter().zip(&outcomes) {
+        for kind in KINDS {
+            let seen = outcome.points.iter().any(|point| point.kind == kind);
+            assert!(seen, "{plan}: the shim has seen no {kind}: {:?}", outcome.points);
+        }
+        as_the_table_says += u64::from(ends_as_the_table_says(plan.ending, &outcome.word));
+        lengths.push(u64::try_from(outcome.points.len()).unwrap());
+    }
+    for method in ["pay", "query", "cancel"] {
+        let called = |o: &Outcome| o.points.iter().any(|p| p.kind == "call" && p.what == method);
+        assert!(outcomes.iter().any(called), "the shim has seen no {method}");
+    }
+    let points: u64 = lengths.iter().sum();
+    println!(
+        "{points} points in {} endings, {as_the_table_says} of which end as the table says",
+        ENDINGS.len()
+    );
+    tally.add(outcomes);
+
+    let mut plans = Vec::new();
+    for (ending, length) in ENDINGS.iter().zip(&lengths) {
+        let chosen: Vec<u64> = if all {
+            (1..=*length).collect()
+        } else {
+            (0..SAMPLE).map(|_| 1 + random.below(*length)).collect()
+        };
+        for at in chosen {
+            let again = random.below(AGAIN_EVERY) == 0;
+            let again = again.then(|| 1 + random.below(AGAIN_MAX));
+            let repeats = random.below(2) == 0;
+            plans.push(Plan { ending, at, repeats, again, tls: false });
+            // Early points are those whose request nobody has answered.
+            if all && at <= UNANSWERED {
+                plans.push(Plan { ending, at, repeats: !repeats, again: None, tls: false });
+            }
+        }
+    }
+    let outcomes = play_all(&shop, &plans, at_once());
+    // A payment that took a few points more than the first time has a tail.
+    let mut tails: Vec<Plan> = Vec::new();
+    for (plan, outcome) in plans.iter().zip(&outcomes) {
+        let is_last = lengths[usize::from(plan.ending.number) - 1] == plan.at;
+        if all && is_last && plan.again.is_none() && outcome.killed_at.is_some() {
+            let tail = (1..=TAIL).map(|more| Plan { at: plan.at + more, ..*plan });
+            tails.extend(tail);
+        }
+    }
+    tally.add(outcomes);
+    tally.add(play_all(&shop, &tails, at_once()));
+    tally.show();
+
+    // Whatever came late has come by now.
+    for word in &tally.words {
+        books::compare(word, shop.ledger()).unwrap();
+    }
+    for money in ["taken", "returned", "none", "unknown", "unheard of"] {
+        let seen = tally.words.iter().any(|word| word.money() == money);
+        assert!(seen || !all, "no story came to {money}: it proves nothing about it");
+    }
+    for kind in KINDS {
+        let seen = tally.kills.iter().any(|((killed, _), _)| killed == kind);
+        assert!(seen || !all, "nobody was killed at {kind}");
+    }
+}
+
+/// The first points of a payment: until its request is surely answered.
+const UNANSWERED: u64 = 8;
+
+/// Points tried beyond the number that was counted.
+const TAIL: u64 = 6;
+
+/// What was played.
+#[derive(Default)]
+struct Tally {
+    kills: BTreeMap<(String, String), u64>,
+    past_the_end: u64,
+    again: u64,
+    words: Vec<books::Word>,
+}
+
+impl Tally {
+    fn add(&mut self, outcomes: Vec<Outcome>) {
+        for outcome in outcomes {
+            match outcome.killed_at {
+                Some(point) => {
+                    let what = if point.kind == "call" { point.what } else { point.phase.clone() };
+                    *self.kills.entry((point.kind, what)).or_default() += 1;
+                }
+                None => self.past_the_end += 1,
+            }
+            self.again += u64::from(outcome.killed_again_at.is_some());
+            self.words.push(outcome.word);
+        }
+    }
+
+    fn show(&self) {
+        let killed: u64 = self.kills.values().sum();
+        println!("{killed} kills at points of a payment, {} past its end", self.past_the_end);
+        for ((kind, what), count) in &self.kills {
+            println!("  {count:5} {kind} {what}");
+        }
+        println!("{} of them killed again while recovering", self.again);
+        let mut words: BTreeMap<&str, u64> = BTreeMap::new();
+        for word in &self.words {
+            *words.entry(word.money()).or_default() += 1;
+        }
+        println!("money after all: {words:?}");
+    }
+}
+
+fn at_once() -> usize {
+    std::env::var("CRASH_AT_ONCE").map_or(AT_ONCE, |text| text.parse().unwrap())
+}
+
+/// Numbers that only look random (SplitMix64).
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// Prints its seed, so that a failure can be had again.
+    pub(crate) fn from_environment() -> Self {
+        let seed = match std::env::var("CRASH_SEED") {
+            Ok(text) => text.parse().unwrap(),
+            Err(_) => u64::from(std::process::id()),
+        };
+        println!("CRASH_SEED={seed}");
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (bits ^ (bits >> 31)) % end
+    }
+}

@@ -19,19 +19,23 @@
 //! are played at a time.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests count as tests")]
 #![allow(clippy::indexing_slicing, reason = "helpers of tests count as tests")]
+#![allow(clippy::print_stdout, reason = "helpers of tests count as tests")]
 
 mod books;
+mod crowd;
 mod killer;
 mod register;
 mod shop;
 mod story;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use tilld::sandbox::endings::ENDINGS;
 
+use crowd::Crowd;
 use killer::KINDS;
-use shop::Shop;
+use shop::{LOOK_AGAIN, Shop};
 use story::{Outcome, Plan, ends_as_the_table_says, play_all};
 
 /// Stories played at a time; they mostly wait.
@@ -49,7 +53,7 @@ const AGAIN_MAX: u64 = 24;
 
 #[test]
 fn every_ending_survives_a_kill_at_every_point() {
-    let all = std::env::var("CRASH_POINTS").is_ok_and(|points| points == "all");
+    let all = is_full();
     let mut random = Random::from_environment();
     let shop = Shop::open();
     let mut tally = Tally::default();
@@ -125,6 +129,103 @@ fn every_ending_survives_a_kill_at_every_point() {
     }
 }
 
+#[test]
+fn an_ending_over_tls_survives_a_kill_at_every_point() {
+    let mut random = Random::from_environment();
+    let shop = Shop::open();
+    // Declined with the trade left open: pay, query and cancel in few points.
+    let ending = &ENDINGS[11];
+    let plan = |at| Plan { ending, at, repeats: at % 2 == 0, again: None, tls: true };
+    let outcomes = play_all(&shop, &[plan(0)], 1);
+    let length = u64::try_from(outcomes[0].points.len()).unwrap();
+    // The handshake counts, too; what is sent cannot be read any more.
+    assert!(outcomes[0].points.iter().filter(|point| point.kind == "call").count() > 6);
+    assert!(outcomes[0].points.iter().all(|p| p.kind != "call" || p.what == "-"));
+    let chosen: Vec<u64> = if is_full() {
+        (1..=length).collect()
+    } else {
+        (0..SAMPLE_OF_ONE).map(|_| 1 + random.below(length)).collect()
+    };
+    let plans: Vec<Plan> = chosen.into_iter().map(plan).collect();
+    let mut tally = Tally::default();
+    tally.add(play_all(&shop, &plans, at_once()));
+    tally.show();
+}
+
+#[test]
+fn a_first_start_survives_a_kill_at_every_point() {
+    let mut random = Random::from_environment();
+    let shop = Shop::open();
+    let start = |at: u64| {
+        let terminal = shop.terminal(false);
+        let killer = terminal.killer("points", at, true);
+        let is_ready = terminal.start(Some(&killer)).is_ready().unwrap();
+        (terminal, killer, is_ready)
+    };
+    let (_, killer, is_ready) = start(0);
+    assert!(is_ready);
+    // Asking whether it is ready is the register's first request.
+    let count = |p: &&killer::Point| p.kind == "journal";
+    let length = u64::try_from(killer.points().iter().filter(count).count()).unwrap();
+    assert!(length > 0, "the shim has not seen the journal being made");
+    let chosen: Vec<u64> = if is_full() {
+        (1..=length).collect()
+    } else {
+        (0..SAMPLE_OF_ONE).map(|_| 1 + random.below(length)).collect()
+    };
+    println!("{length} points until it is ready; killed at {chosen:?}");
+    for at in chosen {
+        let (terminal, killer, is_ready) = start(at);
+        assert!(!is_ready, "not killed at {at}: {:?}", killer.points());
+        let plan = Plan { ending: &ENDINGS[0], at: 0, repeats: false, again: None, tls: false };
+        if let Err(why) = story::play_in(&shop, &plan, &terminal) {
+            panic!("{:?}\n{why}\n{}", killer.killed_at(), terminal.log());
+        }
+    }
+}
+
+#[test]
+fn a_terminal_with_twenty_payments_is_killed_ten_times_in_a_row() {
+    let mut random = Random::from_environment();
+    let shop = Shop::open();
+    let mut crowd = Crowd::new(&shop);
+    for _ in 0..10 {
+        let moment = Duration::from_millis(random.below(1000));
+        crowd.live(20, &mut random, |daemon, _| {
+            // Not to wait for anything: the moment is the test.
+            std::thread::sleep(moment);
+            daemon.kill();
+        });
+    }
+    crowd.judge();
+}
+
+#[test]
+fn a_terminal_that_is_told_to_stop_stops_and_goes_on_at_the_next_start() {
+    let mut random = Random::from_environment();
+    let shop = Shop::open();
+    let mut crowd = Crowd::new(&shop);
+    for entries in [1, 20, 40] {
+        crowd.live(20, &mut random, |daemon, listener| {
+            let deadline = Instant::now() + STOPPED_WITHIN;
+            while listener.count() < entries {
+                assert!(Instant::now() < deadline, "told too little: {:?}", listener.told());
+                std::thread::sleep(LOOK_AGAIN);
+            }
+            let ended = daemon.terminate(STOPPED_WITHIN);
+            let ended = ended.expect("it stops when it is told to");
+            assert!(ended.success(), "{ended}");
+        });
+    }
+    crowd.judge();
+}
+
+/// The contract says 5 s; a machine that is busy with other tests is slower.
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Points that a test of one ending tries in a sample.
+const SAMPLE_OF_ONE: u64 = 4;
+
 /// The first points of a payment: until its request is surely answered.
 const UNANSWERED: u64 = 8;
 
@@ -168,6 +269,10 @@ impl Tally {
         }
         println!("money after all: {words:?}");
     }
+}
+
+fn is_full() -> bool {
+    std::env::var("CRASH_POINTS").is_ok_and(|points| points == "all")
 }
 
 fn at_once() -> usize {

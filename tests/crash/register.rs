@@ -97,14 +97,21 @@ impl Listener {
         let told = Arc::new(Mutex::new(Vec::new()));
         let (own, mut reading) = (Arc::clone(&told), stream.try_clone()?);
         let thread = std::thread::spawn(move || {
+            let mut parser = Parser::default();
             loop {
-                *own.lock().unwrap() = events(&text);
+                let mut new = parser.read(&mut text);
+                own.lock().unwrap().append(&mut new);
                 if more(&mut reading, &mut text).is_err() {
                     return;
                 }
             }
         });
         Ok(Self { told, stream, thread: Some(thread) })
+    }
+
+    /// How many events were told so far.
+    pub(crate) fn count(&self) -> usize {
+        self.told.lock().unwrap().len()
     }
 
     /// What was told so far.
@@ -141,23 +148,32 @@ fn more(stream: &mut UnixStream, text: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// The whole events in a body. The sizes of its chunks are lines without a name.
-fn events(body: &[u8]) -> Vec<Event> {
-    let mut events = Vec::new();
-    let (mut id, mut name) = (None, String::new());
-    for line in body.split_inclusive(|b| *b == b'\n') {
-        let Some(line) = line.strip_suffix(b"\n") else { break };
-        let Ok(line) = std::str::from_utf8(line) else { continue };
-        match line.trim_end().split_once(": ") {
-            Some(("id", value)) => id = value.parse().ok(),
-            Some(("event", value)) => value.clone_into(&mut name),
-            Some(("data", value)) => {
-                if let Some(id) = id.take() {
-                    events.push(Event { id, name: name.clone(), data: value.to_owned() });
+/// Takes whole events out of a body. The sizes of its chunks are lines without a
+/// name.
+#[derive(Default)]
+struct Parser {
+    id: Option<u64>,
+    name: String,
+}
+
+impl Parser {
+    fn read(&mut self, body: &mut Vec<u8>) -> Vec<Event> {
+        let mut events = Vec::new();
+        let whole = body.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = body.drain(..whole).collect();
+        for line in String::from_utf8_lossy(&lines).lines() {
+            match line.split_once(": ") {
+                Some(("id", value)) => self.id = value.parse().ok(),
+                Some(("event", value)) => value.clone_into(&mut self.name),
+                Some(("data", value)) => {
+                    if let Some(id) = self.id.take() {
+                        let (name, data) = (self.name.clone(), value.to_owned());
+                        events.push(Event { id, name, data });
+                    }
                 }
+                _ => {}
             }
-            _ => {}
         }
+        events
     }
-    events
 }

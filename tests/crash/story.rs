@@ -93,6 +93,12 @@ fn play(shop: &Shop, plan: &Plan) -> Result<Outcome, String> {
     })
 }
 
+/// A story in the folder of a terminal that has been through something before.
+pub(crate) fn play_in(shop: &Shop, plan: &Plan, terminal: &Terminal) -> Result<Outcome, String> {
+    let killer = terminal.killer("points-later", plan.at, false);
+    Story::new(shop, plan, terminal).play(&killer)
+}
+
 struct Story<'a> {
     shop: &'a Shop,
     plan: &'a Plan,
@@ -176,16 +182,19 @@ impl<'a> Story<'a> {
     /// before, the daemon is killed from outside.
     fn watch(&mut self, mut daemon: Daemon, listener: Listener) -> Result<(), String> {
         let deadline = Instant::now() + OVER_WITHIN;
-        let mut heard = (0, Instant::now());
+        let (mut count, mut heard_at) = (0, Instant::now());
+        // Perhaps it was over in an earlier life.
+        let mut payment = self.told.iter().rev().find_map(Event::payment);
         while !daemon.is_killed()? {
-            let told = listener.told();
-            let payment = self.told.iter().chain(&told).rev().find_map(Event::payment);
-            if told.len() != heard.0 {
-                heard = (told.len(), Instant::now());
+            if listener.count() > count {
+                let told = listener.told();
+                count = told.len();
+                heard_at = Instant::now();
+                payment = told.iter().rev().find_map(Event::payment).or(payment);
             }
-            if let Some(payment) = payment
-                && books::is_over(&payment)
-                && (payment["final"] == true || heard.1.elapsed() > QUIET)
+            if let Some(payment) = &payment
+                && books::is_over(payment)
+                && (payment["final"] == true || heard_at.elapsed() > QUIET)
             {
                 break;
             }
@@ -248,14 +257,18 @@ impl<'a> Story<'a> {
         let listener = self.listen(Some(0))?;
         let deadline = Instant::now() + OVER_WITHIN;
         let goal = payment["rev"].as_u64().unwrap_or_default();
+        let mut count = 0;
         let replay = loop {
-            let replay = listener.told();
-            let reached = replay.iter().filter_map(Event::payment).any(|p| p["rev"] == goal);
-            if reached && replay.last().is_some_and(|event| event.id >= last) {
-                break replay;
+            if listener.count() > count {
+                let replay = listener.told();
+                count = replay.len();
+                let reached = replay.iter().filter_map(Event::payment).any(|p| p["rev"] == goal);
+                if reached && replay.last().is_some_and(|event| event.id >= last) {
+                    break replay;
+                }
             }
             if Instant::now() > deadline {
-                return Err(format!("the events stop before {last}, revision {goal}: {replay:?}"));
+                return Err(format!("the events stop before {last}, revision {goal}"));
             }
             std::thread::sleep(LOOK_AGAIN);
         };

@@ -8,8 +8,10 @@ use tilld::sandbox::endings::ENDINGS;
 
 use crate::Random;
 use crate::books::{self, Word};
+use crate::killer::Killer;
 use crate::register::{self, Event, Listener, Reply};
 use crate::shop::{Daemon, LOOK_AGAIN, Shop, Terminal};
+use crate::story::SLOW_MS;
 
 /// All payments are over long before.
 const OVER_WITHIN: Duration = Duration::from_secs(180);
@@ -50,7 +52,9 @@ impl<'a> Crowd<'a> {
         random: &mut Random,
         end: impl FnOnce(Daemon, &Listener),
     ) {
-        let daemon = self.terminal.start_ready().unwrap();
+        let slow = random.below(2) * SLOW_MS;
+        let killer = Killer { slow, ..self.terminal.killer("points", 0, true) };
+        let daemon = self.terminal.start_ready(Some(&killer)).unwrap();
         let last = self.told.last().map_or(0, |event| event.id);
         let listener = Listener::start(&self.terminal.socket(), Some(last)).unwrap();
         let mut new: Vec<Order> = (0..many).map(|_| self.order(random)).collect();
@@ -78,7 +82,7 @@ impl<'a> Crowd<'a> {
 
     /// Starts the daemon a last time, and judges everything once it is over.
     pub(crate) fn judge(self) {
-        let mut daemon = self.terminal.start_ready().unwrap();
+        let mut daemon = self.terminal.start_ready(None).unwrap();
         let (socket, deadline) = (self.terminal.socket(), Instant::now() + OVER_WITHIN);
         // Every other register whose request was not answered asks again.
         for order in self.orders.iter().filter(|o| o.answer.is_none()).step_by(2) {

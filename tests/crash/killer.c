@@ -7,7 +7,11 @@
  *
  *   KILL_AT      which point ends the process; none if absent
  *   KILL_LOG     a file that gets one line a point: number, kind, phase, what
- *   KILL_FOLDER  syncs of files below this folder are points
+ *   KILL_FOLDER  syncs of files below this folder are points, and so is the first
+ *                write to a file named *-wal since the last sync: not one byte of
+ *                the entry is in the kernel yet
+ *   KILL_SLOW    that first write takes so many milliseconds longer, as on a slow
+ *                disk: what does not wait for its entry comes before it
  *   KILL_FROM    "start" counts from the start; else counting begins when a
  *                register's "PUT /v1/payments/" has been read
  *
@@ -29,6 +33,8 @@
 #include <unistd.h>
 
 static long kill_at;
+static long slow;
+static atomic_int unsynced;
 static int log_fd = -1;
 static const char *folder;
 static atomic_long count;
@@ -39,7 +45,9 @@ enum side { OTHER, GATEWAY, REGISTER };
 
 __attribute__((constructor)) static void start(void) {
     const char *at = getenv("KILL_AT"), *log = getenv("KILL_LOG"), *from = getenv("KILL_FROM");
+    const char *slowness = getenv("KILL_SLOW");
     folder = getenv("KILL_FOLDER");
+    slow = slowness ? atol(slowness) : 0;
     kill_at = at ? atol(at) : 0;
     if (log) log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (from && strcmp(from, "start") == 0) counting = 1;
@@ -118,12 +126,35 @@ static int in_folder(int fd, char *path, size_t size) {
         const char *file = slash ? slash + 1 : path;                   \
         point("journal", "before", file);                              \
         int result = real(fd);                                         \
+        atomic_store(&unsynced, 0);                                    \
         point("journal", "after", file);                               \
         return result;                                                 \
     }
 
 SYNC(fsync)
 SYNC(fdatasync)
+
+static void before_log(int fd) {
+    char path[512];
+    if (atomic_load(&unsynced) || !counting || !in_folder(fd, path, sizeof path)) return;
+    size_t length = strlen(path);
+    if (length < 4 || strcmp(path + length - 4, "-wal") != 0) return;
+    atomic_store(&unsynced, 1);
+    point("journal", "begin", strrchr(path, '/') + 1);
+    usleep(slow * 1000);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
+    REAL(pwrite);
+    before_log(fd);
+    return real(fd, data, size, offset);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
+    REAL(pwrite64);
+    before_log(fd);
+    return real(fd, data, size, offset);
+}
 
 /* --- sent and told ------------------------------------------------------ */
 
@@ -132,6 +163,7 @@ static enum side before_out(int fd, const void *data, size_t size, const char **
     *what = side == GATEWAY ? method_in(data, size) : "-";
     if (side == GATEWAY) point("call", "before", *what);
     if (side == REGISTER) point("tell", "before", *what);
+    if (side == OTHER) before_log(fd);
     return side;
 }
 

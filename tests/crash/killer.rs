@@ -16,6 +16,8 @@ pub(crate) struct Killer {
     pub(crate) at: u64,
     /// Whether points count from the start, or from the register's request on.
     pub(crate) from_start: bool,
+    /// How many milliseconds an entry takes longer than it must.
+    pub(crate) slow: u64,
     /// The list of points.
     pub(crate) log: PathBuf,
 }
@@ -28,6 +30,7 @@ impl Killer {
             .env("KILL_AT", self.at.to_string())
             .env("KILL_FROM", if self.from_start { "start" } else { "put" })
             .env("KILL_FOLDER", folder)
+            .env("KILL_SLOW", self.slow.to_string())
             .env("KILL_LOG", &self.log);
     }
 
@@ -51,7 +54,7 @@ pub(crate) struct Point {
     pub(crate) number: u64,
     /// One of [`KINDS`].
     pub(crate) kind: String,
-    /// `before` or `after`.
+    /// `before` or `after`; `begin` when an entry is about to be written.
     pub(crate) phase: String,
     /// The file that was synced, or the method that was called.
     pub(crate) what: String,

@@ -29,6 +29,7 @@ mod shop;
 mod story;
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
 use tilld::sandbox::endings::ENDINGS;
@@ -39,10 +40,7 @@ use shop::{LOOK_AGAIN, Shop};
 use story::{Outcome, Plan, ends_as_the_table_says, play_all};
 
 /// Stories played at a time; they mostly wait.
-const AT_ONCE: usize = 24;
-
-/// Points an ending gets in a sample.
-const SAMPLE: u64 = 2;
+const AT_ONCE: usize = 40;
 
 /// In a full run a story of so many is killed a second time while it recovers.
 const AGAIN_EVERY: u64 = 3;
@@ -59,8 +57,7 @@ fn every_ending_survives_a_kill_at_every_point() {
     let mut tally = Tally::default();
 
     // Nobody is killed before the end: this counts the points.
-    let plain = |ending| Plan { ending, at: 0, repeats: false, again: None, tls: false };
-    let plans: Vec<Plan> = ENDINGS.iter().map(plain).collect();
+    let plans: Vec<Plan> = ENDINGS.iter().map(Plan::undisturbed).collect();
     let outcomes = play_all(&shop, &plans, at_once());
     let mut as_the_table_says = 0;
     let mut lengths = Vec::new();
@@ -72,6 +69,8 @@ fn every_ending_survives_a_kill_at_every_point() {
         as_the_table_says += u64::from(ends_as_the_table_says(plan.ending, &outcome.word));
         lengths.push(u64::try_from(outcome.points.len()).unwrap());
     }
+    let begun = |o: &Outcome| o.points.iter().any(|p| p.phase == "begin");
+    assert!(outcomes.iter().all(begun), "the shim has not seen entries being written");
     for method in ["pay", "query", "cancel"] {
         let called = |o: &Outcome| o.points.iter().any(|p| p.kind == "call" && p.what == method);
         assert!(outcomes.iter().any(called), "the shim has seen no {method}");
@@ -88,16 +87,20 @@ fn every_ending_survives_a_kill_at_every_point() {
         let chosen: Vec<u64> = if all {
             (1..=*length).collect()
         } else {
-            (0..SAMPLE).map(|_| 1 + random.below(*length)).collect()
+            vec![1 + random.below(UNANSWERED.min(*length)), 1 + random.below(*length)]
         };
         for at in chosen {
             let again = random.below(AGAIN_EVERY) == 0;
             let again = again.then(|| 1 + random.below(AGAIN_MAX));
             let repeats = random.below(2) == 0;
-            plans.push(Plan { ending, at, repeats, again, tls: false });
-            // Early points are those whose request nobody has answered.
+            let slow = random.below(2) == 0;
+            let plan = Plan { ending, at, repeats, again, tls: false, slow };
+            plans.push(plan);
+            // Early on everything is to be had: asked again or not, slow or not.
             if all && at <= UNANSWERED {
-                plans.push(Plan { ending, at, repeats: !repeats, again: None, tls: false });
+                plans.push(Plan { repeats: !repeats, again: None, ..plan });
+                plans.push(Plan { slow: !slow, again: None, ..plan });
+                plans.push(Plan { repeats: !repeats, slow: !slow, again: None, ..plan });
             }
         }
     }
@@ -135,7 +138,7 @@ fn an_ending_over_tls_survives_a_kill_at_every_point() {
     let shop = Shop::open();
     // Declined with the trade left open: pay, query and cancel in few points.
     let ending = &ENDINGS[11];
-    let plan = |at| Plan { ending, at, repeats: at % 2 == 0, again: None, tls: true };
+    let plan = |at| Plan { at, repeats: at % 2 == 0, tls: true, ..Plan::undisturbed(ending) };
     let outcomes = play_all(&shop, &[plan(0)], 1);
     let length = u64::try_from(outcomes[0].points.len()).unwrap();
     // The handshake counts, too; what is sent cannot be read any more.
@@ -162,7 +165,7 @@ fn a_first_start_survives_a_kill_at_every_point() {
         let is_ready = terminal.start(Some(&killer)).is_ready().unwrap();
         (terminal, killer, is_ready)
     };
-    let (_, killer, is_ready) = start(0);
+    let (_terminal, killer, is_ready) = start(0);
     assert!(is_ready);
     // Asking whether it is ready is the register's first request.
     let count = |p: &&killer::Point| p.kind == "journal";
@@ -177,7 +180,7 @@ fn a_first_start_survives_a_kill_at_every_point() {
     for at in chosen {
         let (terminal, killer, is_ready) = start(at);
         assert!(!is_ready, "not killed at {at}: {:?}", killer.points());
-        let plan = Plan { ending: &ENDINGS[0], at: 0, repeats: false, again: None, tls: false };
+        let plan = Plan::undisturbed(&ENDINGS[0]);
         if let Err(why) = story::play_in(&shop, &plan, &terminal) {
             panic!("{:?}\n{why}\n{}", killer.killed_at(), terminal.log());
         }
@@ -226,8 +229,9 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 /// Points that a test of one ending tries in a sample.
 const SAMPLE_OF_ONE: u64 = 4;
 
-/// The first points of a payment: until its request is surely answered.
-const UNANSWERED: u64 = 8;
+/// The first points of a payment: until its request is answered and the pay is
+/// sent. In a sample every second point is one of them.
+const UNANSWERED: u64 = 12;
 
 /// Points tried beyond the number that was counted.
 const TAIL: u64 = 6;
@@ -287,7 +291,7 @@ impl Random {
     pub(crate) fn from_environment() -> Self {
         let seed = match std::env::var("CRASH_SEED") {
             Ok(text) => text.parse().unwrap(),
-            Err(_) => u64::from(std::process::id()),
+            Err(_) => RandomState::new().build_hasher().finish() % 1_000_000,
         };
         println!("CRASH_SEED={seed}");
         Self(seed)

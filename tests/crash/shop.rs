@@ -135,7 +135,7 @@ impl Terminal {
 
     /// A killer whose list of points is in this folder.
     pub(crate) fn killer(&self, name: &str, at: u64, from_start: bool) -> Killer {
-        Killer { at, from_start, log: self.path(name) }
+        Killer { at, from_start, slow: 0, log: self.path(name) }
     }
 
     /// Starts the daemon; it need not be ready yet.
@@ -151,8 +151,8 @@ impl Terminal {
     }
 
     /// Starts the daemon and waits until it takes requests.
-    pub(crate) fn start_ready(&self) -> Result<Daemon, String> {
-        let mut daemon = self.start(None);
+    pub(crate) fn start_ready(&self, killer: Option<&Killer>) -> Result<Daemon, String> {
+        let mut daemon = self.start(killer);
         if daemon.is_ready()? { Ok(daemon) } else { Err("it was killed by somebody".to_owned()) }
     }
 

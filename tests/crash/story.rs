@@ -20,6 +20,9 @@ const OVER_WITHIN: Duration = Duration::from_secs(120);
 /// its queries to be points as well.
 const QUIET: Duration = Duration::from_millis(1500);
 
+/// What a slow disk takes for an entry: longer than a call takes to leave.
+pub(crate) const SLOW_MS: u64 = 30;
+
 /// What happens in a story.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -32,13 +35,24 @@ pub(crate) struct Plan {
     /// too.
     pub(crate) again: Option<u64>,
     pub(crate) tls: bool,
+    /// Whether the disk is slow in the first life, so that whatever does not wait
+    /// for its entry is ahead of it.
+    pub(crate) slow: bool,
+}
+
+impl Plan {
+    /// Nobody is killed before the end.
+    pub(crate) fn undisturbed(ending: &'static Ending) -> Self {
+        Self { ending, at: 0, repeats: false, again: None, tls: false, slow: false }
+    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ending, at, repeats, again, tls } = self;
+        let Self { ending, at, repeats, again, tls, slow } = self;
         let number = ending.number;
-        write!(f, "ending {number}, killed at {at}, repeats {repeats}, again {again:?}, tls {tls}")
+        write!(f, "ending {number}, killed at {at}, repeats {repeats}, again {again:?}, ")?;
+        write!(f, "tls {tls}, slow {slow}")
     }
 }
 
@@ -85,7 +99,8 @@ pub(crate) fn play_all(shop: &Shop, plans: &[Plan], at_once: usize) -> Vec<Outco
 
 fn play(shop: &Shop, plan: &Plan) -> Result<Outcome, String> {
     let terminal = shop.terminal(plan.tls);
-    let killer = terminal.killer("points", plan.at, false);
+    let slow = if plan.slow { SLOW_MS } else { 0 };
+    let killer = Killer { slow, ..terminal.killer("points", plan.at, false) };
     let result = Story::new(shop, plan, &terminal).play(&killer);
     result.map_err(|why| {
         let point = killer.killed_at().map_or("past the end".to_owned(), |p| p.to_string());
@@ -210,7 +225,7 @@ impl<'a> Story<'a> {
 
     /// Nobody is killed any more: the payment comes to its end by itself.
     fn last_life(&self) -> Result<Option<Value>, String> {
-        let mut daemon = self.terminal.start_ready()?;
+        let mut daemon = self.terminal.start_ready(None)?;
         let payment = self.settle(&mut daemon)?;
         self.compare_with_what_was_told(payment.as_ref())?;
         daemon.kill();

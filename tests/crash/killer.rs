@@ -1,0 +1,104 @@
+//! The shim that kills, and the points that it counts.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// What happens around a point. A test that has not seen all of them has not
+/// looked: the daemon may have found a way past the shim.
+pub(crate) const KINDS: [&str; 5] = ["asked", "journal", "call", "answer", "tell"];
+
+/// When the shim kills, and where it writes the points down.
+#[derive(Clone, Debug)]
+pub(crate) struct Killer {
+    /// Which point ends the process; 0 for none.
+    pub(crate) at: u64,
+    /// Whether points count from the start, or from the register's request on.
+    pub(crate) from_start: bool,
+    /// How many milliseconds an entry takes longer than it must.
+    pub(crate) slow: u64,
+    /// The list of points.
+    pub(crate) log: PathBuf,
+}
+
+impl Killer {
+    /// Makes `command` die as planned. Syncs below `folder` are points.
+    pub(crate) fn load_into(&self, command: &mut Command, folder: &Path) {
+        command
+            .env("LD_PRELOAD", shim())
+            .env("KILL_AT", self.at.to_string())
+            .env("KILL_FROM", if self.from_start { "start" } else { "put" })
+            .env("KILL_FOLDER", folder)
+            .env("KILL_SLOW", self.slow.to_string())
+            .env("KILL_LOG", &self.log);
+    }
+
+    /// The points so far, in order.
+    pub(crate) fn points(&self) -> Vec<Point> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let mut points: Vec<Point> = text.lines().map(Point::read).collect();
+        points.sort_by_key(|point| point.number);
+        points
+    }
+
+    /// The point that killed, if it was reached.
+    pub(crate) fn killed_at(&self) -> Option<Point> {
+        self.points().into_iter().find(|point| point.number == self.at)
+    }
+}
+
+/// One line of the shim's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Point {
+    pub(crate) number: u64,
+    /// One of [`KINDS`].
+    pub(crate) kind: String,
+    /// `before` or `after`; `begin` when an entry is about to be written.
+    pub(crate) phase: String,
+    /// The file that was synced, or the method that was called.
+    pub(crate) what: String,
+}
+
+impl Point {
+    fn read(line: &str) -> Self {
+        let mut words = line.split(' ').map(str::to_owned);
+        let mut word = || words.next().expect("a line of the shim has four words");
+        Self {
+            number: word().parse().expect("a number"),
+            kind: word(),
+            phase: word(),
+            what: word(),
+        }
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, kind, phase, what } = self;
+        write!(f, "point {number}: {phase} {kind} {what}")
+    }
+}
+
+/// The compiled shim; made once.
+fn shim() -> &'static Path {
+    static SHIM: OnceLock<PathBuf> = OnceLock::new();
+    SHIM.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/killer.c");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let beside = folder.join(format!("killer-{}.so", std::process::id()));
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let done = Command::new(&compiler)
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
+            .arg(&beside)
+            .arg(&source)
+            .arg("-ldl")
+            .output()
+            .expect("a C compiler, which building tilld needs as well");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        // Another run of this test may have it loaded: replaced, not changed.
+        let shim = folder.join("killer.so");
+        std::fs::rename(&beside, &shim).expect("the shim in its place");
+        shim
+    })
+}

@@ -4,9 +4,18 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may")]
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
+mod examples;
 mod machine;
+mod terminal;
+
+/// Says what was left out also when the test passes, when the harness would
+/// swallow what is printed.
+fn loudly(text: &str) {
+    writeln!(std::io::stderr(), "NOT CHECKED: {text}").expect("somebody listens");
+}
 
 /// A file of the project.
 fn page(name: &str) -> String {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 mod examples;
 mod machine;
+mod pages;
 mod terminal;
 
 /// Says what was left out also when the test passes, when the harness would

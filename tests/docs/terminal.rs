@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Longer than anything here takes on a slow machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program that ends with the test.
 struct Program(Child);
@@ -24,7 +24,7 @@ impl Drop for Program {
 }
 
 /// Asks again and again until it is so.
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(super) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = ask() {
@@ -35,7 +35,7 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-pub struct Terminal {
+pub(super) struct Terminal {
     folder: tempfile::TempDir,
     tilld: Option<Program>,
     _sandbox: Program,
@@ -44,7 +44,7 @@ pub struct Terminal {
 impl Terminal {
     /// Starts both; `more` is added to the sandbox's `tilld.toml`. Lengths of
     /// time are a tenth of the real ones.
-    pub fn start(more: &str) -> Self {
+    pub(super) fn start(more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let sandbox = Command::new(env!("CARGO_BIN_EXE_till"))
             .args(["sandbox", "--listen", "127.0.0.1:0", "--speed", "10", "--dir"])
@@ -65,15 +65,15 @@ impl Terminal {
         terminal
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(super) fn socket(&self) -> PathBuf {
         self.folder.path().join("tilld.sock")
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn start_tilld(&mut self) {
+    pub(super) fn start_tilld(&mut self) {
         let tilld = Command::new(env!("CARGO_BIN_EXE_tilld"))
             .arg("--config")
             .arg(self.folder.path().join("tilld.toml"))
@@ -87,12 +87,12 @@ impl Terminal {
     }
 
     /// SIGKILL, as a power cut would.
-    pub fn kill_tilld(&mut self) {
+    pub(super) fn kill_tilld(&mut self) {
         self.tilld = None;
     }
 
     /// The body of the reply to a GET, when there is one.
-    pub fn get(&self, path: &str) -> Option<String> {
+    pub(super) fn get(&self, path: &str) -> Option<String> {
         let mut stream = UnixStream::connect(self.socket()).ok()?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: tilld\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).ok()?;
@@ -102,7 +102,7 @@ impl Terminal {
     }
 
     /// The payment, when there is one.
-    pub fn payment(&self, number: &str) -> Option<Value> {
+    pub(super) fn payment(&self, number: &str) -> Option<Value> {
         let body = self.get(&format!("/v1/payments/{number}"))?;
         serde_json::from_str(&body).ok().filter(|view: &Value| view["state"].is_string())
     }

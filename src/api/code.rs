@@ -200,4 +200,16 @@ impl Code {
     pub fn status(self) -> u16 {
         self.row().status.as_u16()
     }
+
+    /// Where the money is, unless the occurrence itself knows better.
+    #[must_use]
+    pub fn money(self) -> MoneyView {
+        self.row().money
+    }
+
+    /// What the register can do about it.
+    #[must_use]
+    pub fn retry(self) -> Retry {
+        self.row().retry
+    }
 }

@@ -57,6 +57,12 @@ pub trait Backend: Send + Sync + 'static {
     /// How the terminal is.
     fn status(&self) -> Status;
 
+    /// The steady clock, for telling how long a window is still open. The status
+    /// has it as well, at the price of all the rest of it.
+    fn steady(&self) -> Timestamp {
+        self.status().clock.steady
+    }
+
     /// A number that cannot repeat: 128 random bits.
     fn fresh_number(&self) -> OutTradeNo;
 

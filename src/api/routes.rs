@@ -147,7 +147,7 @@ pub(super) async fn post_code(
         match api.backend.code(number.clone(), code).await {
             Reply::Started(payment) | Reply::Stands(payment) => {
                 let payment = api.settled(payment, wait).await?;
-                json(StatusCode::OK, &PaymentView::from(&payment))
+                json(StatusCode::OK, &api.view(&payment))
             }
             Reply::Denied(denied) => Err(denied.into()),
         }
@@ -180,7 +180,7 @@ pub(super) async fn get_payment(
     let look = async {
         let wait = api.wait(params::wait(&uri)?)?;
         let payment = api.settled(api.read(&number).await?, wait).await?;
-        json(StatusCode::OK, &PaymentView::from(&payment))
+        json(StatusCode::OK, &api.view(&payment))
     };
     match look.await {
         Ok(response) => Ok(response),
@@ -225,7 +225,7 @@ pub(super) async fn cancel_payment(
         }
         let going_on = !payment.is_final() && !waits;
         let status = if going_on { StatusCode::ACCEPTED } else { StatusCode::OK };
-        json(status, &PaymentView::from(&payment))
+        json(status, &api.view(&payment))
     };
     match cancel.await {
         Ok(response) => Ok(response),
@@ -251,7 +251,7 @@ pub(super) async fn cancel_payment(
 pub(super) async fn list_payments(State(api): State<Api>, uri: Uri) -> Answer {
     let page = api.backend.list(params::filter(&uri)?).await?;
     let view = PaymentsView {
-        payments: page.payments.iter().map(PaymentView::from).collect(),
+        payments: page.payments.iter().map(|payment| api.view(payment)).collect(),
         next_cursor: page.next.map(params::write_cursor),
     };
     json(StatusCode::OK, &view)
@@ -348,7 +348,7 @@ async fn started(api: &Api, reply: Reply, wait: Option<Wait>) -> Answer {
         Reply::Denied(denied) => return Err(denied.into()),
     };
     let payment = api.settled(payment, wait).await?;
-    let mut response = json(status, &PaymentView::from(&payment))?;
+    let mut response = json(status, &api.view(&payment))?;
     let path = format!("/v1/payments/{}", payment.order.out_trade_no);
     if let Ok(path) = HeaderValue::from_str(&path) {
         response.headers_mut().insert(header::LOCATION, path);

@@ -10,6 +10,7 @@ use super::backend::Backend;
 use super::code::Code;
 use super::problem::Problem;
 use super::server::Settings;
+use super::view::PaymentView;
 use crate::payment::{Money, OutTradeNo, Payment};
 
 /// What every request shares.
@@ -86,6 +87,11 @@ impl Api {
             }
         }
         Ok(payment)
+    }
+
+    /// The payment as it stands now.
+    pub(super) fn view(&self, payment: &Payment) -> PaymentView {
+        PaymentView::at(payment, self.backend.steady())
     }
 
     /// The payment as the journal holds it.

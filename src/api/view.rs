@@ -18,7 +18,7 @@ use crate::payment::{
     "amount": "88.88", "subject": "咖啡", "scanner": "lane-1",
     "trade_no": "2013112011001004330000121536", "receipt_amount": "88.88",
     "buyer_logon_id": "159****5620", "reason": null, "attention": null,
-    "refunded_amount": "0.00", "sale": null, "cancel_action": null,
+    "refunded_amount": "0.00", "sale": null, "cancel_action": null, "seconds_left": null,
     "cashier": { "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" },
     "created_at": "2026-11-20T10:00:00+08:00", "updated_at": "2026-11-20T10:00:02+08:00"
 }))]
@@ -66,6 +66,12 @@ pub struct PaymentView {
     #[serde(default)]
     #[schema(required)]
     pub cancel_action: Option<CancelActionView>,
+    /// For counting down: how many seconds, rounded up, the terminal still waits
+    /// for the code, or for the payment before it cancels. Null when that time
+    /// is over, when the payment is final, and in events.
+    #[serde(default)]
+    #[schema(required)]
+    pub seconds_left: Option<u64>,
     /// What to tell the cashier.
     pub cashier: SentenceView,
     /// When it was asked for.
@@ -188,11 +194,31 @@ impl From<&Payment> for PaymentView {
             refunded_amount: "0.00".to_owned(),
             sale: order.sale.clone(),
             cancel_action: cancel_action(&payment.state),
+            seconds_left: None,
             cashier: payment.cashier().into(),
             created_at: time_text(payment.created_at),
             updated_at: time_text(payment.updated_at),
         }
     }
+}
+
+impl PaymentView {
+    /// The payment as it stands at this moment of the steady clock.
+    #[must_use]
+    pub fn at(payment: &Payment, steady: Timestamp) -> Self {
+        Self { seconds_left: seconds_left(payment, steady), ..Self::from(payment) }
+    }
+}
+
+/// Until the window ends; nothing once it is over or the money will not be kept.
+fn seconds_left(payment: &Payment, steady: Timestamp) -> Option<u64> {
+    let end = match payment.public() {
+        Public::AwaitingCode => payment.due(),
+        Public::Processing | Public::AwaitingBuyer => payment.pay.as_ref().map(|p| p.deadline),
+        Public::Cancelling | Public::Paid | Public::Declined | Public::Cancelled => None,
+    };
+    let left = end?.millis().saturating_sub(steady.millis());
+    u64::try_from(left).ok().filter(|left| *left > 0).map(|left| left.div_ceil(1000))
 }
 
 fn attention_text(attention: &Attention) -> String {

@@ -108,6 +108,13 @@ pub(super) enum Command {
     Scanners,
     /// Examine the terminal and say how to mend each fault
     Doctor,
+    /// Play the whole job on this machine, with nothing installed or configured: a simulated
+    /// gateway, a temporary journal, a virtual scanner
+    Demo {
+        /// Keep the demo's files, and say where they are
+        #[arg(long)]
+        keep: bool,
+    },
     /// A simulated Alipay gateway, for developing a register program
     Sandbox(crate::sandbox::cli::Args),
 }

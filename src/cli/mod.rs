@@ -8,6 +8,7 @@
 //! also in the exit code: see [`Exit`].
 
 mod args;
+mod demo;
 mod doctor;
 mod out;
 mod pay;
@@ -143,6 +144,7 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
             let filter = show::Filter { state, since, limit, cursor };
             block_on(&out, show::list(&client, &out, &filter))
         }
+        Command::Demo { keep } => block_on(&out, demo::demo(&out, keep)),
         Command::Sandbox(args) => block_on(&out, sandbox(args)),
         Command::Watch { from } => block_on(&out, watch::watch(&client, &out, from)),
         Command::Status => block_on(&out, status::status(&client, &out)),

@@ -89,9 +89,10 @@ macro_rules! phrases {
     ($($name:ident = $zh:literal, $en:literal;)*) => {
         $(pub(super) const $name: Phrase = Phrase { zh: $zh, en: $en };)*
         #[cfg(test)]
-        const ALL: &[(&str, Phrase)] = &[$((stringify!($name), $name)),*];
+        pub(super) const ALL: &[(&str, Phrase)] = &[$((stringify!($name), $name)),*];
     };
 }
+pub(super) use phrases;
 
 phrases! {
     // While a payment goes on.
@@ -331,6 +332,8 @@ pub(super) const HELP_ZH: &[(&str, &str)] = &[
     ("status", "终端的状况：扫码枪、网关、交易流水、时钟"),
     ("scanners", "列出扫码枪"),
     ("doctor", "检查终端，对每个故障说明怎样处理"),
+    ("demo", "在本机演示整个收款过程，无需安装和配置：模拟网关、临时交易流水、虚拟扫码枪"),
+    ("demo.keep", "保留演示的文件，并说明在哪里"),
     ("sandbox", "模拟的支付宝网关，供开发收银系统使用"),
     ("sandbox.listen", "监听地址；HTTP 与 HTTPS 共用一个端口，只能是本机"),
     ("sandbox.dir", "存放密钥、tilld.toml 和账本的目录；第一次启动时生成"),
@@ -367,11 +370,12 @@ pub(super) fn name(name: &str, lang: Lang) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::demo::words as demo;
     use super::*;
 
     #[test]
     fn every_phrase_is_whole_in_both_languages() {
-        for (name, phrase) in ALL {
+        for (name, phrase) in ALL.iter().chain(demo::ALL) {
             assert!(!phrase.zh.is_empty() && !phrase.en.is_empty(), "{name}");
             let places = |text: &str| text.matches("{}").count();
             assert_eq!(places(phrase.zh), places(phrase.en), "{name}");

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Clock;
 use crate::api::{self, Backend, Soon, Unavailable};
 use crate::journal::{self, Reader};
-use crate::payment::{AuthCode, OutTradeNo, Payment, Recorded};
+use crate::payment::{AuthCode, OutTradeNo, Payment, Recorded, Timestamp};
 use crate::terminal::{Denied, PayRequest, Reply, Request};
 
 /// A disk that takes longer than this is out of order: the register is told,
@@ -125,6 +125,10 @@ impl Backend for Daemon {
         status.gateway.clock_skew_ms = self.clock.gateway_skew();
         status.journal.head_seq = *self.head.borrow();
         status
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.clock.steady()
     }
 
     fn fresh_number(&self) -> OutTradeNo {

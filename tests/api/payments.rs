@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tilld::api::{PaymentView, Which};
-use tilld::payment::{Call, CancelAction, Public, Reason, State, Trade};
+use tilld::api::{Backend, PaymentView, Which};
+use tilld::payment::{Call, CancelAction, Public, Reason, State, Timestamp, Trade};
 
 use crate::client::Terminal;
 use crate::fake::{NOW, order, payment};
@@ -129,6 +129,36 @@ async fn every_ending_is_told_with_its_money() {
         assert_eq!(told["state"], "cancelled");
         assert_eq!(told["cancel_action"], name);
         assert_eq!(told["money"], money);
+    }
+}
+
+#[tokio::test]
+async fn an_open_payment_tells_how_long_its_window_is_open() {
+    let terminal = Terminal::start();
+    // By the steady clock of the fake, which stands still.
+    let steady = terminal.fake.status().clock.steady;
+    let soon = |millis| Timestamp(steady.millis() + millis);
+    let resting = State::Resting { until: soon(900) };
+    for (number, state, ends, told) in [
+        ("code", State::AwaitingCode { until: soon(119_001) }, 0, json!(120)),
+        ("code_over", State::AwaitingCode { until: soon(0) }, 0, Value::Null),
+        ("paying", State::Paying, 60_000, json!(60)),
+        // Rounded up, so that it is 0 never.
+        ("resting", resting, 1, json!(1)),
+        ("over", State::Querying, 0, Value::Null),
+        ("long_over", State::Querying, -3_000, Value::Null),
+        ("cancelling", State::Cancelling, 10_000, Value::Null),
+        ("paid", State::Paid, 10_000, Value::Null),
+    ] {
+        let mut payment = payment(number, state);
+        if let Some(pay) = &mut payment.pay {
+            pay.deadline = soon(ends);
+        }
+        terminal.fake.journal(&payment, "due");
+        let one = terminal.get(&format!("/v1/payments/{number}")).await.json();
+        assert_eq!(one["seconds_left"], told, "{number}");
+        let all = terminal.get("/v1/payments?limit=1").await.json();
+        assert_eq!(all["payments"][0]["seconds_left"], told, "{number}");
     }
 }
 

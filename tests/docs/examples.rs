@@ -24,7 +24,7 @@ fn runnable() -> Vec<(&'static str, PathBuf)> {
     for (program, file) in EXAMPLES {
         match [Some(program), needs(file)].into_iter().flatten().find(|p| !is_here(p)) {
             Some(missing) => {
-                loudly(&format!("{missing} is not on this box, so {file} did not run"))
+                loudly(&format!("{missing} is not on this box, so {file} did not run"));
             }
             None => found.push((program, folder.join(file))),
         }

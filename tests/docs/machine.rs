@@ -77,7 +77,12 @@ fn answers(state: &State) -> Vec<Answer> {
         .into_iter()
         .map(Answer::Cancel)
         .collect(),
-        _ => vec![],
+        State::AwaitingCode { .. }
+        | State::Unsent { .. }
+        | State::Resting { .. }
+        | State::Paid
+        | State::Declined
+        | State::Cancelled(_) => vec![],
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -67,10 +67,6 @@ impl Terminal {
 
     pub(super) fn socket(&self) -> PathBuf {
         self.folder.path().join("tilld.sock")
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.folder.path()
     }
 
     pub(super) fn start_tilld(&mut self) {

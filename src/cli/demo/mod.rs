@@ -351,7 +351,9 @@ impl Show<'_> {
             ),
         ];
         if !built {
-            steps.insert(0, (words::NEXT_BUILD, "cargo build --release".to_owned()));
+            let build =
+                if cfg!(debug_assertions) { "cargo build" } else { "cargo build --release" };
+            steps.insert(0, (words::NEXT_BUILD, build.to_owned()));
         }
         self.line("");
         self.line(words::NEXT.text(lang));

@@ -108,8 +108,7 @@ pub(super) enum Command {
     Scanners,
     /// Examine the terminal and say how to mend each fault
     Doctor,
-    /// Play the whole job on this machine, with nothing installed or configured: a simulated
-    /// gateway, a temporary journal, a virtual scanner
+    /// See the whole job at work on this machine; nothing to install or configure
     Demo {
         /// Keep the demo's files, and say where they are
         #[arg(long)]

@@ -89,7 +89,7 @@ macro_rules! phrases {
     ($($name:ident = $zh:literal, $en:literal;)*) => {
         $(pub(super) const $name: Phrase = Phrase { zh: $zh, en: $en };)*
         #[cfg(test)]
-        pub(super) const ALL: &[(&str, Phrase)] = &[$((stringify!($name), $name)),*];
+        pub(in crate::cli) const ALL: &[(&str, Phrase)] = &[$((stringify!($name), $name)),*];
     };
 }
 pub(super) use phrases;
@@ -332,7 +332,7 @@ pub(super) const HELP_ZH: &[(&str, &str)] = &[
     ("status", "终端的状况：扫码枪、网关、交易流水、时钟"),
     ("scanners", "列出扫码枪"),
     ("doctor", "检查终端，对每个故障说明怎样处理"),
-    ("demo", "在本机演示整个收款过程，无需安装和配置：模拟网关、临时交易流水、虚拟扫码枪"),
+    ("demo", "在本机演示整个收款过程，无需安装和配置"),
     ("demo.keep", "保留演示的文件，并说明在哪里"),
     ("sandbox", "模拟的支付宝网关，供开发收银系统使用"),
     ("sandbox.listen", "监听地址；HTTP 与 HTTPS 共用一个端口，只能是本机"),

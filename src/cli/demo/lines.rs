@@ -81,6 +81,8 @@ pub(super) struct Lines<'a> {
     ledger: Ledger,
     heard: mpsc::UnboundedReceiver<Event>,
     listener: JoinHandle<()>,
+    /// The last event that was heard.
+    last_id: String,
     began_ms: i64,
     began: Instant,
     /// Whose lines belong to the scene, and how each was last seen: the state,
@@ -103,26 +105,13 @@ impl Drop for Lines<'_> {
 impl<'a> Lines<'a> {
     pub(super) fn new(out: &'a Out, client: &Client, ledger: Ledger) -> Self {
         let (tell, heard) = mpsc::unbounded_channel();
-        let client = client.clone();
-        let listener = tokio::spawn(async move {
-            let mut events = client.events(Some("0".to_owned()));
-            loop {
-                match events.next().await {
-                    Ok(News::Event(event)) => {
-                        if tell.send(event).is_err() {
-                            return;
-                        }
-                    }
-                    Ok(News::Lost(_) | News::Back) => {}
-                    Err(_) => sleep(TICK).await,
-                }
-            }
-        });
+        let listener = listen(client, "0", tell);
         Self {
             out,
             ledger,
             heard,
             listener,
+            last_id: "0".to_owned(),
             began_ms: now_ms(),
             began: Instant::now(),
             numbers: BTreeMap::new(),
@@ -131,6 +120,23 @@ impl<'a> Lines<'a> {
             scans: Vec::new(),
             unread: false,
         }
+    }
+
+    /// Listens to a daemon that was started again, where the last one stopped. The
+    /// stream would come back by itself, but takes its time.
+    pub(super) fn listen(&mut self, client: &Client) {
+        self.listener.abort();
+        while let Ok(event) = self.heard.try_recv() {
+            self.hear(&event);
+        }
+        let (tell, heard) = mpsc::unbounded_channel();
+        self.heard = heard;
+        self.listener = listen(client, &self.last_id, tell);
+    }
+
+    /// Whether an event has told that the payment is in this state.
+    pub(super) fn has_heard(&self, number: &str, state: &str) -> bool {
+        self.numbers.get(number).is_some_and(|(heard, _)| heard == state)
     }
 
     /// A new scene, about these payments.
@@ -210,6 +216,7 @@ impl<'a> Lines<'a> {
     // --- the daemon ------------------------------------------------------------
 
     fn hear(&mut self, event: &Event) {
+        self.last_id.clone_from(&event.id);
         let Ok(data) = serde_json::from_str::<serde_json::Value>(&event.data) else { return };
         let at = |member: &str| data.get(member).and_then(|at| at.as_str()).map_or(0, millis);
         let text = |member: &str| data.get(member).and_then(|text| text.as_str());
@@ -230,10 +237,8 @@ impl<'a> Lines<'a> {
                 };
                 self.push(at("at"), 1, Who::Terminal, what);
             }
-            "gateway" if at("at") >= self.began_ms => {
-                if data.get("up").and_then(serde_json::Value::as_bool) == Some(false) {
-                    self.push(at("at"), 2, Who::Terminal, words::SILENCE.both(&[]));
-                }
+            "gateway" if at("at") >= self.began_ms && data.get("up") == Some(&false.into()) => {
+                self.push(at("at"), 2, Who::Terminal, words::SILENCE.both(&[]));
             }
             _ => {}
         }
@@ -278,6 +283,24 @@ impl<'a> Lines<'a> {
             self.push(at_ms, rank, who, what);
         }
     }
+}
+
+/// Hands on the daemon's events after that one, for as long as anybody takes them.
+fn listen(client: &Client, after: &str, tell: mpsc::UnboundedSender<Event>) -> JoinHandle<()> {
+    let mut events = client.events(Some(after.to_owned()));
+    tokio::spawn(async move {
+        loop {
+            match events.next().await {
+                Ok(News::Event(event)) => {
+                    if tell.send(event).is_err() {
+                        return;
+                    }
+                }
+                Ok(News::Lost(_) | News::Back) => {}
+                Err(_) => sleep(TICK).await,
+            }
+        }
+    })
 }
 
 /// A request in plain words.

@@ -141,27 +141,31 @@ async fn play_one(
     let view = play.play().await.unwrap_or_default();
     let seconds = play.lines.seconds();
     let told = play.lines.end().await;
-    let ledger = judge(&mut play, &view);
-    Played { scene, view, ledger, lines: told, seconds, differs: play.differs }
+    let mut differs = play.differs;
+    let ledger = stage.sandbox.ledger();
+    let number = ledger.number(&scene.number()).unwrap_or_default();
+    differs.extend(judge(scene, &view, &number));
+    let second = scene.second();
+    if ledger.number(&second).is_some() {
+        differs.push(words::DIFFERS_STRANGER.both(&[&second]));
+    }
+    Played { scene, view, ledger: sums(&number), lines: told, seconds, differs }
 }
 
 /// Holds the end against what was promised, and the API's word against the
-/// ledger of the sandbox.
-fn judge(play: &mut Play<'_, '_>, view: &PaymentView) -> (u64, u64) {
-    let scene = play.scene;
+/// ledger of the sandbox; returns what is not as it should be.
+fn judge(scene: &Scene, view: &PaymentView, number: &Number) -> Vec<Sentence> {
+    let mut differs = Vec::new();
     let (state, money) = scene.ends.words();
-    let told = [view.state.as_str(), money_name(view.money), state, money];
-    if told != [state, money, state, money] {
-        play.differ(words::DIFFERS_STATE, &told, &told);
+    let told = (view.state.as_str(), money_name(view.money));
+    if told != (state, money) {
+        differs.push(words::DIFFERS_STATE.both(&[told.0, told.1, state, money]));
     }
-    let ledger = play.stage.sandbox.ledger();
-    let number = ledger.number(&scene.number()).unwrap_or_default();
-    let (charged, returned) = sums(&number);
-    let (promised_charged, promised_returned) = scene.ends.fen(scene.fen);
-    if (charged, returned) != (promised_charged, promised_returned) {
-        let values = [charged, returned, promised_charged, promised_returned].map(yuan);
-        let values = values.each_ref().map(String::as_str);
-        play.differ(words::DIFFERS_LEDGER, &values, &values);
+    let (charged, returned) = sums(number);
+    let promised = scene.ends.fen(scene.fen);
+    if (charged, returned) != promised {
+        let values = [charged, returned, promised.0, promised.1].map(yuan);
+        differs.push(words::DIFFERS_LEDGER.both(&values.each_ref().map(String::as_str)));
     }
     let is_so = match view.money {
         Money::Taken => charged == scene.fen && returned == 0,
@@ -170,22 +174,17 @@ fn judge(play: &mut Play<'_, '_>, view: &PaymentView) -> (u64, u64) {
         Money::Unknown => false,
     };
     if !is_so {
-        play.differ(words::DIFFERS_WORD, &[], &[]);
+        differs.push(words::DIFFERS_WORD.both(&[]));
     }
     if number.trade.as_ref().is_some_and(|trade| trade.status == Status::WaitBuyerPay) {
-        play.differ(words::DIFFERS_OPEN, &[], &[]);
+        differs.push(words::DIFFERS_OPEN.both(&[]));
     }
     let is_pay = |method: &str| method.ends_with("alipay.trade.pay");
     let pays = number.history.iter().filter(|one| one.executed && is_pay(&one.method)).count();
     if pays > 1 {
-        let pays = pays.to_string();
-        play.differ(words::DIFFERS_PAYS, &[&pays], &[&pays]);
+        differs.push(words::DIFFERS_PAYS.both(&[&pays.to_string()]));
     }
-    let second = scene.second();
-    if ledger.number(&second).is_some() {
-        play.differ(words::DIFFERS_STRANGER, &[&second], &[&second]);
-    }
-    (charged, returned)
+    differs
 }
 
 /// All that the terminal has taken against all that the gateway has kept.
@@ -352,7 +351,9 @@ impl Show<'_> {
             ),
         ];
         if !built {
-            steps.insert(0, (words::NEXT_BUILD, "cargo build --release".to_owned()));
+            let build =
+                if cfg!(debug_assertions) { "cargo build" } else { "cargo build --release" };
+            steps.insert(0, (words::NEXT_BUILD, build.to_owned()));
         }
         self.line("");
         self.line(words::NEXT.text(lang));
@@ -410,4 +411,62 @@ fn json_of(played: &[Played], books: &Books, differs: &[Sentence], kept: Option<
         "differs": differs.iter().map(both).collect::<Vec<_>>(),
         "kept": kept.map(|folder| folder.display().to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{Arrived, Trade};
+
+    fn trade(status: Status, charged_fen: u64, refunded_fen: u64) -> Trade {
+        Trade {
+            trade_no: "1".to_owned(),
+            status,
+            total_fen: 12_50,
+            charged_fen,
+            refunded_fen,
+            subject: String::new(),
+            store_id: None,
+            terminal_id: None,
+            created_ms: 0,
+            expire_ms: 0,
+            paid_ms: None,
+            cancelled_by: None,
+            refunds: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_demo_believes_neither_book_alone() {
+        let (paid, open, closed) =
+            (Status::TradeSuccess, Status::WaitBuyerPay, Status::TradeClosed);
+        let scene = &SCENES[0];
+        for (state, money, trade, pays, faults) in [
+            ("paid", Money::Taken, Some(trade(paid, 12_50, 0)), 1, 0),
+            // Somebody says paid, and nobody was charged.
+            ("paid", Money::Taken, None, 0, 2),
+            ("paid", Money::Taken, Some(trade(closed, 12_50, 12_50)), 1, 2),
+            ("paid", Money::Taken, Some(trade(paid, 25_00, 0)), 2, 3),
+            ("paid", Money::Taken, Some(trade(open, 0, 0)), 1, 3),
+            // Somebody says not paid, and somebody was charged.
+            ("cancelled", Money::None, Some(trade(paid, 12_50, 0)), 1, 2),
+            ("paid", Money::Unknown, Some(trade(paid, 12_50, 0)), 1, 2),
+            // Both agree, but it is not what was promised.
+            ("cancelled", Money::None, None, 0, 2),
+        ] {
+            let view = PaymentView { state: state.to_owned(), money, ..PaymentView::default() };
+            let arrived = Arrived {
+                seq: 1,
+                at_ms: 0,
+                method: "alipay.trade.pay".to_owned(),
+                executed: true,
+                answered: true,
+                code: String::new(),
+                sub_code: String::new(),
+            };
+            let number = Number { trade, history: vec![arrived; pays], ..Number::default() };
+            let differs = judge(scene, &view, &number);
+            assert_eq!(differs.len(), faults, "{state} {number:?}: {differs:?}");
+        }
+    }
 }

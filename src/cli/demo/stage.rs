@@ -217,7 +217,9 @@ impl Stage {
     /// Sets everything up and waits until the terminal takes payments.
     pub(super) async fn set() -> Result<Self, StageError> {
         let folder = Folder::make()?;
-        let sandbox = Sandbox::start(Options::new(folder.path())).await?;
+        // Quicker than the original, as the terminal is.
+        let options = Options { speed: 1.5, ..Options::new(folder.path()) };
+        let sandbox = Sandbox::start(options).await?;
         let scanner = Scanner::plug(&folder.path().join("scanner")).map_err(StageError::Scanner)?;
         fs::write(folder.path().join("tilld.toml"), config(&sandbox))
             .map_err(StageError::Prepare)?;

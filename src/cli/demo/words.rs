@@ -22,7 +22,7 @@ phrases! {
     WHO_BUYER = "顾客", "buyer";
     WHO_NETWORK = "网络", "network";
     WHO_TERMINAL = "终端", "terminal";
-    WHO_GATEWAY = "支付宝", "gateway";
+    WHO_GATEWAY = "支付宝", "Alipay";
 
     // What they do.
     ASKS = "请求收款 {} 元：{}", "asks for {} yuan: {}";
@@ -59,16 +59,16 @@ phrases! {
     PAY_CHARGED = "收到支付请求：扣款 {} 元", "gets the pay: charges {}";
     PAY_WAITS = "收到支付请求：需要顾客在手机上确认", "gets the pay: the buyer has to confirm on the phone";
     PAY_REFUSED = "收到支付请求：拒绝，{}", "gets the pay: refuses it, {}";
-    PAY_STUCK = "支付请求卡在路上，没有到达支付宝", "the pay gets stuck on its way to Alipay";
+    PAY_STUCK = "支付请求卡在路上，没有到达支付宝", "the pay gets stuck on its way";
     PAY_LATE = "迟到的支付请求现在才到：扣款 {} 元", "the pay that was stuck arrives only now: charges {}";
-    QUERY_PAID = "收到查询：已付款 {} 元", "is asked: {} are paid";
-    QUERY_WAITS = "收到查询：顾客还没有付款", "is asked: the buyer has not paid yet";
-    QUERY_CLOSED = "收到查询：交易已关闭", "is asked: the trade is closed";
+    QUERY_PAID = "收到查询：已付款 {} 元", "is asked: paid, {}";
+    QUERY_WAITS = "收到查询：顾客还没有付款", "is asked: not paid yet";
+    QUERY_CLOSED = "收到查询：交易已关闭", "is asked: closed";
     QUERY_RETURNED = "收到查询：钱已退还", "is asked: the money was given back";
-    QUERY_NEVER_SEEN = "收到查询：没有这笔交易", "is asked: has never seen this number";
+    QUERY_NEVER_SEEN = "收到查询：没有这笔交易", "is asked: never seen this number";
     CANCEL_CLOSES = "收到撤销：交易关闭，顾客不能再付款", "gets the cancel: closes the trade, nobody can pay it any more";
     CANCEL_RETURNS = "收到撤销：{} 元退还顾客", "gets the cancel: gives {} back to the buyer";
-    CANCEL_NEVER_SEEN = "收到撤销：没有这笔交易，没有可撤销的", "gets the cancel: has never seen this number, nothing to cancel";
+    CANCEL_NEVER_SEEN = "收到撤销：没有这笔交易，没有可撤销的", "gets the cancel: never seen this number, nothing to cancel";
     OTHER_ANSWER = "收到 {}：{}", "gets a {}: {}";
     ANSWER_LOST = "；应答没有送回", "; the answer does not get back";
 

@@ -5,6 +5,7 @@
 //!                                  million payments, which takes minutes
 //! cargo bench -- --quick           less of everything (also BENCH_QUICK=1)
 //! cargo bench -- --json            one JSON object instead of the table
+//! cargo bench -- single starts     only these: single, together, syncs, starts
 //! ```
 //!
 //! It runs the real `tilld` against a gateway of its own, and asserts nothing
@@ -55,7 +56,9 @@ fn main() {
 
     let dir = tempfile::tempdir_in(&cache).expect("a folder for this run");
     let bench = measure::Bench::new(dir.path(), &cache, counts, |what| eprintln!("{what} ..."));
-    let figures = bench.run();
+    let named: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|a| !a.starts_with('-')).collect();
+    let figures = bench.run(|part| named.is_empty() || named.contains(&part));
 
     if given("--json") {
         let whole = json!({ "quick": quick, "machine": machine.json(), "figures": figures.json() });

@@ -88,16 +88,24 @@ impl<'a> Bench<'a> {
         Self { shop: Shop::new(dir), cache, counts, say }
     }
 
-    pub(crate) fn run(&self) -> Figures {
+    /// The parts that are wanted.
+    pub(crate) fn run(&self, wanted: impl Fn(&str) -> bool) -> Figures {
         let mut figures = Figures::default();
-        let https = self.shop.gateway(true);
-        let http = self.shop.gateway(false);
-        self.single("https", &https, &mut figures);
-        self.single("http", &http, &mut figures);
-        self.together(&https, &mut figures);
-        self.syncs(1, &https, &mut figures);
-        self.syncs(REGISTERS, &https, &mut figures);
-        self.starts(&https, &mut figures);
+        let (https, http) = (self.shop.gateway(true), self.shop.gateway(false));
+        if wanted("single") {
+            self.single("https", &https, &mut figures);
+            self.single("http", &http, &mut figures);
+        }
+        if wanted("together") {
+            self.together(&https, &mut figures);
+        }
+        if wanted("syncs") {
+            self.syncs(1, &https, &mut figures);
+            self.syncs(REGISTERS, &https, &mut figures);
+        }
+        if wanted("starts") {
+            self.starts(&https, &mut figures);
+        }
         figures
     }
 
@@ -135,7 +143,8 @@ impl<'a> Bench<'a> {
         let whole = part(Parts::sum);
         let times = ratio(payment.median(), whole.median());
         let both = |sample: &Sample| {
-            format!("{}  (p99 {})", millis(sample.median()), millis(sample.p99()))
+            let [least, median, p99] = [sample.least(), sample.median(), sample.p99()].map(millis);
+            format!("{median}  (least {least}, p99 {p99})")
         };
         figures.line(&format!("one payment over {scheme}, without the gateway"), both(&payment));
         figures.line("  its floor", both(&whole));

@@ -1,6 +1,7 @@
 //! The daemon as the API sees it: requests go into the loop, reads go to the
 //! journal, and how the terminal is stands on a board.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,9 +27,38 @@ pub(super) struct Asked {
 /// How the terminal is, kept by the loop for whoever asks.
 pub(super) type Board = Arc<Mutex<api::Status>>;
 
+/// So many payments are remembered as they were last written: those of a busy
+/// shop's registers, many times over.
+const RECENT_MAX: usize = 64;
+
+/// The payments whose entries were written last, each as it stands on disk.
+///
+/// Whoever waits for the end of a payment asks for it at every entry that is
+/// written, of whatever payment; those questions need not go to the journal.
+#[derive(Clone, Default)]
+pub(super) struct Recent(Arc<Mutex<VecDeque<Payment>>>);
+
+impl Recent {
+    /// Its newest entry is on disk.
+    pub(super) fn put(&self, payment: Payment) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other| other.order.out_trade_no != payment.order.out_trade_no);
+        if all.len() >= RECENT_MAX {
+            all.pop_front();
+        }
+        all.push_back(payment);
+    }
+
+    fn get(&self, number: &OutTradeNo) -> Option<Payment> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().rev().find(|payment| payment.order.out_trade_no == *number).cloned()
+    }
+}
+
 pub(super) struct Daemon {
     pub(super) requests: mpsc::Sender<Asked>,
     pub(super) reader: Reader,
+    pub(super) recent: Recent,
     pub(super) head: watch::Receiver<u64>,
     pub(super) board: Board,
     pub(super) clock: Arc<Clock>,
@@ -80,8 +110,11 @@ impl Backend for Daemon {
     }
 
     fn payment(&self, number: OutTradeNo) -> Soon<'_, Result<Option<Payment>, Unavailable>> {
-        // Two look-ups by key: quicker than a thread.
-        let read = self.reader.payment(&number).map_err(|why| Unavailable(why.to_string()));
+        let read = match self.recent.get(&number) {
+            Some(payment) => Ok(Some(payment)),
+            // Two look-ups by key: quicker than a thread.
+            None => self.reader.payment(&number).map_err(|why| Unavailable(why.to_string())),
+        };
         Box::pin(std::future::ready(read))
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::backend::{Asked, Board, Daemon};
+use super::backend::{Asked, Board, Daemon, Recent};
 use super::check::Setup;
 use super::system::{self, Heartbeat, Watchdog};
 use super::{Clock, Ended};
@@ -15,7 +15,9 @@ use crate::alipay::Client;
 use crate::api;
 use crate::config::Config;
 use crate::journal::{self, AppendError, Health, OpenError, Reader, Writer};
-use crate::payment::{Answered, Call, Entry, Illegal, OutTradeNo, Payment, ScannerNews};
+use crate::payment::{
+    Answered, Call, Entry, EntryStep, Illegal, OutTradeNo, Payment, ScannerNews, Timestamp,
+};
 use crate::scanner;
 use crate::terminal::{Input, Known, Output, Reply, Request, RequestId, Serial, Terminal, Ticket};
 
@@ -65,9 +67,11 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
     let (head, head_seen) = watch::channel(head_seq);
     let board: Board = Arc::new(std::sync::Mutex::new(first_status(&config, &clock, head_seq)));
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+    let recent = Recent::default();
     let backend = Arc::new(Daemon {
         requests,
         reader: reader.clone(),
+        recent: recent.clone(),
         head: head_seen,
         board: Arc::clone(&board),
         clock: Arc::clone(&clock),
@@ -94,11 +98,14 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         writer,
         client: Arc::new(client),
         back,
+        recent,
         head,
         board,
         replies: HashMap::new(),
         lines: HashMap::new(),
         last_request: 0,
+        said: String::new(),
+        said_at: Timestamp(0),
     };
     let (stop_api, api_stopping) = watch::channel(false);
     let listeners = api::Listeners { unix, tcp };
@@ -165,11 +172,15 @@ struct Loop {
     writer: Writer,
     client: Arc<Client>,
     back: mpsc::UnboundedSender<Back>,
+    recent: Recent,
     head: watch::Sender<u64>,
     board: Board,
     replies: HashMap<RequestId, oneshot::Sender<Reply>>,
     lines: HashMap<Ticket, Line>,
     last_request: RequestId,
+    /// The line that the service manager shows, and when it was told.
+    said: String,
+    said_at: Timestamp,
 }
 
 impl Loop {
@@ -191,7 +202,7 @@ impl Loop {
         let recovered = self.terminal.recover(open, self.clock.now()).map_err(lost_track)?;
         self.act(recovered);
         self.post_status();
-        system::say_ready(&self.status_line());
+        system::say_ready(&self.said);
 
         loop {
             // Also when there is always something else to do.
@@ -250,7 +261,8 @@ impl Loop {
         let due = self.terminal.due().map(|due| self.clock.until(due));
         match due {
             Some(due) => due.min(LOOK_AGAIN),
-            None if self.terminal.open_count() > 0 => LOOK_AGAIN,
+            // What has changed since then is still to be said.
+            None if self.terminal.open_count() > 0 || self.said_lately() => LOOK_AGAIN,
             None => Duration::from_hours(1),
         }
     }
@@ -313,8 +325,9 @@ impl Loop {
                 self.handle(Input::Answered { number, serial, answered })
             }
             Back::Written(ticket, Ok(seq)) => {
-                if let Some(line) = self.lines.remove(&ticket) {
-                    line.log(seq);
+                let line = self.lines.remove(&ticket);
+                if let Some(payment) = line.and_then(|line| line.log(seq)) {
+                    self.recent.put(payment);
                 }
                 self.head.send_if_modified(|head| {
                     let moved = seq > *head;
@@ -336,7 +349,7 @@ impl Loop {
             }
             // The journal knows better. A new payment is denied; about an old one
             // the loop must not guess.
-            AppendError::Refused(reason) if line.is_some_and(|l| l.is_new) => {
+            AppendError::Refused(reason) if line.as_ref().is_some_and(Line::is_new) => {
                 tracing::error!(reason, "the journal refused a new payment");
                 self.handle(Input::NotWritten(ticket, reason.clone()))
             }
@@ -413,14 +426,24 @@ impl Loop {
 
     // --- the board -------------------------------------------------------------
 
-    fn post_status(&self) {
+    fn post_status(&mut self) {
         let open = self.terminal.open_count();
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        if board.open_payments != open {
-            board.open_payments = open;
-            drop(board);
-            system::say_status(&self.status_line());
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).open_payments = open;
+        if self.said_lately() {
+            return;
         }
+        let line = self.status_line();
+        if line != self.said {
+            system::say_status(&line);
+            (self.said, self.said_at) = (line, self.clock.steady());
+        }
+    }
+
+    /// The service manager is told how things stand once in a while, not twice a
+    /// payment: it has to wake up for that, and the payment would wait.
+    fn said_lately(&self) -> bool {
+        let since = self.clock.steady().millis().saturating_sub(self.said_at.millis());
+        Duration::from_millis(u64::try_from(since).unwrap_or(0)) < LOOK_AGAIN
     }
 
     fn status_line(&self) -> String {
@@ -487,51 +510,36 @@ fn lost_track(illegal: Illegal) -> Ended {
     ))
 }
 
-/// One line of the log for an entry, once it is on disk.
-struct Line {
-    is_new: bool,
-    text: Option<Change>,
-}
-
-struct Change {
-    number: OutTradeNo,
-    state: &'static str,
-    rev: u64,
-    step: String,
-    verdict: Option<String>,
-    call: Option<Call>,
-    sub_code: Option<String>,
-    attention: bool,
-}
+/// An entry about a payment that is being written: once it is on disk it is
+/// logged in one line, and remembered.
+struct Line(Option<(Payment, EntryStep)>);
 
 impl Line {
     fn of(entry: &Entry) -> Self {
-        let Entry::Payment { payment, step } = entry else {
-            return Self { is_new: false, text: None };
-        };
-        let change = Change {
-            number: payment.order.out_trade_no.clone(),
-            state: payment.public().name(),
-            rev: payment.rev,
-            step: step.name.clone(),
-            verdict: step.verdict.clone(),
-            call: step.call,
-            sub_code: step.wire.as_ref().and_then(|w| w.sub_code.clone()),
-            attention: payment.attention.is_some(),
-        };
-        Self { is_new: payment.rev == 1, text: Some(change) }
+        Self(match entry {
+            Entry::Payment { payment, step } => Some((payment.clone(), step.clone())),
+            Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => None,
+        })
     }
 
-    fn log(self, seq: u64) {
-        let Some(change) = self.text else { return };
-        let Change { number, state, rev, step, verdict, call, sub_code, attention } = change;
-        let verdict = verdict.unwrap_or_default();
-        let call = call.map(Call::name).unwrap_or_default();
-        let sub_code = sub_code.unwrap_or_default();
-        if attention {
+    fn is_new(&self) -> bool {
+        self.0.as_ref().is_some_and(|(payment, _)| payment.rev == 1)
+    }
+
+    /// Logs the entry under its number, and gives the payment that it is about.
+    fn log(self, seq: u64) -> Option<Payment> {
+        let (payment, step) = self.0?;
+        let (number, rev) = (&payment.order.out_trade_no, payment.rev);
+        let state = payment.public().name();
+        let verdict = step.verdict.unwrap_or_default();
+        let call = step.call.map(Call::name).unwrap_or_default();
+        let sub_code = step.wire.and_then(|wire| wire.sub_code).unwrap_or_default();
+        let step = step.name;
+        if payment.attention.is_some() {
             tracing::warn!(%number, seq, rev, state, step, verdict, sub_code, call, "needs attention");
         } else {
             tracing::info!(%number, seq, rev, state, step, verdict, sub_code, call, "payment");
         }
+        Some(payment)
     }
 }

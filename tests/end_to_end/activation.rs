@@ -1,0 +1,99 @@
+//! Started by a service manager: its socket, its notifications, its watchdog.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use crate::http;
+use crate::till::{PATIENCE, Shop, clean, is, outcome, with_code};
+
+/// Hands the listener over as descriptor 3, as the service manager does.
+fn activated(shop: &Shop, listener: &UnixListener) -> Command {
+    let mut command = Command::new("sh");
+    let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" --config \"$1\" 3<&0 0</dev/null";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_tilld")]).arg(shop.config());
+    clean(&mut command);
+    let listener = listener.try_clone().expect("the listener twice");
+    command.stdin(Stdio::from(OwnedFd::from(listener)));
+    command
+}
+
+#[test]
+fn a_socket_that_is_handed_over_outlives_the_daemon() {
+    let shop = Shop::usual();
+    let listener = UnixListener::bind(shop.socket()).expect("a listener");
+    let daemon = shop.start_with(activated(&shop, &listener));
+    let paid = daemon.pay("ACTIVE", &with_code("1.00")).expect(201);
+    assert_eq!(outcome(&paid), is("paid", "taken", ""));
+    daemon.stop();
+    assert!(shop.socket().exists(), "the socket is the service manager's");
+
+    // A register that calls while nobody is there is served by the next daemon.
+    let mut early = http::unix(&shop.socket()).expect("the socket takes calls");
+    http::send(&mut early, "GET", "/v1/payments/ACTIVE", "", "").expect("sent");
+    let daemon = shop.start_with(activated(&shop, &listener));
+    assert_eq!(http::receive(&mut early).expect("a reply").expect(200), paid);
+    daemon.kill();
+    assert!(shop.socket().exists());
+}
+
+#[test]
+fn variables_that_are_meant_for_somebody_else_are_not_obeyed() {
+    let shop = Shop::usual();
+    let mut command = shop.command();
+    // Some other process's.
+    command.env("LISTEN_PID", "1").env("LISTEN_FDS", "1");
+    shop.start_with(command).stop();
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let shop = Shop::usual();
+    let path = shop.path("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let mut command = shop.command();
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "4000000");
+    let mut daemon = shop.spawn(command);
+    let mut heard = String::new();
+    let until_told = |heard: &mut String, what: &str| {
+        let deadline = Instant::now() + PATIENCE;
+        let mut bytes = [0; 4096];
+        while !heard.lines().any(|line| line == what) {
+            assert!(Instant::now() < deadline, "{what} never came: {heard}");
+            let read = manager.recv(&mut bytes).expect("a notification");
+            heard.push_str(std::str::from_utf8(&bytes[..read]).expect("text"));
+        }
+    };
+    until_told(&mut heard, "READY=1");
+    // No second try: ready means that it answers.
+    daemon.get("/v1/status").expect(200);
+    assert!(heard.contains("STATUS=ready"), "{heard}");
+    for _ in 0..2 {
+        heard.clear();
+        until_told(&mut heard, "WATCHDOG=1");
+    }
+    heard.clear();
+    daemon.put("OPEN", &with_code("77.04")).expect(201);
+    until_told(&mut heard, "STATUS=ready; 1 open payments");
+    assert!(!heard.contains("STOPPING=1"), "{heard}");
+    daemon.signal(Signal::SIGTERM);
+    until_told(&mut heard, "STOPPING=1");
+    assert_eq!(daemon.ended().code(), Some(0));
+
+    // One that cannot start says why.
+    std::fs::write(shop.config(), "[terminal]\n").unwrap();
+    let mut command = shop.command();
+    command.env("NOTIFY_SOCKET", &path);
+    let mut daemon = shop.spawn(command);
+    assert_eq!(daemon.ended().code(), Some(78));
+    heard.clear();
+    let mut bytes = [0; 4096];
+    let read = manager.recv(&mut bytes).expect("the last word");
+    let said = std::str::from_utf8(&bytes[..read]).expect("text");
+    assert!(said.contains("STATUS=") && said.contains("tilld.toml"), "{said}");
+    assert!(!said.contains("READY"), "{said}");
+}

@@ -1,0 +1,29 @@
+//! The real `tilld` against the real sandbox, as a register, a cashier and a
+//! technician use it.
+//!
+//! Every test has a shop of its own: a folder, a gateway, a daemon. All waits
+//! are for something to become true, with a deadline far beyond what it needs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests count as tests: what cannot set its scene should say so and end"
+)]
+
+mod activation;
+mod configuration;
+mod disk;
+mod endings;
+mod gateway;
+mod http;
+mod journals;
+mod lanes;
+mod network;
+mod once;
+mod restart;
+mod rivals;
+mod sale;
+mod scanner;
+mod secrets;
+mod slow;
+mod till;

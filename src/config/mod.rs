@@ -107,6 +107,9 @@ pub struct Listen {
     pub address: SocketAddr,
     /// What they have to present.
     pub token: SecretText,
+    /// The key of the configuration that names the token's file, to name faults
+    /// in it.
+    pub token_place: Place,
 }
 
 /// Reads the configuration, all of it, and the keys that it names.
@@ -318,13 +321,17 @@ impl Loader<'_> {
         let token = self.path(s, "token_file", "/etc/tilld/api.token");
         let listen = match (listen, token) {
             (listen, Some(path)) => {
-                let place = path.place.clone();
+                let token_place = path.place.clone();
                 let token = self.key_file(path).and_then(|file| self.token(&file));
                 if !asked {
                     let text = "is of no use without listen; write listen = \"127.0.0.1:7580\", or leave it out";
-                    self.reader.warnings.push(place.fault(text));
+                    self.reader.warnings.push(token_place.fault(text));
                 }
-                listen.zip(token).map(|(item, token)| Listen { address: item.value, token })
+                listen.zip(token).map(|(item, token)| Listen {
+                    address: item.value,
+                    token,
+                    token_place,
+                })
             }
             (Some(listen), None) => {
                 if !s.has("token_file") {

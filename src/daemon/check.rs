@@ -48,15 +48,11 @@ fn setup(file: &Path) -> Result<Setup, Vec<Fault>> {
     let config = config::load(file)?;
     let mut faults = Vec::new();
     let client = client(&config, &mut faults);
-    let token = config.api.listen.as_ref().map(|listen| Token::new(&listen.token));
-    let token = match token {
-        Some(Ok(token)) => Some(token),
-        Some(Err(why)) => {
-            faults.push(Fault::new(file, 1, "api.token_file", &why.to_string()));
-            None
-        }
-        None => None,
-    };
+    let token = config.api.listen.as_ref().and_then(|listen| {
+        Token::new(&listen.token)
+            .map_err(|why| faults.push(listen.token_place.fault(&why.to_string())))
+            .ok()
+    });
     match client {
         Some(client) if faults.is_empty() => Ok(Setup { config, client, token }),
         _ => Err(faults),

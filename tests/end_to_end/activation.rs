@@ -59,7 +59,7 @@ fn the_service_manager_is_told() {
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "4000000");
     let mut daemon = shop.spawn(command);
     let mut heard = String::new();
-    let mut until_told = |heard: &mut String, what: &str| {
+    let until_told = |heard: &mut String, what: &str| {
         let deadline = Instant::now() + PATIENCE;
         let mut bytes = [0; 4096];
         while !heard.lines().any(|line| line == what) {

@@ -169,7 +169,10 @@ fn a_read_only_disk_takes_no_new_payment_and_the_open_ones_wait() {
     assert!(shop.gateway().ledger().number("NEW").is_none());
     assert_eq!(daemon.payment("BEFORE"), before);
     assert_eq!(daemon.payment("OPEN")["money"], open["money"]);
-    assert_eq!(daemon.get("/v1/payments?state=open").expect(200)["payments"][0]["out_trade_no"], "OPEN");
+    assert_eq!(
+        daemon.get("/v1/payments?state=open").expect(200)["payments"][0]["out_trade_no"],
+        "OPEN"
+    );
     // What cannot be written down is not done.
     assert_eq!(shop.requests("OPEN", "query"), seen);
     assert_eq!(shop.requests("OPEN", "cancel"), 0);

@@ -38,19 +38,13 @@ fn nothing_is_sent_when_nobody_is_there() {
 
 #[test]
 fn a_gateway_that_comes_back_settles_what_is_open() {
-    let mut shop = Shop::open(Setup {
-        timeout: "4s",
-        expire_after: "4s",
-        request_timeout: "2s",
-        ..setup()
-    });
+    let mut shop =
+        Shop::open(Setup { timeout: "4s", expire_after: "4s", request_timeout: "2s", ..setup() });
     let daemon = shop.start();
     daemon.put("WAITS", &with_code("77.04")).expect(201);
     daemon.until_state("WAITS", "awaiting_buyer");
     shop.close_gateway();
-    until("the gateway is down", || {
-        (daemon.status()["gateway"]["state"] == "down").then_some(())
-    });
+    until("the gateway is down", || (daemon.status()["gateway"]["state"] == "down").then_some(()));
     // The window closes meanwhile: the money will not be kept, and nobody knows
     // yet whether there is any.
     let payment = daemon.until_state("WAITS", "cancelling");

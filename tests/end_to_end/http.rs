@@ -122,8 +122,7 @@ impl Events {
         let mut stream = unix(socket).expect("a connection");
         let header = after.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
         send(&mut stream, "GET", "/v1/events", &header, "").expect("sent");
-        let mut events =
-            Self { stream, text: String::new(), raw: Vec::new(), is_past_head: false };
+        let mut events = Self { stream, text: String::new(), raw: Vec::new(), is_past_head: false };
         // The stream begins with what the API says at once; from then on nothing
         // is missed.
         let deadline = Instant::now() + PATIENCE;
@@ -136,7 +135,10 @@ impl Events {
 
     /// The next event; nothing when the stream has ended.
     pub(crate) fn next(&mut self) -> Option<Event> {
+        let deadline = Instant::now() + PATIENCE;
         loop {
+            // Comments keep an idle stream alive, but not this test.
+            assert!(Instant::now() < deadline, "no event came");
             while let Some((block, rest)) = self.text.split_once("\n\n") {
                 let event = read_event(block);
                 self.text = rest.to_owned();

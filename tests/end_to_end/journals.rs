@@ -14,7 +14,10 @@ type Contents = BTreeMap<String, (u32, i64, i64, Vec<u8>)>;
 
 fn contents(folder: &Path) -> Contents {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    // SQLite's shared memory is its notice board for who reads at present, and
+    // says nothing.
     entries
+        .filter(|entry| !entry.file_name().to_string_lossy().ends_with("-shm"))
         .map(|entry| {
             let data = entry.metadata().expect("metadata");
             let bytes = if data.is_file() { fs::read(entry.path()).unwrap() } else { Vec::new() };
@@ -65,7 +68,11 @@ fn a_journal_that_is_not_right_is_named_and_not_touched() {
     type Spoil<'a> = (&'a str, &'a dyn Fn(&Path), &'a [&'a str]);
     let cases: [Spoil<'_>; 9] = [
         ("empty", &|path| fs::write(path, "").unwrap(), &["not a journal"]),
-        ("text", &|path| fs::write(path, "precious notes\n".repeat(99)).unwrap(), &["not a journal"]),
+        (
+            "text",
+            &|path| fs::write(path, "precious notes\n".repeat(99)).unwrap(),
+            &["not a journal"],
+        ),
         (
             "foreign",
             &|path| {
@@ -98,7 +105,7 @@ fn a_journal_that_is_not_right_is_named_and_not_touched() {
                 fs::remove_file(path).unwrap();
                 fs::create_dir(path).unwrap();
             },
-            &["not a journal"],
+            &["Is a directory"],
         ),
     ];
     let mut wrong = Vec::new();
@@ -122,7 +129,9 @@ fn a_journal_that_is_not_right_is_named_and_not_touched() {
             .map(|(file, _)| file)
             .collect();
         let is_whole = contents(&folder).len() == before.len() && touched.is_empty();
-        if status.code() != Some(69) || !is_told || !is_whole {
+        // Where no restart helps, the service manager is told not to try.
+        let code = if name == "folder" { 69 } else { 78 };
+        if status.code() != Some(code) || !is_told || !is_whole {
             wrong.push(format!("{name}: {status}, touched {touched:?}, said:\n{said}"));
         }
     }
@@ -139,7 +148,7 @@ fn a_folder_that_is_not_there_is_not_made() {
     let text = shop.config_text().replace("\"journal.db\"", "\"jurnal/journal.db\"");
     fs::write(&config, text).unwrap();
     let mut daemon = shop.spawn(shop.command_with(&config));
-    assert_eq!(daemon.ended().code(), Some(69), "{}", daemon.log());
+    assert_eq!(daemon.ended().code(), Some(78), "{}", daemon.log());
     assert!(daemon.log().contains("jurnal"), "{}", daemon.log());
     assert!(!shop.path("jurnal").exists());
 }

@@ -142,7 +142,10 @@ fn a_code_that_was_scanned_before_pays_nothing() {
     // The same words by hand are refused with their kind named.
     let problem = daemon.post("/v1/payments/EARLY/code", &json!({ "auth_code": others[0].0 }));
     let problem = problem.expect(422);
-    assert_eq!((&problem["code"], &problem["kind"]), (&json!("not_a_payment_code"), &json!("wechat")));
+    assert_eq!(
+        (&problem["code"], &problem["kind"]),
+        (&json!("not_a_payment_code"), &json!("wechat"))
+    );
 
     let good = code();
     ptys[0].scan(&good, 3);

@@ -40,7 +40,9 @@ fn who_comes_over_tcp_knows_the_token() {
             "foreign_host",
         ),
     ] {
-        for path in ["/v1/payments/TCP2", "/v1/status", "/v1/events", "/metrics", "/v1/openapi.json"] {
+        for path in
+            ["/v1/payments/TCP2", "/v1/status", "/v1/events", "/metrics", "/v1/openapi.json"]
+        {
             let verb = if path.contains("TCP2") { "PUT" } else { "GET" };
             let reply = ask(verb, path, &headers, if verb == "PUT" { &body } else { "" });
             assert_eq!(reply.expect(status)["code"], code, "{headers}");

@@ -85,7 +85,10 @@ fn seven_is_seven_and_lists_tell_all() {
     for amount in ["7.001", "+7", "7e0", "７", " 7", "-7", "0", "100000000.01"] {
         body["amount"] = json!(amount);
         let problem = daemon.put("EIGHT", &body).expect(422);
-        assert_eq!((&problem["code"], &problem["money"]), (&json!("invalid_amount"), &json!("none")));
+        assert_eq!(
+            (&problem["code"], &problem["money"]),
+            (&json!("invalid_amount"), &json!("none"))
+        );
     }
     assert_eq!(daemon.get("/v1/payments/EIGHT").expect(404)["code"], "not_found");
     for number in ["LIST1", "LIST2", "LIST3"] {

@@ -37,7 +37,11 @@ fn events_have_no_gap_over_restarts() {
         seen.extend(events.until(|event| event.is("payment", &[("out_trade_no", &open)])));
         last = seen.last().unwrap().id;
         daemon.until_state(&open, "awaiting_buyer");
-        if round % 2 == 0 { daemon.kill() } else { daemon.stop() }
+        if round % 2 == 0 {
+            daemon.kill();
+        } else {
+            daemon.stop();
+        }
         daemon = shop.start();
         daemon.until_plugged();
     }

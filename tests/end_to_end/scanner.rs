@@ -1,27 +1,29 @@
 //! Scanners made of pseudo terminals.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use nix::pty::openpty;
+use nix::fcntl::OFlag;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 
 /// A scanner, plugged in under a name that stays.
 pub(crate) struct Pty {
-    master: File,
+    master: PtyMaster,
 }
 
 impl Pty {
     pub(crate) fn plug(name: &Path) -> Self {
-        let pty = openpty(None, None).expect("a pseudo terminal");
-        let slave =
-            fs::read_link(format!("/proc/self/fd/{}", pty.slave.as_raw_fd())).expect("its name");
+        // A daemon that inherited our end would keep its own scanner plugged in.
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let master = posix_openpt(flags).expect("a pseudo terminal");
+        grantpt(&master).expect("granted");
+        unlockpt(&master).expect("unlocked");
         let new = name.with_extension("new");
-        symlink(slave, &new).expect("a link");
+        symlink(ptsname_r(&master).expect("its name"), &new).expect("a link");
         fs::rename(&new, name).expect("its place");
-        Self { master: pty.master.into() }
+        Self { master }
     }
 
     /// Reads a code, with what this kind of scanner puts around it.

@@ -1,12 +1,13 @@
 //! What must not be anywhere.
 
 use std::fs;
+use std::thread;
 
 use serde_json::{Value, json};
 use tilld::sandbox::{Fault, Said};
 
 use crate::scanner::Pty;
-use crate::till::{Setup, Shop, code, until, with_code, without_code};
+use crate::till::{Setup, Shop, until, with_code, without_code};
 
 /// Everything that may not be repeated, in pieces that are still too much.
 struct Canaries(Vec<String>);
@@ -19,11 +20,12 @@ impl Canaries {
     }
 
     fn assert_not_in(&self, place: &str, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
         for canary in &self.0 {
-            let found = bytes.windows(canary.len()).position(|w| w == canary.as_bytes());
-            if let Some(at) = found {
-                let around = &bytes[at.saturating_sub(200)..(at + 200).min(bytes.len())];
-                panic!("{canary} is in {place}: {}", String::from_utf8_lossy(around));
+            if let Some(at) = text.find(canary) {
+                let before: String = text[..at].chars().rev().take(200).collect();
+                let before: String = before.chars().rev().collect();
+                panic!("{canary} is in {place}, after {before}");
             }
         }
     }
@@ -50,7 +52,9 @@ fn no_code_and_no_key_is_told_to_anybody() {
     let mut canary = |prefix: &str, length: usize| {
         let mut text = prefix.to_owned();
         while text.len() < length {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             text.push(char::from(b'0' + u8::try_from(random >> 33 & 0xff).unwrap() % 10));
         }
         canaries.add(&text);
@@ -63,14 +67,21 @@ fn no_code_and_no_key_is_told_to_anybody() {
     };
 
     // By the register: in every way to go wrong.
-    for ending in [1, 2, 5, 6, 18, 19, 21, 23, 24, 28, 38] {
+    let endings = [1, 2, 5, 6, 18, 19, 21, 23, 24, 28, 38];
+    let asked = endings.map(|ending| {
         let auth_code = canary(&format!("2877{ending:02}"), 20);
-        let body = json!({ "amount": "1.00", "subject": "咖啡", "auth_code": auth_code });
-        tell(&mut replies, &daemon.pay(&format!("R{ending}"), &body));
-    }
+        json!({ "amount": "1.00", "subject": format!("R{ending}"), "auth_code": auth_code })
+    });
+    thread::scope(|scope| {
+        let pay = |body: &Value| daemon.pay(body["subject"].as_str().unwrap(), body);
+        let all: Vec<_> = asked.iter().map(|body| scope.spawn(move || pay(body))).collect();
+        for one in all {
+            tell(&mut replies, &one.join().unwrap());
+        }
+    });
     // A gateway that repeats what it was sent.
     let auth_code = canary("2850", 18);
-    for (number, code) in [("ECHO1", "40004"), ("ECHO2", "40002"), ("ECHO3", "20000")] {
+    for (number, code) in [("ECHO1", "40004"), ("ECHO2", "40002")] {
         let text = format!("payment {auth_code} of {{\"auth_code\":\"{auth_code}\"}}");
         let answer = Said {
             code: code.into(),
@@ -88,7 +99,7 @@ fn no_code_and_no_key_is_told_to_anybody() {
         tell(&mut replies, &daemon.pay(number, &body));
     }
     // In requests that are refused.
-    let auth_code = canary("28", 19);
+    let auth_code = canary("26", 19);
     let good = json!({ "amount": "1.00", "subject": "咖啡", "auth_code": auth_code });
     let mut refused: Vec<(String, u16)> = vec![(format!("{good}{auth_code}"), 400)];
     for (member, value, status) in [
@@ -115,7 +126,7 @@ fn no_code_and_no_key_is_told_to_anybody() {
         pty.scan(&other, 1);
     }
     // By the scanner: while nobody waits, and while somebody does; and by hand.
-    pty.scan(&canary("28", 18), 2);
+    pty.scan(&canary("26", 18), 2);
     let head = |events: usize| {
         until("all scans are known", || {
             let mut stream = daemon.events(Some(0));
@@ -127,13 +138,13 @@ fn no_code_and_no_key_is_told_to_anybody() {
     };
     head(5);
     daemon.put("SCAN", &without_code("1.00")).expect(201);
-    pty.scan(&canary("28", 24), 3);
+    pty.scan(&canary("26", 24), 3);
     tell(&mut replies, &daemon.get("/v1/payments/SCAN?wait=60"));
     daemon.put("TYPED", &without_code("1.00")).expect(201);
-    let typed = json!({ "auth_code": canary("2877", 17) });
+    let typed = json!({ "auth_code": canary("27", 16) });
     tell(&mut replies, &daemon.post("/v1/payments/TYPED/code?wait=60", &typed));
     // Over a crash.
-    let auth_code = canary("2877", 22);
+    let auth_code = canary("29", 22);
     let body = json!({ "amount": "77.04", "subject": "咖啡", "auth_code": auth_code });
     daemon.put("CRASH", &body).expect(201);
     let mut logs = daemon.log();
@@ -153,7 +164,7 @@ fn no_code_and_no_key_is_told_to_anybody() {
     let numbers = daemon.get("/v1/payments?limit=500");
     tell(&mut replies, &numbers);
     let all = numbers.expect(200)["payments"].as_array().unwrap().clone();
-    assert!(all.len() >= 18, "{}", all.len());
+    assert!(all.len() >= 17, "{}", all.len());
     for payment in &all {
         let number = payment["out_trade_no"].as_str().unwrap();
         tell(&mut replies, &daemon.get(&format!("/v1/payments/{number}/journal")));
@@ -176,7 +187,9 @@ fn no_code_and_no_key_is_told_to_anybody() {
 
     for name in ["app_private_key.pem", "alipay_private_key.pem"] {
         let key = fs::read_to_string(shop.path("sandbox").join(name)).unwrap();
-        canaries.0.extend(key.lines().filter(|l| !l.starts_with("---")).map(|l| l[..24].to_owned()));
+        canaries
+            .0
+            .extend(key.lines().filter(|l| !l.starts_with("---")).map(|l| l[..24].to_owned()));
     }
     // What is signed, and the signature.
     canaries.0.extend(["biz_content".to_owned(), "&sign=".to_owned(), "sign_type=".to_owned()]);
@@ -188,5 +201,4 @@ fn no_code_and_no_key_is_told_to_anybody() {
     ] {
         canaries.assert_not_in(place, bytes);
     }
-    let _ = (Value::Null, code());
 }

@@ -1,6 +1,7 @@
 //! Clients that read nothing, or write nothing to an end.
 
 use std::io::Write;
+use std::thread;
 
 use crate::http;
 use crate::till::{Shop, is, outcome, until, with_code};
@@ -13,9 +14,13 @@ fn slow_clients_hold_up_no_payment() {
     let shop = Shop::usual();
     let daemon = shop.start();
     // More to tell than fits between the daemon and a client that does not read.
-    for round in 0..40 {
-        daemon.pay(&format!("BEFORE{round}"), &with_code("77.03")).expect(201);
-    }
+    thread::scope(|scope| {
+        for round in 0..60 {
+            let daemon = &daemon;
+            let number = format!("BEFORE{round}");
+            scope.spawn(move || daemon.pay(&number, &with_code("77.03")).expect(201));
+        }
+    });
     let mut streams = Vec::new();
     for _ in 0..STREAMS {
         let mut stream = http::unix(&daemon.socket).expect("a connection");
@@ -34,7 +39,7 @@ fn slow_clients_hold_up_no_payment() {
         stream.write_all(beginning.as_bytes()).expect("sent");
         streams.push(stream);
     }
-    for round in 0..20 {
+    for round in 0..10 {
         let paid = daemon.pay(&format!("PAID{round}"), &with_code("77.02")).expect(201);
         assert_eq!(outcome(&paid), is("paid", "taken", ""));
     }

@@ -162,11 +162,8 @@ impl Shop {
     pub(crate) fn open_gateway(&mut self) {
         let listen = self.address;
         let dir = self.path("sandbox");
-        self.gateway = Some(Gateway::open(Options {
-            listen,
-            speed: self.setup.speed,
-            ..Options::new(dir)
-        }));
+        self.gateway =
+            Some(Gateway::open(Options { listen, speed: self.setup.speed, ..Options::new(dir) }));
     }
 
     /// Nobody listens at its address any more.

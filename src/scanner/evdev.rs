@@ -151,6 +151,9 @@ fn drain(device: &mut RawDevice) -> io::Result<()> {
 
 fn read(device: &mut RawDevice, gap: Duration, wake: &Wake, link: &mut Link) -> End {
     let mut keys = Keys::new(gap);
+    // No key was down when the device was grabbed, but between two keys of a
+    // code none is.
+    keys.join(link.now());
     loop {
         link.beat();
         if link.is_closed() {

@@ -67,6 +67,11 @@ impl Keys {
         Self { framer: Framer::new(gap), held: Held::default(), dropped: false, separate: false }
     }
 
+    /// Tells that others had the keys until now; see [`Framer::join`].
+    pub fn join(&mut self, at: Timestamp) {
+        self.framer.join(at);
+    }
+
     /// Takes one event.
     pub fn push(&mut self, event: KeyEvent) -> Option<Framed> {
         match (event.kind, event.code) {

@@ -50,7 +50,9 @@ fn holds(journal: &Path, payments: u64, model: &[Recorded]) -> bool {
 fn step_of(recorded: &Recorded) -> &str {
     match &recorded.entry {
         Entry::Payment { step, .. } => &step.name,
-        other => other.event_name(),
+        Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => {
+            recorded.entry.event_name()
+        }
     }
 }
 

@@ -14,7 +14,7 @@
 //! `docs/benchmarks.md` says how to read the figures.
 
 // A benchmark that cannot set its scene should say so and end.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, clippy::print_stderr)]
 
 mod daemon;
 mod floor;

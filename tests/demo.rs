@@ -135,7 +135,7 @@ fn every_scene_ends_as_promised() {
             assert!(zh.as_str() != Some("") && en.as_str() != Some(""), "{name}: {step}");
         }
     }
-    assert_eq!(hide_codes(&ran.out), ran.out, "a payment code is shown");
+    assert!(hide_codes(&ran.out) == ran.out, "a payment code is shown: {}", ran.out);
     nothing_is_left(&place);
 }
 
@@ -151,7 +151,7 @@ fn people_read_it(lang: &str, last: &str) {
     assert!(!ran.out.contains('✗'), "{}", ran.out);
     // Nothing is left unfilled, and no cursor is moved.
     assert!(!ran.out.contains("{}") && !ran.out.contains('\x1b'), "{}", ran.out);
-    assert_eq!(hide_codes(&ran.out), ran.out, "a payment code is shown");
+    assert!(hide_codes(&ran.out) == ran.out, "a payment code is shown: {}", ran.out);
     nothing_is_left(&place);
 }
 

@@ -364,6 +364,11 @@ impl Show<'_> {
     }
 }
 
+/// To milliseconds: more is not known, and would look like it.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
 fn json_of(played: &[Played], books: &Books, differs: &[Sentence], kept: Option<&Path>) -> Value {
     let both = |sentence: &Sentence| json!({ "zh": sentence.zh, "en": sentence.en });
     let scenes: Vec<Value> = played
@@ -375,7 +380,7 @@ fn json_of(played: &[Played], books: &Books, differs: &[Sentence], kept: Option<
                 .lines
                 .iter()
                 .map(|line| {
-                    json!({ "seconds": line.seconds, "who": line.who.name(), "what": both(&line.what) })
+                    json!({ "seconds": rounded(line.seconds), "who": line.who.name(), "what": both(&line.what) })
                 })
                 .collect();
             json!({
@@ -394,7 +399,7 @@ fn json_of(played: &[Played], books: &Books, differs: &[Sentence], kept: Option<
                     "charged": yuan(charged), "returned": yuan(returned),
                 },
                 "differs": one.differs.iter().map(both).collect::<Vec<_>>(),
-                "seconds": one.seconds,
+                "seconds": rounded(one.seconds),
                 "steps": steps,
             })
         })

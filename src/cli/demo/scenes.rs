@@ -11,7 +11,7 @@ use crate::cli::words::{Lang, Phrase};
 use crate::sandbox::{Fault, Number};
 
 use super::lines::{Lines, Who, yuan};
-use super::stage::Stage;
+use super::stage::{Stage, StageError};
 use super::words;
 
 /// How long anything may take on a busy machine; the lengths of the demo are
@@ -294,11 +294,12 @@ impl Play<'_, '_> {
             self.differ(words::DIFFERS_ANSWER, &["", "-"], &["", "-"]);
         }
         self.pause(900).await;
-        let began = self.lines.during(self.stage.start_daemon()).await;
-        began.map_err(|why| Sentence { zh: why.to_string(), en: why.to_string() })?;
-        self.lines.listen(&client);
+        let vain = |why: StageError| Sentence { zh: why.to_string(), en: why.to_string() };
+        self.stage.start_daemon().map_err(vain)?;
         let id = self.stage.daemon_id().to_string();
         self.lines.say(Who::Terminal, words::IS_BACK.both(&[&id]));
+        self.lines.during(self.stage.ready()).await.map_err(vain)?;
+        self.lines.listen(&client);
         Ok(())
     }
 

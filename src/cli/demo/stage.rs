@@ -161,6 +161,10 @@ impl Daemon {
         self.0.id()
     }
 
+    fn has_ended(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(Some(_)) | Err(_))
+    }
+
     /// SIGKILL: the process does nothing any more, not even say good-bye.
     fn kill(&mut self) {
         let _ = self.0.kill();
@@ -225,7 +229,8 @@ impl Stage {
             .map_err(StageError::Prepare)?;
         let client = Client::new(sandbox.folder().socket());
         let mut stage = Self { daemon: None, scanner, sandbox, client, folder };
-        stage.start_daemon().await?;
+        stage.start_daemon()?;
+        stage.ready().await?;
         Ok(stage)
     }
 
@@ -251,26 +256,30 @@ impl Stage {
         }
     }
 
-    /// Starts the daemon and waits until it answers and has its scanner.
-    pub(super) async fn start_daemon(&mut self) -> Result<(), StageError> {
+    /// Starts the daemon; it begins to work by itself.
+    pub(super) fn start_daemon(&mut self) -> Result<(), StageError> {
         let name = self.scanner.name.clone();
         self.scanner = Scanner::plug(&name).map_err(StageError::Scanner)?;
-        let mut daemon = Daemon::start(self.folder.path())?;
+        self.daemon = Some(Daemon::start(self.folder.path())?);
+        Ok(())
+    }
+
+    /// Waits until the daemon answers and has its scanner.
+    pub(super) async fn ready(&mut self) -> Result<(), StageError> {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Ok(answer) = self.client.get("/v1/status").await
                 && let Ok(status) = answer.read::<StatusView>()
                 && status.scanners.iter().all(|scanner| scanner.present == Some(true))
             {
-                break;
+                return Ok(());
             }
-            if matches!(daemon.0.try_wait(), Ok(Some(_)) | Err(_)) || Instant::now() >= until {
+            let ended = self.daemon.as_mut().is_none_or(|daemon| daemon.has_ended());
+            if ended || Instant::now() >= until {
                 return Err(StageError::NotReady(self.last_words()));
             }
             sleep(LOOK).await;
         }
-        self.daemon = Some(daemon);
-        Ok(())
     }
 
     /// Ends the daemon politely; whether it did what the contract says.

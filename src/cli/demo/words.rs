@@ -38,7 +38,7 @@ phrases! {
     CONFIRMS = "在手机上输入密码，确认付款", "confirms on the phone";
     SEES_PAID = "手机显示：已付款 {} 元", "reads on the phone: {} yuan paid";
     IS_KILLED = "进程 {} 被 SIGKILL 杀死，此时它正在等支付的应答", "process {} is killed by SIGKILL while it waits for the answer";
-    IS_BACK = "重新启动，进程号 {}，从交易流水里找到这笔未完成的付款", "starts again as process {}, and finds the open payment in its journal";
+    IS_BACK = "重新启动，进程号 {}，从交易流水里找出未完成的付款", "starts again as process {}, and looks for open payments in its journal";
 
     // The terminal.
     AWAITS_CODE = "记下订单，等待顾客的付款码", "writes the order down, and waits for the buyer's code";

@@ -156,6 +156,10 @@ fn scanners_are_taken_and_other_devices_are_not() {
         assert_eq!(serial.set("ENV{ID_MM_DEVICE_IGNORE}"), Some("1"));
         let hid = hid(vendor).play();
         assert_eq!(hid.group(), Some("tilld"), "{vendor}");
+        let name = "tilld/hid-$env{ID_VENDOR_ID}-$env{ID_MODEL_ID}-$env{ID_USB_INTERFACE_NUM}";
+        assert_eq!(hid.set("SYMLINK"), Some(name), "{vendor}");
+        // Which asks for what the builtin finds out.
+        assert_eq!(hid.set("IMPORT{builtin}"), Some("usb_id"), "{vendor}");
         let usb = Device::new("usb", "1-2").env("DEVTYPE", "usb_device").attr("idVendor", vendor);
         let usb = usb.play();
         assert_eq!(usb.set("ATTR{power/control}"), Some("on"), "{vendor}");
@@ -262,7 +266,7 @@ impl Device {
             if !conditions.clone().all(|(key, _, pattern)| self.matches(key, pattern)) {
                 continue;
             }
-            for (key, _, value) in tokens.iter().filter(|(_, operator, _)| *operator == "=") {
+            for (key, _, value) in tokens.iter().filter(|(_, operator, _)| *operator != "==") {
                 match *key {
                     "GOTO" => skip_to = Some((*value).to_owned()),
                     "LABEL" => {}
@@ -280,8 +284,10 @@ impl Device {
 /// Takes `KEY=="value"` apart; anything else is a mistake in the rules.
 fn token(text: &str) -> (&str, &str, &str) {
     let at = text.find('=').unwrap_or_else(|| panic!("no operator in {text}"));
+    let at = if text[..at].ends_with('+') { at - 1 } else { at };
     let (key, rest) = text.split_at(at);
-    let operator = if rest.starts_with("==") { "==" } else { "=" };
+    let operators = ["==", "+=", "="];
+    let operator = operators.into_iter().find(|o| rest.starts_with(o)).expect("an operator");
     let value = rest
         .strip_prefix(operator)
         .and_then(|value| value.strip_prefix('"'))
@@ -296,6 +302,8 @@ fn token(text: &str) -> (&str, &str, &str) {
         "ENV",
         "ATTR",
         "TEST",
+        "IMPORT",
+        "SYMLINK",
         "GROUP",
         "MODE",
         "GOTO",

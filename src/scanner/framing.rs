@@ -28,8 +28,8 @@ pub const LENGTH_MAX: usize = 512;
 /// next begins a code. Nobody aims and scans again in less.
 const RESUME: Duration = Duration::from_secs(1);
 
-/// After so many codes that a terminator should have ended, and none came, the
-/// scanner is one that sends none: it was told so since.
+/// After so many codes that a terminator should have ended, and nothing came at
+/// all, the scanner is one that sends none: it was told so since.
 const UNLEARN: u8 = 2;
 
 const NUL: u8 = 0x00;
@@ -119,6 +119,8 @@ pub struct Framer {
     /// The scanner ends its codes itself; so many codes it may still leave
     /// without an end until that is no longer believed.
     terminates: u8,
+    /// Silence tore a code, and nothing has followed yet.
+    torn: bool,
 }
 
 impl Framer {
@@ -131,6 +133,7 @@ impl Framer {
             times: None,
             lost: false,
             terminates: 0,
+            torn: false,
         }
     }
 
@@ -150,14 +153,14 @@ impl Framer {
         if self.terminates == 0 || !self.has_text() {
             return self.end();
         }
-        self.terminates -= 1;
         let last = self.times.map_or(now, |(_, last)| last);
-        let torn = self.lose(Lost::Torn, last);
+        let lost = self.lose(Lost::Torn, last);
+        self.torn = true;
         if self.due().is_some_and(|due| now >= due) {
             // Silent for so long already that nothing of it can follow.
-            self.forget();
+            self.end();
         }
-        torn
+        lost
     }
 
     /// When the silence will have ended what is pending, if anything is.
@@ -199,6 +202,7 @@ impl Framer {
         self.bytes.zeroize();
         self.times = None;
         self.lost = false;
+        self.torn = false;
     }
 
     fn touch(&mut self, at: Timestamp) {
@@ -212,6 +216,7 @@ impl Framer {
                 if self.has_text() {
                     self.terminates = UNLEARN;
                 }
+                self.torn = false;
                 self.end()
             }
             STX => {
@@ -225,6 +230,7 @@ impl Framer {
             _ if self.bytes.len() >= LENGTH_MAX => self.lose(Lost::TooLong, at),
             _ => {
                 self.touch(at);
+                self.torn = false;
                 if !self.lost {
                     self.bytes.push(byte);
                 }
@@ -235,6 +241,9 @@ impl Framer {
 
     fn end(&mut self) -> Option<Framed> {
         let (started_at, _) = self.times?;
+        if self.torn {
+            self.terminates = self.terminates.saturating_sub(1);
+        }
         let framed = frame(&self.bytes, started_at);
         self.forget();
         framed
@@ -397,6 +406,16 @@ mod tests {
         let story = [(0, whole), (2000, bare), (2000, whole), (2000, bare), (2000, whole)];
         let twice = [&story[..], &[(2000, bare)]].concat();
         assert_eq!(texts(&run(&twice)), [OTHER, "Torn", OTHER, "Torn", OTHER, "Torn"]);
+        // Neither do those of which more came, however often they were torn.
+        let mut story = vec![(0, whole)];
+        for _ in 0..9 {
+            story.extend([(2000, bare), (GAP, bare), (999, whole)]);
+        }
+        story.push((0, whole));
+        let mut expected = vec![OTHER];
+        expected.extend(["Torn"; 9]);
+        expected.push(OTHER);
+        assert_eq!(texts(&run(&story)), expected);
     }
 
     #[test]

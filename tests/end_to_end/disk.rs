@@ -49,8 +49,8 @@ fn mount(arguments: &[&str]) -> bool {
     Command::new("mount").args(arguments).status().is_ok_and(|status| status.success())
 }
 
-/// A shop with its journal on a disk of its own. The folder is made before the
-/// shop, because the configuration names it.
+/// A shop with its journal on a disk of its own; nothing where none can be
+/// mounted.
 fn shop() -> Option<(Shop, Disk)> {
     let shop = Shop::open(Setup { journal: "disk/journal.db".to_owned(), ..Setup::default() });
     let Some(disk) = Disk::mount(shop.path("disk")) else {

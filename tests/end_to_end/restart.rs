@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tilld::sandbox::Fault;
 
-use crate::http::Event;
+use crate::http::{self, Event};
 use crate::scanner::Pty;
 use crate::till::{Setup, Shop, code, is, outcome, until, with_code, without_code};
 
@@ -72,10 +72,10 @@ fn events_have_no_gap_over_restarts() {
         assert_eq!(revs, (1..=revs.len() as u64).collect::<Vec<u64>>(), "{number}");
     }
     // An id that is not from this journal is refused, not guessed at.
-    let mut stream = crate::http::unix(&daemon.socket).unwrap();
+    let mut stream = http::unix(&daemon.socket).unwrap();
     let header = "Last-Event-ID: 1000000\r\n";
-    crate::http::send(&mut stream, "GET", "/v1/events", header, "").unwrap();
-    assert_eq!(crate::http::receive(&mut stream).unwrap().status, 422);
+    http::send(&mut stream, "GET", "/v1/events", header, "").unwrap();
+    assert_eq!(http::receive(&mut stream).unwrap().status, 422);
 }
 
 #[test]
@@ -98,27 +98,27 @@ fn told_to_stop_it_ends_in_time_and_loses_nothing() {
     daemon.put("SLOW", &with_code("2.00")).expect(201);
     until("the pay is there", || (shop.requests("SLOW", "pay") == 1).then_some(()));
 
-    let (told, more) = thread::scope(|scope| {
-        let waiting = scope.spawn(|| daemon.ask("GET", "/v1/payments/BUYER?wait=60", ""));
-        let mut events = daemon.events(None);
-        daemon.signal(Signal::SIGTERM);
-        let deadline = Instant::now() + STOP_MAX;
-        // Requests that come meanwhile are refused, or were in time.
-        let mut more = Vec::new();
-        for round in 0.. {
-            let number = format!("LATE{round}");
-            let path = format!("/v1/payments/{number}");
-            let Ok(reply) = daemon.ask("PUT", &path, &with_code("1.00").to_string()) else { break };
-            match reply.status {
-                201 => more.push(number),
-                503 => assert_eq!(reply.json()["code"], "stopping"),
-                _ => panic!("{reply:?}"),
-            }
-            assert!(Instant::now() < deadline, "it goes on");
+    let mut waiting = http::unix(&daemon.socket).expect("a connection");
+    http::send(&mut waiting, "GET", "/v1/payments/BUYER?wait=60", "", "").expect("sent");
+    // Connections are taken in turn, so behind this one that request is known.
+    let mut events = daemon.events(None);
+    daemon.signal(Signal::SIGTERM);
+    let deadline = Instant::now() + STOP_MAX;
+    // Requests that come meanwhile are refused, or were in time.
+    let mut more = Vec::new();
+    for round in 0.. {
+        let number = format!("LATE{round}");
+        let path = format!("/v1/payments/{number}");
+        let Ok(reply) = daemon.ask("PUT", &path, &with_code("1.00").to_string()) else { break };
+        match reply.status {
+            201 => more.push(number),
+            503 => assert_eq!(reply.json()["code"], "stopping"),
+            _ => panic!("{reply:?}"),
         }
-        while events.next().is_some() {}
-        (waiting.join().unwrap(), more)
-    });
+        assert!(Instant::now() < deadline, "it goes on");
+    }
+    while events.next().is_some() {}
+    let told = http::receive(&mut waiting);
     // Whoever waited hears how it stands.
     assert_eq!(told.expect("a reply").expect(200)["state"], "awaiting_buyer");
     let deadline = Instant::now() + STOP_MAX;

@@ -410,10 +410,11 @@ mod tests {
         let mut story = vec![(0, whole)];
         for _ in 0..9 {
             story.extend([(2000, bare), (GAP, bare), (999, whole)]);
+            story.extend([(2000, bare), (GAP, bare)]);
         }
-        story.push((0, whole));
+        story.push((2000, whole));
         let mut expected = vec![OTHER];
-        expected.extend(["Torn"; 9]);
+        expected.extend(["Torn"; 18]);
         expected.push(OTHER);
         assert_eq!(texts(&run(&story)), expected);
     }

@@ -250,7 +250,7 @@ impl<'a> Story<'a> {
                     return Ok(Some(body));
                 }
                 Ok(Reply { status: 200, .. }) => {}
-                Ok(Reply { status: 404, .. }) => return Ok(None),
+                Ok(Reply { status: 404, .. }) if !self.plan.repeats => return Ok(None),
                 other => return Err(format!("asked for the payment: {other:?}, {killed}")),
             }
             if Instant::now() > deadline {

@@ -96,6 +96,8 @@ impl Shop {
             }
         }
         daemon.ready_after = started.elapsed();
+        // Whatever it says later is read, as a service manager would.
+        std::thread::spawn(move || while listener.recv(&mut said).is_ok() {});
         daemon
     }
 

@@ -182,3 +182,53 @@ fn fresh_number() -> OutTradeNo {
     let text = format!("T{:032x}", u128::from_be_bytes(bits));
     text.parse().unwrap_or_else(|_| unreachable!("33 letters and digits are a number"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payment::{Amount, Order, State, Trade};
+
+    fn payment(count: usize, rev: u64) -> Payment {
+        let order = Order {
+            out_trade_no: number(count),
+            amount: Amount::from_fen(8888).expect("an amount"),
+            subject: "咖啡".to_owned(),
+            sale: None,
+            scanner: None,
+            body: None,
+            operator_id: None,
+            goods_detail: None,
+            timeout: None,
+        };
+        Payment {
+            order: order.into(),
+            state: State::Paying,
+            rev,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            pay: None,
+            trade: Trade::default(),
+            reason: None,
+            attention: None,
+            trouble: None,
+        }
+    }
+
+    fn number(count: usize) -> OutTradeNo {
+        format!("N{count}").parse().expect("a number")
+    }
+
+    #[test]
+    fn the_last_payments_are_remembered_as_they_were_last_written() {
+        let recent = Recent::default();
+        for count in 0..RECENT_MAX {
+            recent.put(payment(count, 1));
+        }
+        recent.put(payment(0, 2));
+        let rev = |count| recent.get(&number(count)).map(|payment| payment.rev);
+        assert_eq!((rev(0), rev(1)), (Some(2), Some(1)), "both have room");
+        recent.put(payment(RECENT_MAX, 1));
+        assert_eq!(rev(1), None, "nobody was written longer ago");
+        assert_eq!((rev(0), rev(2), rev(RECENT_MAX)), (Some(2), Some(1), Some(1)));
+    }
+}

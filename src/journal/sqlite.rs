@@ -104,7 +104,8 @@ pub(super) fn open_writer(journal: &Path) -> rusqlite::Result<Connection> {
     conn.execute_batch(
         "PRAGMA recursive_triggers = ON;
          PRAGMA journal_size_limit = 1048576;
-         PRAGMA cache_size = -1024;
+         -- A payment touches some ten pages; the kernel keeps the others.
+         PRAGMA cache_size = -256;
          PRAGMA temp_store = MEMORY;
          -- The writer does it itself, once everybody has had an answer.
          PRAGMA wal_autocheckpoint = 0;
@@ -126,7 +127,7 @@ pub(super) fn open_reader(files: &Files) -> rusqlite::Result<(Connection, bool)>
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let ready = |conn: Connection| -> rusqlite::Result<Connection> {
         common(&conn)?;
-        conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -512;")?;
+        conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -256;")?;
         // SQLite opens files when it first needs them.
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(conn)

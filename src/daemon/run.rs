@@ -455,6 +455,11 @@ impl Loop {
     }
 
     fn post_news(&self, scanner: &str, news: &ScannerNews) {
+        match news {
+            ScannerNews::Plugged => tracing::info!(scanner, "scanner is there"),
+            ScannerNews::Unplugged(why) => tracing::warn!(scanner, why, "scanner is gone"),
+            ScannerNews::ScanLost(why) => tracing::warn!(scanner, why, "a scan was lost"),
+        }
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(status) = board.scanners.iter_mut().find(|s| s.id == scanner) else { return };
         status.last_news = match news {
@@ -469,6 +474,11 @@ impl Loop {
     }
 
     fn post_gateway(&self, up: bool, text: &str) {
+        if up {
+            tracing::info!("the gateway answers");
+        } else {
+            tracing::warn!(why = text, "the gateway does not answer");
+        }
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         board.gateway.link = if up { api::Link::Up } else { api::Link::Down };
         board.gateway.since = Some(self.clock.wall());

@@ -50,7 +50,7 @@ pub enum OpenError {
         known: i32,
     },
     /// Something in it is not as it was written.
-    #[error("the journal {file} is damaged: {what}; keep the file, put back a sound copy, and compare with Alipay's bill (till doctor says more)", file = .file.display())]
+    #[error("the journal {file} is damaged: {what}; keep the file, put back a sound copy, and compare with Alipay's bill", file = .file.display())]
     Damaged {
         /// The file.
         file: PathBuf,

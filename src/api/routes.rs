@@ -383,12 +383,14 @@ async fn read_json(api: &Api, request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-/// No declaration counts as JSON; another one does not.
+/// No declaration counts as JSON, and so does the one that `curl -d` makes by
+/// itself; another one does not.
 fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(declared) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let kind = declared.to_str().unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
+    let accepted = ["application/json", "application/x-www-form-urlencoded"];
+    if accepted.iter().any(|accepted| kind.eq_ignore_ascii_case(accepted)) {
         Ok(())
     } else {
         let detail = "send the body as content-type: application/json";

@@ -237,12 +237,12 @@ async fn http_itself_is_refused_in_the_same_words() {
         let allow = told.head.lines().find(|line| line.starts_with("allow:")).expect("Allow");
         assert!(allowed.iter().all(|method| allow.contains(method)), "{allow}");
     }
-    let form = "content-type: application/x-www-form-urlencoded";
-    for header in [form, "content-type: text/plain", "content-type: \u{1f600}"] {
+    for header in ["content-type: text/plain", "content-type: \u{1f600}"] {
         let told = terminal.ask("PUT", "/v1/payments/A1", &[header], BODY).await;
         told.problem(415, "unsupported_media_type");
     }
-    for headers in [&["content-type: Application/JSON; charset=utf-8"][..], &[]] {
+    let curl = "content-type: application/x-www-form-urlencoded";
+    for headers in [&["content-type: Application/JSON; charset=utf-8"][..], &[curl], &[]] {
         let told = terminal.ask("PUT", "/v1/payments/A1", headers, BODY).await;
         assert!(told.status < 300, "{told:?}");
     }

@@ -593,10 +593,7 @@ impl World {
             Call::Query => Answer::Query(self.gateway.query(number, amount, now, &mut self.random)),
             Call::Cancel => {
                 let (answer, foreign) = self.gateway.cancel(number, now, &mut self.random);
-                // Left over: a number used twice, and no query ever answered.
-                let asked = |p: &Payment| p.pay.as_ref().is_some_and(|p| p.asked);
-                let asked = self.disk.get(number).is_some_and(asked);
-                if foreign && asked && !self.cannot_be_told_apart(number) {
+                if foreign && !self.cannot_be_told_apart(number) {
                     self.broke(format!("{number} was somebody else's and was cancelled"));
                 }
                 Answer::Cancel(answer)
@@ -639,13 +636,18 @@ impl World {
         self.gateway.trades.get(number).filter(|t| !t.foreign).map(|t| t.status)
     }
 
-    /// A number used twice, for the same amount, and the decline that would
-    /// have told so was lost: nobody can know. Numbers are used once (rule 3).
+    /// A number used twice, of which nobody can know: for the same amount, with
+    /// the decline lost that would have told so; or with no query ever answered.
+    /// Numbers are used once (rule 3); this is what is left over.
     fn cannot_be_told_apart(&self, number: &str) -> bool {
         let amount = self.sales[self.sale_of[number]].amount;
-        let same = self.gateway.trades.get(number).is_some_and(|t| t.foreign && t.amount == amount);
-        let declined = |p: &Payment| p.pay.as_ref().is_some_and(|p| p.declined);
-        same && !self.disk.get(number).is_some_and(declined)
+        let Some(trade) = self.gateway.trades.get(number).filter(|t| t.foreign) else {
+            return false;
+        };
+        let pay = self.disk.get(number).and_then(|p| p.pay.as_ref());
+        let declined = pay.is_some_and(|p| p.declined);
+        let asked = pay.is_some_and(|p| p.asked);
+        !asked || (trade.amount == amount && !declined)
     }
 
     fn charged(&mut self, number: &str) {

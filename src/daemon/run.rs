@@ -1,7 +1,7 @@
 //! The only loop: one input, one entry on disk, then the call.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -206,10 +206,10 @@ impl Loop {
 
         loop {
             // Also when there is always something else to do.
-            let wait = self.wait();
-            if wait.is_zero() {
+            if self.wait().is_zero() {
                 self.handle(Input::Tick)?;
             }
+            let wait = self.wait();
             tokio::select! {
                 // What the world did comes before what somebody wants.
                 biased;
@@ -231,7 +231,7 @@ impl Loop {
             open = self.terminal.open_count(),
             "stopping; what is open goes on at the next start"
         );
-        self.board.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
+        self.board().stopping = true;
         self.handle(Input::Stop)?;
         self.last_writes(&mut asked, &mut back).await
     }
@@ -316,11 +316,7 @@ impl Loop {
                 if let Some(time) = answered.gateway_time {
                     self.clock.learn(time);
                     let wall = self.clock.wall();
-                    self.board
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .gateway
-                        .last_answer_at = Some(wall);
+                    self.board().gateway.last_answer_at = Some(wall);
                 }
                 self.handle(Input::Answered { number, serial, answered })
             }
@@ -365,7 +361,7 @@ impl Loop {
             Health::Unavailable(why) => (Err(why.clone()), false),
         };
         {
-            let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut board = self.board();
             if board.journal.writable != writable {
                 match &state {
                     Ok(()) => tracing::info!("the journal can be written again"),
@@ -424,11 +420,15 @@ impl Loop {
         });
     }
 
+    fn board(&self) -> MutexGuard<'_, api::Status> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     // --- the board -------------------------------------------------------------
 
     fn post_status(&mut self) {
         let open = self.terminal.open_count();
-        self.board.lock().unwrap_or_else(PoisonError::into_inner).open_payments = open;
+        self.board().open_payments = open;
         if self.said_lately() {
             return;
         }
@@ -447,7 +447,7 @@ impl Loop {
     }
 
     fn status_line(&self) -> String {
-        let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let board = self.board();
         match &board.journal.reason {
             Some(why) => format!("takes no new payments: {why}"),
             None => format!("ready; {} open payments", self.terminal.open_count()),
@@ -460,7 +460,7 @@ impl Loop {
             ScannerNews::Unplugged(why) => tracing::warn!(scanner, why, "scanner is gone"),
             ScannerNews::ScanLost(why) => tracing::warn!(scanner, why, "a scan was lost"),
         }
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut board = self.board();
         let Some(status) = board.scanners.iter_mut().find(|s| s.id == scanner) else { return };
         status.last_news = match news {
             ScannerNews::Plugged => None,
@@ -479,7 +479,7 @@ impl Loop {
         } else {
             tracing::warn!(why = text, "the gateway does not answer");
         }
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut board = self.board();
         board.gateway.link = if up { api::Link::Up } else { api::Link::Down };
         board.gateway.since = Some(self.clock.wall());
         board.gateway.trouble = (!up).then(|| text.to_owned());

@@ -241,11 +241,8 @@ impl<'a> Next<'a> {
 
     /// A stop is a deadline that came early.
     fn stop_here(&mut self) {
-        let now = self.now.steady;
-        self.alter(|pay| {
-            pay.stopped = true;
-            pay.deadline = pay.deadline.min(now);
-        });
+        self.end_window();
+        self.alter(|pay| pay.stopped = true);
     }
 
     /// While a call is in flight: its answer is then the last one.
@@ -288,7 +285,7 @@ impl<'a> Next<'a> {
             PayAnswer::Declined(reason) => {
                 self.payment.reason = Some(reason.clone());
                 self.alter(|pay| pay.declined = true);
-                self.stop_here_for_decline();
+                self.end_window();
                 self.query()
             }
             // The front door refused: nothing was created (rule 6).
@@ -477,8 +474,8 @@ impl<'a> Next<'a> {
         self.payment.trouble = Some(Trouble { kind, text: text.to_owned() });
     }
 
-    /// A decline ends the window: what follows is one query and the cancel.
-    fn stop_here_for_decline(&mut self) {
+    /// What follows is one query and the cancel.
+    fn end_window(&mut self) {
         let now = self.now.steady;
         self.alter(|pay| pay.deadline = pay.deadline.min(now));
     }

@@ -167,7 +167,7 @@ impl Terminal {
     fn open_for_sale(&self, sale: Option<&str>) -> Option<OutTradeNo> {
         let sale = sale?;
         let of_sale = |slot: &&Slot| {
-            slot.payment.order.sale.as_deref() == Some(sale) && !slot.latest_is_settled_unpaid()
+            slot.payment.order.sale.as_deref() == Some(sale) && !slot.is_settled_unpaid()
         };
         self.open.values().find(of_sale).map(|s| s.payment.order.out_trade_no.clone())
     }

@@ -211,17 +211,6 @@ impl Terminal {
         self.open.len()
     }
 
-    /// The open payments as they are on disk.
-    pub fn open_payments(&self) -> impl Iterator<Item = &Payment> {
-        self.open.values().filter_map(Slot::disk)
-    }
-
-    /// Whether the gateway answers; `None` until something was sent.
-    #[must_use]
-    pub fn gateway_up(&self) -> Option<bool> {
-        self.gateway_up
-    }
-
     fn tick(&mut self, now: Moment, out: &mut Vec<Output>) -> Result<(), Illegal> {
         let due = |slot: &Slot| slot.due().is_some_and(|due| due <= now.steady);
         let numbers: Vec<_> =

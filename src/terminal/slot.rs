@@ -118,7 +118,7 @@ impl Slot {
     }
 
     /// It is on disk that this attempt ended without taking money.
-    pub(super) fn latest_is_settled_unpaid(&self) -> bool {
+    pub(super) fn is_settled_unpaid(&self) -> bool {
         self.payment.is_final() && self.payment.public() != Public::Paid
     }
 

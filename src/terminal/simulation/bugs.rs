@@ -89,7 +89,7 @@ impl Bug {
         {
             pay.late_pay_over |= now.wall >= pay.time_expire + rules.late_margin;
         }
-        let event = &self.misread(&payment, event);
+        let event = &self.misread(event);
         let mut stepped = payment.step(event, now, rules)?;
         let answer = match event {
             Event::Answered(answered) => Some(&answered.answer),
@@ -138,7 +138,7 @@ impl Bug {
     }
 
     /// The event as this bug takes it.
-    fn misread(self, payment: &Payment, event: &Event) -> Event {
+    fn misread(self, event: &Event) -> Event {
         let Event::Answered(answered) = event else { return event.clone() };
         let answer = match (self, &answered.answer) {
             (Self::BelievesUnverified, Answer::Pay(PayAnswer::Unknown(t)))
@@ -162,7 +162,6 @@ impl Bug {
             }
             _ => return event.clone(),
         };
-        let _ = payment;
         Event::Answered(Answered { answer, ..answered.clone() })
     }
 }

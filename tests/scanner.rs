@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::pty::openpty;
 use tilld::payment::{ScannerNews, Timestamp};
-use tilld::scanner::{Clock, Handle, Input, Kind, ScannerSettings, SerialSettings, start};
+use tilld::scanner::{Clock, Handle, Input, Kind, Place, ScannerSettings, SerialSettings, start};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
@@ -46,12 +46,9 @@ impl Pty {
 }
 
 fn settings(device: &Path, gap: Duration) -> ScannerSettings {
-    ScannerSettings {
-        id: "lane-1".to_owned(),
-        device: device.to_owned(),
-        gap,
-        kind: Kind::Serial(SerialSettings::default()),
-    }
+    let place = Place::Device(device.to_owned());
+    let usual = ScannerSettings::new("lane-1", Kind::Serial(SerialSettings::default()), place);
+    ScannerSettings { gap, ..usual }
 }
 
 fn clock() -> Clock {

@@ -10,6 +10,7 @@
 mod fault;
 mod files;
 mod read;
+mod scanner;
 mod values;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ pub use self::fault::{Fault, Place};
 pub use self::files::KeyFile;
 use self::read::{Item, Reader, Section};
 use crate::payment::{Rules, SecretText};
-use crate::scanner::{Flow, Kind, Parity, ScannerSettings, SerialSettings};
+use crate::scanner::ScannerSettings;
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -347,99 +348,6 @@ impl Loader<'_> {
             socket: socket.map_or_else(|| PathBuf::from(usual), |item| item.value),
             mode: mode.map_or(0o660, |item| item.value),
             listen,
-        }
-    }
-
-    fn scanners(&mut self, root: &mut Section<'_>) -> Vec<ScannerSettings> {
-        let mut scanners = Vec::new();
-        let (mut ids, mut devices) = (Vec::new(), Vec::new());
-        for mut section in self.reader.sections(root, "scanner") {
-            let id = self.reader.required(&mut section, "id", "lane-1", |t| values::name(t, 64));
-            let device = self.required_path(&mut section, "device", "/dev/ttyACM0");
-            let read = self.kind(&mut section);
-            self.reader.finish(&section);
-            if let Some(id) = &id {
-                self.only_once(&mut ids, id, "is the name of another scanner, too");
-            }
-            if let Some(device) = &device {
-                self.only_once(&mut devices, device, "is the device of another scanner, too");
-            }
-            if let (Some(id), Some(device), Some((kind, gap))) = (id, device, read) {
-                scanners.push(ScannerSettings { id: id.value, device: device.value, gap, kind });
-            }
-        }
-        scanners
-    }
-
-    fn only_once<T: Clone + PartialEq>(&mut self, all: &mut Vec<T>, item: &Item<T>, text: &str) {
-        if all.contains(&item.value) {
-            self.reader.faults.push(item.place.fault(&format!("{text}; write a different one")));
-        }
-        all.push(item.value.clone());
-    }
-
-    fn kind(&mut self, section: &mut Section<'_>) -> Option<(Kind, Duration)> {
-        let line = SerialSettings::default();
-        let kind = self.reader.required(section, "kind", "serial", |text| match text {
-            "serial" => Ok(Kind::Serial(line)),
-            "evdev" => Ok(Kind::Evdev),
-            "hidraw" => Ok(Kind::Hidraw),
-            _ => Err(format!(
-                "`{}` is no kind of scanner; write \"serial\", \"evdev\" or \"hidraw\"",
-                values::shown(text)
-            )),
-        });
-        let usual = kind.as_ref().map_or(Duration::from_millis(60), |k| k.value.default_gap());
-        let gap = self.duration(section, "gap", usual, (Duration::from_millis(10), 5 * SECOND));
-        // Read in any case, so that they are known keys with known faults.
-        let line = self.line(section);
-        match kind?.value {
-            Kind::Serial(_) => Some((Kind::Serial(line), gap.value)),
-            other @ (Kind::Evdev | Kind::Hidraw) => {
-                for key in ["baud", "data_bits", "parity", "stop_bits", "flow"] {
-                    if let Some(place) = self.reader.place_of(section, key) {
-                        let text =
-                            "is for serial scanners only; leave it out, or write kind = \"serial\"";
-                        self.reader.faults.push(place.fault(text));
-                    }
-                }
-                Some((other, gap.value))
-            }
-        }
-    }
-
-    fn line(&mut self, s: &mut Section<'_>) -> SerialSettings {
-        let usual = SerialSettings::default();
-        let baud = self.reader.number(
-            s,
-            "baud",
-            9600,
-            |n| (50..=4_000_000).contains(&n),
-            "50 to 4000000, such as 9600 or 115200",
-        );
-        let data_bits = self.reader.number(s, "data_bits", 8, |n| (7..=8).contains(&n), "7 or 8");
-        let stop_bits = self.reader.number(s, "stop_bits", 1, |n| (1..=2).contains(&n), "1 or 2");
-        let parity = self.reader.text(s, "parity", "none", |text| match text {
-            "none" => Ok(Parity::None),
-            "even" => Ok(Parity::Even),
-            "odd" => Ok(Parity::Odd),
-            _ => Err("is no parity; write \"none\", \"even\" or \"odd\"".to_owned()),
-        });
-        let flow = self.reader.text(s, "flow", "none", |text| match text {
-            "none" => Ok(Flow::None),
-            "rtscts" => Ok(Flow::RtsCts),
-            "xonxoff" => Ok(Flow::XonXoff),
-            _ => Err("is no flow control; write \"none\", \"rtscts\" or \"xonxoff\"".to_owned()),
-        });
-        let small = |item: Option<Item<u32>>, usual: u8| {
-            item.and_then(|item| u8::try_from(item.value).ok()).unwrap_or(usual)
-        };
-        SerialSettings {
-            baud: baud.map_or(usual.baud, |item| item.value),
-            data_bits: small(data_bits, usual.data_bits),
-            parity: parity.map_or(usual.parity, |item| item.value),
-            stop_bits: small(stop_bits, usual.stop_bits),
-            flow: flow.map_or(usual.flow, |item| item.value),
         }
     }
 

@@ -206,6 +206,23 @@ impl Reader {
         self.keep(place, read)
     }
 
+    /// `true` or `false`.
+    pub(super) fn truth(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+        example: bool,
+    ) -> Option<Item<bool>> {
+        let (place, value) = self.find(section, key)?;
+        let read = if let DeValue::Boolean(truth) = value {
+            Ok(*truth)
+        } else {
+            let is = type_name(value);
+            Err(format!("must be true or false and is {is}; write {key} = {example}"))
+        };
+        self.keep(place, read)
+    }
+
     fn keep<T>(&mut self, place: Place, read: Result<T, String>) -> Option<Item<T>> {
         match read {
             Ok(value) => Some(Item { value, place }),

@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::scanner::{
+    Flow, Identity, Kind, Mode, Parity, Place as ScannerPlace, SerialSettings, Trigger,
+};
 
 const GOOD: &str = r#"[terminal]
 id = "T_001"
@@ -111,10 +114,21 @@ parity = "even"
 stop_bits = 2
 flow = "xonxoff"
 gap = "100ms"
+trigger_on = "16 54 0D"
 [[scanner]]
 id = "lane-2"
 kind = "evdev"
-device = "/dev/input/by-id/usb-scanner-event-kbd"
+vendor = "0c2e"
+product = "0B61"
+serial = "17"
+by_id = "/dev/input/by-id/usb-scanner-event-kbd"
+by_path = "pci-0000:00:14.0-usb-0:2:1.0-event-kbd"
+phys = "usb-0000:00:14.0-2"
+uniq = "00:11:22:33:44:55"
+name = "Scanner"
+mode = "armed"
+force = true
+typed_guard = false
 [[scanner]]
 id = "lane-3"
 kind = "hidraw"
@@ -141,22 +155,38 @@ device = "/dev/hidraw0"
         [
             ScannerSettings {
                 id: "lane-1".to_owned(),
-                device: here.join("ttyACM0"),
+                place: ScannerPlace::Device(here.join("ttyACM0")),
                 gap: Duration::from_millis(100),
                 kind: Kind::Serial(serial),
+                mode: Mode::Owned,
+                trigger: Some(Trigger { on: b"\x16T\r".to_vec(), off: Vec::new() }),
+                force: false,
+                typed_guard: true,
             },
             ScannerSettings {
                 id: "lane-2".to_owned(),
-                device: PathBuf::from("/dev/input/by-id/usb-scanner-event-kbd"),
+                place: ScannerPlace::Identity(Identity {
+                    vendor: 0x0c2e,
+                    product: 0x0b61,
+                    serial: Some("17".to_owned()),
+                    by_id: Some("usb-scanner-event-kbd".to_owned()),
+                    by_path: Some("pci-0000:00:14.0-usb-0:2:1.0-event-kbd".to_owned()),
+                    phys: Some("usb-0000:00:14.0-2".to_owned()),
+                    uniq: Some("00:11:22:33:44:55".to_owned()),
+                    name: Some("Scanner".to_owned()),
+                }),
                 gap: Duration::from_millis(150),
                 kind: Kind::Evdev,
+                mode: Mode::Armed,
+                trigger: None,
+                force: true,
+                typed_guard: false,
             },
-            ScannerSettings {
-                id: "lane-3".to_owned(),
-                device: PathBuf::from("/dev/hidraw0"),
-                gap: Duration::from_millis(200),
-                kind: Kind::Hidraw,
-            },
+            ScannerSettings::new(
+                "lane-3",
+                Kind::Hidraw,
+                ScannerPlace::Device(PathBuf::from("/dev/hidraw0")),
+            ),
         ]
     );
     // Nothing that is a secret prints itself, and nothing was created.
@@ -187,10 +217,10 @@ fn what_is_missing() {
         "[[scanner]]\n[[scanner]]\nkind = \"serial\"\n",
         &[
             r#"tilld.toml:8: scanner.id: is missing; write id = "lane-1""#,
-            r#"tilld.toml:8: scanner.device: is missing; write device = "/dev/ttyACM0""#,
+            r#"tilld.toml:8: scanner.device: is missing; write device = "/dev/ttyACM0", or vendor and product (till scanners shows them)"#,
             r#"tilld.toml:8: scanner.kind: is missing; write kind = "serial""#,
             r#"tilld.toml:9: scanner.id: is missing; write id = "lane-1""#,
-            r#"tilld.toml:9: scanner.device: is missing; write device = "/dev/ttyACM0""#,
+            r#"tilld.toml:9: scanner.device: is missing; write device = "/dev/ttyACM0", or vendor and product (till scanners shows them)"#,
         ],
     );
 }
@@ -319,6 +349,87 @@ fn faults_of_scanners() {
             "tilld.toml:9: scanner.id: is empty; write a value, or leave the line out",
             r#"tilld.toml:10: scanner.kind: `usb` is no kind of scanner; write "serial", "evdev" or "hidraw""#,
             "tilld.toml:11: scanner.device: is empty; write the path of a file",
+        ],
+    );
+}
+
+#[test]
+fn what_a_scanner_is_known_by() {
+    let scanner = |keys: &str| format!("[[scanner]]\nid = \"a\"\nkind = \"evdev\"\n{keys}");
+    check_more(
+        &scanner("vendor = \"0c2e\"\nproduct = 2913\n"),
+        &[
+            r#"tilld.toml:12: scanner.product: must be a text and is a whole number; write product = "0b61""#,
+        ],
+    );
+    check_more(
+        &scanner("vendor = \"c2e\"\n"),
+        &[
+            r#"tilld.toml:8: scanner.product: is missing; write product = "0b61""#,
+            r#"tilld.toml:11: scanner.vendor: `c2e` is no number of a device; write four hex digits as lsusb shows them, such as "0c2e""#,
+        ],
+    );
+    check_more(
+        &scanner("name = \"Scanner\"\nserial = \"\"\n"),
+        &[
+            "tilld.toml:8: scanner.vendor: is missing, and serial alone is not enough to know a scanner by; write vendor and product as well (till scanners shows them), or device in its place",
+            "tilld.toml:12: scanner.serial: is empty; write a value, or leave the line out",
+        ],
+    );
+    check_more(
+        &scanner("device = \"/dev/x\"\nvendor = \"0c2e\"\nphys = \"usb-1\"\n"),
+        &[
+            "tilld.toml:12: scanner.vendor: is for scanners that are found by what they are; leave it out, or leave device out",
+            "tilld.toml:13: scanner.phys: is for scanners that are found by what they are; leave it out, or leave device out",
+        ],
+    );
+    let one = scanner("vendor = \"0c2e\"\nproduct = \"0b61\"\nserial = \"1\"\n");
+    check_more(
+        &format!("{one}{}", one.replace("\"a\"", "\"b\"")),
+        &[
+            "tilld.toml:17: scanner.vendor: and all the marks beside it are those of another scanner, too; write a different one",
+        ],
+    );
+    let folder = folder();
+    let twins = one.replace("\"a\"", "\"b\"").replace("\"1\"", "\"2\"");
+    let config = load_text(folder.path(), &format!("{GOOD}{one}{twins}")).expect("good");
+    assert_eq!(config.scanners.len(), 2);
+}
+
+#[test]
+fn keys_of_one_kind_of_scanner() {
+    let scanner = |kind: &str, keys: &str| {
+        format!("[[scanner]]\nid = \"a\"\nkind = \"{kind}\"\ndevice = \"/dev/x\"\n{keys}")
+    };
+    check_more(
+        &scanner("serial", "mode = \"armed\"\nforce = true\ntyped_guard = \"no\"\n"),
+        &[
+            r#"tilld.toml:12: scanner.mode: is for keyboard scanners only; leave it out, or write kind = "evdev""#,
+            r#"tilld.toml:13: scanner.force: is for keyboard scanners only; leave it out, or write kind = "evdev""#,
+            r#"tilld.toml:14: scanner.typed_guard: is for keyboard scanners only; leave it out, or write kind = "evdev""#,
+            "tilld.toml:14: scanner.typed_guard: must be true or false and is a text; write typed_guard = false",
+        ],
+    );
+    check_more(
+        &scanner("hidraw", "mode = \"sometimes\"\ntrigger = \"zebra\"\n"),
+        &[
+            r#"tilld.toml:12: scanner.mode: is for keyboard scanners only; leave it out, or write kind = "evdev""#,
+            r#"tilld.toml:12: scanner.mode: `sometimes` is no mode; write "owned" or "armed""#,
+            r#"tilld.toml:13: scanner.trigger: is for serial scanners only; leave it out, or write kind = "serial""#,
+        ],
+    );
+    check_more(
+        &scanner("serial", "trigger = \"acme\"\ntrigger_on = \"16 5\"\n"),
+        &[
+            "tilld.toml:12: scanner.trigger: `acme` is no maker whose commands are known; write one of honeywell, mindeo, datalogic, zebra, newland, gm65, zkteco, or trigger_on and trigger_off with the bytes of its manual",
+            r#"tilld.toml:13: scanner.trigger_on: `16 5` are no bytes; write two hex digits for each, such as "16 54 0D""#,
+            "tilld.toml:13: scanner.trigger_on: is what trigger says by a maker's name; leave one of them out",
+        ],
+    );
+    check_more(
+        &scanner("serial", "trigger_off = \"16 55 0D\"\n"),
+        &[
+            r#"tilld.toml:12: scanner.trigger_off: is of no use alone; write trigger_on = "16 54 0D" as well"#,
         ],
     );
 }
@@ -453,7 +564,7 @@ fn the_shipped_configuration() {
     let all = all.replace("/etc/tilld/", "");
     let config = load_text(folder.path(), &all).expect("good");
     assert!(config.api.listen.is_some() && config.alipay.proxy.is_some());
-    assert_eq!(config.scanners.len(), 2);
+    assert_eq!(config.scanners.len(), 3);
     // And every key that there is, is shown.
     let faults = load_text(
         folder.path(),

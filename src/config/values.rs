@@ -184,6 +184,45 @@ pub(super) fn mode(text: &str) -> Result<u32, String> {
     }
 }
 
+/// One of the two numbers of a device that `lsusb` shows.
+pub(super) fn usb_number(text: &str, example: &str) -> Result<u16, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let hex = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    u16::from_str_radix(digits, 16).ok().filter(|_| hex).ok_or_else(|| {
+        format!(
+            "`{}` is no number of a device; write four hex digits as lsusb shows them, such as \"{example}\"",
+            shown(text)
+        )
+    })
+}
+
+/// Bytes in hex, with or without spaces between them.
+pub(super) fn hex(text: &str, example: &str) -> Result<Vec<u8>, String> {
+    // Longer than any command, and shorter than what a scanner keeps for us.
+    const LENGTH_MAX: usize = 64;
+    let wrong = || {
+        format!(
+            "`{}` are no bytes; write two hex digits for each, such as \"{example}\"",
+            shown(text)
+        )
+    };
+    let mut bytes = Vec::new();
+    for group in text.split_ascii_whitespace() {
+        if group.len() % 2 != 0 || !group.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        for pair in group.as_bytes().chunks(2) {
+            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+            bytes.push(u8::from_str_radix(pair, 16).map_err(|_| wrong())?);
+        }
+    }
+    match bytes.len() {
+        0 => Err(wrong()),
+        1..=LENGTH_MAX => Ok(bytes),
+        _ => Err(format!("is too long for a command; write at most {LENGTH_MAX} bytes")),
+    }
+}
+
 /// A wrong value, as far as it should be repeated.
 pub(super) fn shown(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
@@ -278,6 +317,30 @@ mod tests {
         }
         for wrong in ["0.0.0.0:7580", "[::]:7580", "192.168.1.2:7580", "7580", "127.0.0.1", ""] {
             assert!(listen(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_devices() {
+        let read = |text| usb_number(text, "0c2e");
+        for (text, number) in [("0c2e", 0x0c2e), ("0C2E", 0x0c2e), ("0x0b61", 0xb61)] {
+            assert_eq!(read(text), Ok(number));
+        }
+        for wrong in ["", "c2e", "00c2e", "+c2e", "0x", "0xc2e", "x0b61", "0c2g", "０c2e", "0c2e "]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bytes_in_hex() {
+        let read = |text: &str| hex(text, "16 54 0D");
+        assert_eq!(read("16 54 0D"), Ok(b"\x16T\r".to_vec()));
+        assert_eq!(read(" 7e0008 ab "), Ok(vec![0x7e, 0, 8, 0xab]));
+        assert_eq!(read(&"00".repeat(64)).map(|bytes| bytes.len()), Ok(64));
+        for wrong in ["", " ", "1", "16 5", "0x16", "16,54", "SYN", "五五", "+1", &"00".repeat(65)]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
         }
     }
 

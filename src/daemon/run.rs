@@ -135,7 +135,7 @@ fn first_status(config: &Config, clock: &Clock, head_seq: u64) -> api::Status {
     let scanner = |settings: &scanner::ScannerSettings| api::ScannerStatus {
         id: settings.id.clone(),
         kind: settings.kind.name().to_owned(),
-        device: settings.device.display().to_string(),
+        device: settings.place.to_string(),
         present: false,
         last_news: None,
     };

@@ -48,11 +48,11 @@ mod request {
 
 pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>) -> Handle {
     let link = Link::new(settings.id.clone(), clock, sink);
-    let (device, gap) = (settings.device, settings.gap);
+    let gap = settings.gap;
     thread::start(
-        settings.id,
+        settings.id.clone(),
         link,
-        move |wake, link| open(&device, wake, link),
+        move |wake, link| open(&super::only_node(&settings)?, wake, link),
         move |device, wake, link| read(device, gap, wake, link),
     )
 }

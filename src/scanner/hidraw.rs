@@ -41,11 +41,10 @@ mod request {
 
 pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>) -> Handle {
     let link = Link::new(settings.id.clone(), clock, sink);
-    let (device, gap) = (settings.device, settings.gap);
     thread::start(
-        settings.id,
+        settings.id.clone(),
         link,
-        move |_, _| open(&device, gap),
+        move |_, _| open(&super::only_node(&settings)?, settings.gap),
         |(file, reports), wake, link| read(file, reports, wake, link),
     )
 }

@@ -21,6 +21,8 @@ pub mod keymap;
 mod link;
 pub mod report;
 mod serial;
+mod settings;
+pub mod sysfs;
 mod thread;
 
 use std::io;
@@ -34,6 +36,7 @@ use tokio::sync::mpsc;
 pub use self::framing::{Frame, Framed, Lost};
 pub use self::link::Handle;
 pub use self::serial::{Flow, Parity, SerialSettings};
+pub use self::settings::{Identity, Kind, Mode, Place, ScannerSettings, Trigger};
 use crate::payment::{ScannerNews, SecretText, Timestamp};
 
 /// What a scanner tells the daemon.
@@ -59,55 +62,6 @@ pub enum Input {
     },
 }
 
-/// One `[[scanner]]` of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScannerSettings {
-    /// Payments name it so.
-    pub id: String,
-    /// Where it is. May be a link that udev keeps, and may come later.
-    pub device: PathBuf,
-    /// The silence that ends a code when nothing else does.
-    pub gap: Duration,
-    /// How it is read.
-    pub kind: Kind,
-}
-
-/// How a scanner is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A serial line: RS-232, USB-serial, CDC-ACM.
-    Serial(SerialSettings),
-    /// A keyboard, read below the desktop and grabbed.
-    Evdev,
-    /// HID-POS: a USB scanner that is neither a keyboard nor a serial line.
-    Hidraw,
-}
-
-impl Kind {
-    /// The word for it in the configuration.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Serial(_) => "serial",
-            Self::Evdev => "evdev",
-            Self::Hidraw => "hidraw",
-        }
-    }
-
-    /// The silence that ends a code unless the configuration says otherwise.
-    /// A byte takes a millisecond at 9600 baud; keys come up to 40 ms apart
-    /// from scanners that were told to type slowly. HID-POS says where a code ends,
-    /// and silence only ends what was announced and never came.
-    #[must_use]
-    pub fn default_gap(&self) -> Duration {
-        match self {
-            Self::Serial(_) => Duration::from_millis(60),
-            Self::Evdev => Duration::from_millis(150),
-            Self::Hidraw => Duration::from_millis(200),
-        }
-    }
-}
-
 /// Reads the time for [`start`].
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -125,6 +79,12 @@ pub fn start(settings: ScannerSettings, clock: Clock, sink: mpsc::Sender<Input>)
         Kind::Evdev => evdev::start(settings, clock, sink),
         Kind::Hidraw => hidraw::start(settings, clock, sink),
     }
+}
+
+/// The node of a scanner that has one.
+fn only_node(settings: &ScannerSettings) -> Result<PathBuf, String> {
+    let nodes = sysfs::resolve(&sysfs::System::default(), settings)?;
+    nodes.into_iter().next().ok_or_else(|| format!("{} is not there", settings.place))
 }
 
 /// How long to wait for a device before somebody has to look at the time.

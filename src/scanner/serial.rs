@@ -73,7 +73,7 @@ pub(super) fn start(
 
 async fn keep_reading(settings: ScannerSettings, line: SerialSettings, mut link: Link) {
     while !link.is_closed() {
-        match open(&settings.device, line) {
+        match super::only_node(&settings).and_then(|node| open(&node, line)) {
             Ok(mut port) => {
                 link.plugged();
                 let why = read(&mut port, settings.gap, &mut link).await;

@@ -1,0 +1,248 @@
+//! What the configuration says about a scanner.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::SerialSettings;
+
+/// One `[[scanner]]` of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScannerSettings {
+    /// Payments name it so.
+    pub id: String,
+    /// Where it is. It may come later.
+    pub place: Place,
+    /// The silence that ends a code when nothing else does.
+    pub gap: Duration,
+    /// How it is read.
+    pub kind: Kind,
+    /// When it is the terminal's. [`Mode::Armed`] is for keyboards only.
+    pub mode: Mode,
+    /// What tells it to read, and to stop. For serial scanners only.
+    pub trigger: Option<Trigger>,
+    /// Read it although it looks like a keyboard for people.
+    pub force: bool,
+    /// Let go of it when what comes in looks like a person typing.
+    pub typed_guard: bool,
+}
+
+impl ScannerSettings {
+    /// A scanner with the usual values.
+    #[must_use]
+    pub fn new(id: &str, kind: Kind, place: Place) -> Self {
+        Self {
+            id: id.to_owned(),
+            place,
+            gap: kind.default_gap(),
+            kind,
+            mode: Mode::Owned,
+            trigger: None,
+            force: false,
+            typed_guard: true,
+        }
+    }
+}
+
+/// Where a scanner is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At a path. May be a link that udev keeps.
+    Device(PathBuf),
+    /// Wherever a device with these marks is plugged in.
+    Identity(Identity),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(path) => path.display().fmt(f),
+            Self::Identity(identity) => identity.fmt(f),
+        }
+    }
+}
+
+/// The marks of a device. All that are given must be its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Who made it: the first number that `lsusb` shows.
+    pub vendor: u16,
+    /// What it is: the second number.
+    pub product: u16,
+    /// Its serial number, whole.
+    pub serial: Option<String>,
+    /// Its name in `/dev/serial/by-id` or `/dev/input/by-id`.
+    pub by_id: Option<String>,
+    /// Its name in the `by-path` beside those: the socket it is plugged into.
+    pub by_path: Option<String>,
+    /// How its place on the bus begins, such as `usb-0000:00:14.0-2`.
+    pub phys: Option<String>,
+    /// What the kernel has as its unique number; the address of a Bluetooth
+    /// scanner.
+    pub uniq: Option<String>,
+    /// Its name, whole.
+    pub name: Option<String>,
+}
+
+impl Identity {
+    /// The marks beside the two numbers, by their names in the configuration.
+    #[must_use]
+    pub fn marks(&self) -> [(&'static str, Option<&str>); 6] {
+        [
+            ("serial", self.serial.as_deref()),
+            ("by_id", self.by_id.as_deref()),
+            ("by_path", self.by_path.as_deref()),
+            ("phys", self.phys.as_deref()),
+            ("uniq", self.uniq.as_deref()),
+            ("name", self.name.as_deref()),
+        ]
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}:{:04x}", self.vendor, self.product)?;
+        for (name, mark) in self.marks() {
+            if let Some(mark) = mark {
+                write!(f, " {name} {mark}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a scanner is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A serial line: RS-232, USB-serial, CDC-ACM.
+    Serial(SerialSettings),
+    /// A keyboard, read below the desktop and grabbed.
+    Evdev,
+    /// HID-POS: a USB scanner that is neither a keyboard nor a serial line.
+    Hidraw,
+}
+
+impl Kind {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Serial(_) => "serial",
+            Self::Evdev => "evdev",
+            Self::Hidraw => "hidraw",
+        }
+    }
+
+    /// The silence that ends a code unless the configuration says otherwise.
+    /// A byte takes a millisecond at 9600 baud; keys come up to 40 ms apart
+    /// from scanners that were told to type slowly. HID-POS says where a code ends,
+    /// and silence only ends what was announced and never came.
+    #[must_use]
+    pub fn default_gap(&self) -> Duration {
+        match self {
+            Self::Serial(_) => Duration::from_millis(60),
+            Self::Evdev => Duration::from_millis(150),
+            Self::Hidraw => Duration::from_millis(200),
+        }
+    }
+}
+
+/// When a scanner is the terminal's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Always: nothing that it reads reaches a window.
+    Owned,
+    /// While a payment waits for a code; at other times it types into the
+    /// register's window, as it did before there was a terminal.
+    Armed,
+}
+
+impl Mode {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Owned => "owned",
+            Self::Armed => "armed",
+        }
+    }
+}
+
+/// What is sent to a scanner that reads only when it is told to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// When a payment begins to wait for a code.
+    pub on: Vec<u8>,
+    /// When it no longer does. Empty for scanners that stop by themselves.
+    pub off: Vec<u8>,
+}
+
+/// The makers whose commands are known, as their manuals have them. All of them
+/// want the scanner to be put into its host or serial trigger mode first.
+const MAKERS: [(&str, &[u8], &[u8]); 7] = [
+    // SYN T CR and SYN U CR
+    ("honeywell", b"\x16T\r", b"\x16U\r"),
+    ("mindeo", b"\x16T\r", b"\x16U\r"),
+    ("datalogic", b"T", b"X"),
+    // SSI packets: START_SESSION and STOP_SESSION, with their checksums
+    ("zebra", &[0x04, 0xe4, 0x04, 0x00, 0xff, 0x14], &[0x04, 0xe5, 0x04, 0x00, 0xff, 0x13]),
+    ("newland", b"\x7e\x010000#SCNTRG1;\x03", b"\x7e\x010000#SCNTRG0;\x03"),
+    // Stops by itself.
+    ("gm65", &[0x7e, 0x00, 0x08, 0x01, 0x00, 0x02, 0x01, 0xab, 0xcd], &[]),
+    ("zkteco", b"T", b"P"),
+];
+
+impl Trigger {
+    /// The commands of a maker's scanners, by the word in the configuration.
+    #[must_use]
+    pub fn of_maker(word: &str) -> Option<Self> {
+        let (_, on, off) = MAKERS.iter().find(|(maker, ..)| *maker == word)?;
+        Some(Self { on: on.to_vec(), off: off.to_vec() })
+    }
+
+    /// The words for the makers that are known.
+    pub fn makers() -> impl Iterator<Item = &'static str> {
+        MAKERS.iter().map(|(maker, ..)| *maker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_shows_as_it_is_found() {
+        let device = Place::Device(PathBuf::from("/dev/ttyACM0"));
+        assert_eq!(device.to_string(), "/dev/ttyACM0");
+        let identity = Identity {
+            vendor: 0x0c2e,
+            product: 0xb61,
+            serial: Some("17".to_owned()),
+            phys: Some("usb-1".to_owned()),
+            ..Identity::default()
+        };
+        assert_eq!(Place::Identity(identity).to_string(), "0c2e:0b61 serial 17 phys usb-1");
+    }
+
+    /// The last two bytes of an SSI packet are the two's complement of the sum
+    /// of the others.
+    #[test]
+    fn packets_of_zebra_add_up() {
+        let trigger = Trigger::of_maker("zebra").expect("known");
+        for packet in [trigger.on, trigger.off] {
+            let (body, check) = packet.split_at(packet.len() - 2);
+            let sum = body.iter().fold(0u16, |sum, byte| sum + u16::from(*byte));
+            assert_eq!(check, sum.wrapping_neg().to_be_bytes());
+            assert_eq!(usize::from(packet[0]), body.len());
+        }
+    }
+
+    #[test]
+    fn commands_of_newland_are_whole() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02X} ")).collect::<String>();
+        let trigger = Trigger::of_maker("newland").expect("known");
+        assert_eq!(hex(&trigger.on), "7E 01 30 30 30 30 23 53 43 4E 54 52 47 31 3B 03 ");
+        assert_eq!(hex(&trigger.off), "7E 01 30 30 30 30 23 53 43 4E 54 52 47 30 3B 03 ");
+        assert_eq!(Trigger::of_maker("none"), None);
+    }
+}

@@ -635,9 +635,16 @@ async fn answers_look_like_alipays() {
 #[tokio::test]
 async fn one_port_speaks_http_and_https() {
     let dir = tempfile::tempdir().unwrap();
+    // A name that is given later is added, and one given once stays.
+    for name in ["10.0.3.2", "gateway.test"] {
+        let options = Options { names: vec![name.to_owned()], ..Options::new(dir.path()) };
+        start(options).await.stop().await;
+    }
+    let before = std::fs::read(dir.path().join("ca.pem")).unwrap();
     let running = start(Options::new(dir.path())).await;
     let till = Till::of(&running);
     let ca = std::fs::read(running.folder().ca()).unwrap();
+    assert!(ca == before, "the same names need no new authority");
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(&ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -647,7 +654,7 @@ async fn one_port_speaks_http_and_https() {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    for host in ["127.0.0.1", "localhost"] {
+    for host in ["127.0.0.1", "localhost", "10.0.3.2", "gateway.test"] {
         let stream = TcpStream::connect(running.addr()).await.unwrap();
         let name = ServerName::try_from(host).unwrap();
         let mut stream = connector.connect(name, stream).await.expect(host);

@@ -339,6 +339,7 @@ pub(super) const HELP_ZH: &[(&str, &str)] = &[
     ("sandbox.dir", "存放密钥、tilld.toml 和账本的目录；第一次启动时生成"),
     ("sandbox.speed", "把所有时间长度除以这个数"),
     ("sandbox.fence", "对从未见过的单号撤销后，该单号永远不能再付款"),
+    ("sandbox.names", "证书中再加一个名称或地址（虚拟机或容器访问本机时所用）"),
 ];
 
 /// A name of the API as people read it: a state, a scanner's news, a kind of

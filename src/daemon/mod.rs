@@ -14,6 +14,7 @@ mod clock;
 mod log;
 mod run;
 mod system;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +47,14 @@ enum Command {
     /// Read the configuration and the keys, say what is wrong with them, and
     /// change nothing.
     Check,
+    /// Read a whole journal and check all of it: SQLite's pages, the hash of
+    /// every entry, and that the payments follow from the entries. Changes
+    /// nothing; the daemon may be running.
+    Verify {
+        /// The journal, like /var/lib/tilld/journal.db.
+        #[arg(value_name = "JOURNAL")]
+        journal: PathBuf,
+    },
 }
 
 /// Why the daemon ended, or did not start.
@@ -80,6 +89,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
         }
     };
+    if let Some(Command::Verify { journal }) = &args.command {
+        return verify::main(journal);
+    }
     let Some(config) = args.config else {
         say("tilld: --config FILE is missing, like --config /etc/tilld/tilld.toml");
         return ExitCode::from(2);

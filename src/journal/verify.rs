@@ -1,4 +1,4 @@
-//! Checking a whole journal, for `till doctor` and for tests.
+//! Checking a whole journal, for `tilld verify` and for tests.
 
 use std::path::{Path, PathBuf};
 

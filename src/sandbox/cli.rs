@@ -22,6 +22,9 @@ pub struct Args {
     /// A cancel of a number that was never seen blocks the number for ever
     #[arg(long)]
     pub fence: bool,
+    /// One more name or address in the certificate, as a virtual machine or a container calls this machine
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 /// Runs the sandbox until SIGINT or SIGTERM.
@@ -30,14 +33,14 @@ pub struct Args {
 ///
 /// A [`SandboxError`] that says what to do about it.
 pub async fn run(args: Args) -> Result<(), SandboxError> {
-    let Args { listen, dir, speed, fence } = args;
+    let Args { listen, dir, speed, fence, names } = args;
     // Requests are logged to stderr, unless the program has said otherwise.
     let _ = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_max_level(tracing::Level::INFO)
         .with_target(false)
         .try_init();
-    let running = Sandbox::start(Options { listen, dir, speed, fence }).await?;
+    let running = Sandbox::start(Options { listen, dir, speed, fence, names }).await?;
     let mut out = io::stdout().lock();
     write!(out, "{}", greeting(&running, chinese()))
         .and_then(|()| out.flush())

@@ -74,7 +74,7 @@ impl Folder {
     }
 
     /// Opens the folder, and makes in it what is missing.
-    pub(super) fn open(dir: &Path) -> Result<(Self, Secrets), SandboxError> {
+    pub(super) fn open(dir: &Path, names: &[String]) -> Result<(Self, Secrets), SandboxError> {
         fs::create_dir_all(dir)
             .map_err(|source| SandboxError::Folder { path: dir.to_owned(), source })?;
         let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
@@ -92,11 +92,27 @@ impl Folder {
             let random = getrandom::u64().map_err(|_| SandboxError::KeyMaking)?;
             Ok(format!("9021{:012}\n", random % 1_000_000_000_000))
         })?;
-        if !folder.dir.join("tls_key.pem").exists() || !folder.ca().exists() {
-            let made = tls::make().map_err(|_| SandboxError::KeyMaking)?;
+        // A name that is new takes a new certificate, and so a new authority: the
+        // key of the old one is gone. Names that were given once stay.
+        let named = folder.dir.join("tls_names");
+        let mut known: Vec<String> = match fs::read_to_string(&named) {
+            Ok(text) => text.lines().map(str::to_owned).collect(),
+            Err(_) => Vec::new(),
+        };
+        let before = known.len();
+        for name in names {
+            if !known.contains(name) {
+                known.push(name.clone());
+            }
+        }
+        let missing = !folder.dir.join("tls_key.pem").exists() || !folder.ca().exists();
+        if missing || known.len() > before {
+            let made = tls::make(&known).map_err(|_| SandboxError::KeyMaking)?;
             folder.write("ca.pem", 0o644, &made.ca)?;
             folder.write("tls_cert.pem", 0o644, &made.leaf)?;
             folder.write("tls_key.pem", 0o600, &made.leaf_key)?;
+            let lines: String = known.iter().map(|name| format!("{name}\n")).collect();
+            folder.write("tls_names", 0o644, &lines)?;
         }
         let acceptor = tls::acceptor(&folder.read("tls_cert.pem")?, &folder.read("tls_key.pem")?)
             .map_err(|reason| folder.broken("tls_cert.pem", &reason))?;

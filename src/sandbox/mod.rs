@@ -58,6 +58,9 @@ pub struct Options {
     /// Whether a cancel of a number that was never seen blocks the number for
     /// ever. Alipay's documents do not say.
     pub fence: bool,
+    /// More names and addresses for its certificate, for clients that reach
+    /// this machine's loopback from elsewhere: a virtual machine, a container.
+    pub names: Vec<String>,
 }
 
 impl Options {
@@ -65,7 +68,7 @@ impl Options {
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { listen, dir: dir.into(), speed: 1.0, fence: false }
+        Self { listen, dir: dir.into(), speed: 1.0, fence: false, names: Vec::new() }
     }
 }
 
@@ -124,7 +127,7 @@ impl Sandbox {
     ///
     /// A [`SandboxError`] that says what to do about it.
     pub async fn start(options: Options) -> Result<Running, SandboxError> {
-        let Options { listen, dir, speed, fence } = options;
+        let Options { listen, dir, speed, fence, names } = options;
         // The certificate names these two.
         if ![IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].contains(&listen.ip()) {
             return Err(SandboxError::NotLoopback(listen));
@@ -142,7 +145,7 @@ impl Sandbox {
         let addr = listener
             .local_addr()
             .map_err(|source| SandboxError::Listen { addr: listen, source })?;
-        let (folder, secrets) = Folder::open(&dir)?;
+        let (folder, secrets) = Folder::open(&dir, &names)?;
         let book = ledger::Book::open(&folder.ledger())
             .map_err(|source| SandboxError::File { path: folder.ledger(), source })?;
         let new_config = folder.write_config(&secrets.app_id, addr, speed)?;

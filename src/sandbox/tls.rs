@@ -20,8 +20,8 @@ pub(super) struct Certificates {
     pub(super) leaf_key: String,
 }
 
-/// Makes an authority and a leaf for 127.0.0.1, ::1 and localhost.
-pub(super) fn make() -> Result<Certificates, rcgen::Error> {
+/// Makes an authority and a leaf for 127.0.0.1, ::1, localhost and these names.
+pub(super) fn make(more: &[String]) -> Result<Certificates, rcgen::Error> {
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, "till sandbox (for tests only)");
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -29,7 +29,8 @@ pub(super) fn make() -> Result<Certificates, rcgen::Error> {
     let ca_key = KeyPair::generate()?;
     let ca_cert = ca.self_signed(&ca_key)?;
 
-    let names: Vec<String> = ["127.0.0.1", "::1", "localhost"].map(str::to_owned).into();
+    let mut names: Vec<String> = ["127.0.0.1", "::1", "localhost"].map(str::to_owned).into();
+    names.extend_from_slice(more);
     let mut leaf = CertificateParams::new(names)?;
     leaf.distinguished_name.push(DnType::CommonName, "simulated Alipay gateway");
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

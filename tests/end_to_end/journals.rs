@@ -43,6 +43,18 @@ fn forge(path: &Path, from: &str, to: &str) {
     fs::write(path, bytes).unwrap();
 }
 
+/// `tilld verify`: its exit code and what it says.
+fn verify(journal: &Path) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tilld"));
+    let output = command.arg("verify").arg(journal).output().expect("tilld verify");
+    let said = String::from_utf8_lossy(if output.status.success() {
+        &output.stdout
+    } else {
+        &output.stderr
+    });
+    (output.status.code(), said.into_owned())
+}
+
 #[test]
 fn a_journal_that_is_not_right_is_named_and_not_touched() {
     let shop = Shop::usual();
@@ -60,6 +72,8 @@ fn a_journal_that_is_not_right_is_named_and_not_touched() {
     }
     daemon.put("OPEN", &with_code("77.04")).expect(201);
     daemon.stop();
+    let (code, said) = verify(&shop.path("sound/journal.db"));
+    assert!(code == Some(0) && said.contains(" 6 payments, 1 open, head "), "{said}");
 
     let sql = |path: &Path, text: &str| {
         let conn = Connection::open(path).unwrap();
@@ -129,10 +143,14 @@ fn a_journal_that_is_not_right_is_named_and_not_touched() {
             .map(|(file, _)| file)
             .collect();
         let is_whole = contents(&folder).len() == before.len() && touched.is_empty();
+        // Last: a reader leaves SQLite's empty side files behind.
+        let (verified, verdict) = verify(&journal);
         // Where no restart helps, the service manager is told not to try.
         let code = if name == "folder" { 69 } else { 78 };
-        if status.code() != Some(code) || !is_told || !is_whole {
-            wrong.push(format!("{name}: {status}, touched {touched:?}, said:\n{said}"));
+        if status.code() != Some(code) || !is_told || !is_whole || verified != Some(1) {
+            wrong.push(format!(
+                "{name}: {status}, touched {touched:?}, said:\n{said}\nverify: {verdict}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,0 +1,26 @@
+//! `tilld verify`: a whole journal, checked.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::journal;
+
+/// 0 and one line about a sound journal, or 1 and what is wrong with it.
+pub(super) fn main(file: &Path) -> ExitCode {
+    match journal::verify(file) {
+        Ok(report) => {
+            let journal::Report { entries, payments, open, head_hash } = report;
+            // Nobody reading is no reason to call a sound journal unsound.
+            let _ = writeln!(
+                io::stdout(),
+                "sound: {entries} entries, {payments} payments, {open} open, head {head_hash}"
+            );
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            super::say(&super::chain(&why));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -124,7 +124,7 @@ fn the_world_is_touched_where_it_is_said() {
         ("reqwest::", &["src/alipay/https.rs", "src/alipay/https/"], "one file sends"),
         ("rusqlite", &["src/journal/"], "one room knows SQL"),
         ("evdev::", &["src/scanner/"], "one room reads keyboards"),
-        ("tokio_serial::", &["src/scanner/"], "one room reads serial lines"),
+        ("serialport::", &["src/scanner/"], "one room reads serial lines"),
         (
             "env::var",
             &["src/daemon/log.rs", "src/config/", "src/cli/", "src/sandbox/"],

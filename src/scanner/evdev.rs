@@ -9,7 +9,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::Sender;
 
 use super::keymap::{KeyEvent, Keys};
-use super::link::Link;
+use super::link::{Link, Shut};
 use super::thread::{self, End, Wake, Woken};
 use super::{Clock, Handle, Input, ScannerSettings};
 use crate::payment::Timestamp;
@@ -57,21 +57,25 @@ pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>
     )
 }
 
-fn open(path: &Path, wake: &Wake, link: &mut Link) -> Result<RawDevice, String> {
+fn open(path: &Path, wake: &Wake, link: &mut Link) -> Result<RawDevice, Shut> {
     let shown = path.display();
     let cannot = |error: &io::Error| super::cannot_open(path, "input device", error);
     let file = open_file(path).map_err(|error| cannot(&error))?;
     let mut device = RawDevice::from_fd(file).map_err(|error| cannot(&error))?;
     if !device.supported_keys().is_some_and(|keys| keys.contains(KeyCode::KEY_ENTER)) {
-        return Err(format!("{shown} is no keyboard; another event device of the scanner is"));
+        return Err(
+            format!("{shown} is no keyboard; another event device of the scanner is").into()
+        );
     }
     if device.input_id().bus_type() == BusType::BUS_I8042 {
-        return Err(format!("{shown} is the box's own keyboard, not a scanner"));
+        return Err(format!("{shown} is the box's own keyboard, not a scanner").into());
     }
     prepare(&device).map_err(|error| cannot(&error))?;
     grab(&mut device, wake, link).map_err(|error| match error {
         Grab::Io(error) => cannot(&error),
-        Grab::KeyDown => format!("{shown}: a key is held down; scan once, or plug it in again"),
+        Grab::KeyDown => {
+            format!("{shown}: a key is held down; scan once, or plug it in again").into()
+        }
     })?;
     Ok(device)
 }
@@ -160,11 +164,12 @@ fn read(device: &mut RawDevice, gap: Duration, wake: &Wake, link: &mut Link) -> 
             let_go(device, wake);
             return End::Stopped;
         }
-        match wake.poll(device, super::wait(keys.due(), link.now())) {
+        match wake.poll(&[device.as_fd()], super::wait(keys.due(), link.now())) {
             Woken::Stop => {
                 let_go(device, wake);
                 return End::Stopped;
             }
+            Woken::Told => {}
             Woken::Time => link.framed(keys.idle(link.now())),
             Woken::Device(gone) => match take(device, &mut keys, link) {
                 Ok(_) if !gone => {}

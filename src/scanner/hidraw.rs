@@ -9,7 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use nix::libc;
 use tokio::sync::mpsc::Sender;
 use zeroize::Zeroizing;
 
-use super::link::Link;
+use super::link::{Link, Shut};
 use super::report::{Layout, Reports};
 use super::thread::{self, End, Wake, Woken};
 use super::{Clock, Handle, Input, ScannerSettings};
@@ -49,7 +49,7 @@ pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>
     )
 }
 
-fn open(path: &Path, gap: Duration) -> Result<(File, Reports), String> {
+fn open(path: &Path, gap: Duration) -> Result<(File, Reports), Shut> {
     let shown = path.display();
     let cannot = |error: &io::Error| super::cannot_open(path, "HID device (hidraw)", error);
     let mut options = OpenOptions::new();
@@ -81,8 +81,9 @@ fn read(file: &mut File, reports: &mut Reports, wake: &Wake, link: &mut Link) ->
             return End::Stopped;
         }
         let wait = super::wait(reports.due(), link.now());
-        match wake.poll(file, wait) {
+        match wake.poll(&[file.as_fd()], wait) {
             Woken::Stop => return End::Stopped,
+            Woken::Told => {}
             Woken::Time => link.framed(reports.idle(link.now())),
             // One read, one report.
             Woken::Device(gone) => match file.read(&mut report) {

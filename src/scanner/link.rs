@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
@@ -12,8 +13,9 @@ use super::thread::Wake;
 use super::{Clock, Input};
 use crate::payment::{ScannerNews, Timestamp};
 
-/// The longest time between two signs of life of a reader.
-pub(super) const BEAT: Duration = Duration::from_secs(1);
+/// The longest time between two signs of life of a reader. The watchdog looks
+/// every half of `WatchdogSec`, which may be as short as a second.
+pub(super) const BEAT: Duration = Duration::from_millis(200);
 
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -32,19 +34,31 @@ const LOST_AGAIN_AFTER: Duration = Duration::from_secs(2);
 pub struct Handle {
     id: String,
     beats: Arc<AtomicU64>,
-    worker: Worker,
+    worker: Option<(Arc<Wake>, JoinHandle<()>)>,
 }
 
-#[derive(Debug)]
-pub(super) enum Worker {
-    Task(tokio::task::JoinHandle<()>),
-    Thread(Arc<Wake>, std::thread::JoinHandle<()>),
-    /// The system would not even give us a thread.
-    None,
+/// Why a device is not being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shut {
+    /// In words that lead to the cure.
+    pub(super) why: String,
+    /// There is no such device.
+    pub(super) absent: bool,
+}
+
+impl From<String> for Shut {
+    fn from(why: String) -> Self {
+        Self { why, absent: false }
+    }
 }
 
 impl Handle {
-    pub(super) fn new(id: String, beats: Arc<AtomicU64>, worker: Worker) -> Self {
+    /// `worker` is missing when the system would not even give us a thread.
+    pub(super) fn new(
+        id: String,
+        beats: Arc<AtomicU64>,
+        worker: Option<(Arc<Wake>, JoinHandle<()>)>,
+    ) -> Self {
         Self { id, beats, worker }
     }
 
@@ -54,42 +68,45 @@ impl Handle {
         &self.id
     }
 
-    /// Signs of life. It grows at least every two seconds, whether the device
-    /// is there or not; when it stands still the reader hangs.
+    /// Signs of life. It grows several times a second, whether the device is
+    /// there or not; when it stands still the reader hangs.
     #[must_use]
     pub fn beats(&self) -> u64 {
         self.beats.load(Ordering::Relaxed)
     }
 
+    /// The same, for somebody who does not hold the scanner.
+    pub fn heartbeat(&self) -> impl Fn() -> u64 + Send + use<> {
+        let beats = Arc::clone(&self.beats);
+        move || beats.load(Ordering::Relaxed)
+    }
+
+    /// Tells that a payment waits for a code of this scanner, or that none does
+    /// any more. Never waits; what it leads to happens on the scanner's thread.
+    pub fn arm(&self, waiting: bool) {
+        if let Some((wake, _)) = &self.worker {
+            wake.arm(waiting);
+        }
+    }
+
     /// Stops, and waits a moment for the device to be let go of, so that no key
     /// stays pressed for whoever reads the keyboard next.
     pub async fn stop(mut self) {
-        match std::mem::replace(&mut self.worker, Worker::None) {
-            Worker::Task(task) => {
-                task.abort();
-                // Aborted on purpose, so how it ended says nothing.
-                let _ = task.await;
+        let Some((wake, thread)) = self.worker.take() else { return };
+        wake.stop();
+        for _ in 0..50 {
+            if thread.is_finished() {
+                return;
             }
-            Worker::Thread(wake, thread) => {
-                wake.stop();
-                for _ in 0..50 {
-                    if thread.is_finished() {
-                        return;
-                    }
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            }
-            Worker::None => {}
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        match &self.worker {
-            Worker::Task(task) => task.abort(),
-            Worker::Thread(wake, _) => wake.stop(),
-            Worker::None => {}
+        if let Some((wake, _)) = &self.worker {
+            wake.stop();
         }
     }
 }
@@ -108,6 +125,10 @@ pub(super) struct Link {
     busy: bool,
     backoff: Duration,
     opened_at: Option<Timestamp>,
+    /// It went away, and this was told.
+    went: bool,
+    /// Why it could not be opened since then, not told yet.
+    doubt: Option<Shut>,
 }
 
 impl Link {
@@ -123,6 +144,8 @@ impl Link {
             busy: false,
             backoff: BACKOFF_MIN,
             opened_at: None,
+            went: false,
+            doubt: None,
         }
     }
 
@@ -171,12 +194,30 @@ impl Link {
 
     pub(super) fn plugged(&mut self) {
         self.opened_at = Some(self.now());
+        self.went = false;
+        self.doubt = None;
         self.stands(ScannerNews::Plugged);
     }
 
-    /// The device is gone, or never was there. The same reason again is no news.
+    /// The device is gone.
     pub(super) fn unplugged(&mut self, why: String) {
+        self.went = true;
+        self.doubt = None;
         self.stands(ScannerNews::Unplugged(why));
+    }
+
+    /// The device cannot be opened. The same reason again is no news.
+    ///
+    /// Of one that just went away it is none that it is not there. And while it
+    /// comes back the system is still about to give it to us (udev sets group
+    /// and mode after the node is there), so only what lasts is told.
+    pub(super) fn shut(&mut self, shut: Shut) {
+        if self.went && (shut.absent || self.doubt.as_ref() != Some(&shut)) {
+            self.doubt = Some(shut);
+            return;
+        }
+        self.went = false;
+        self.stands(ScannerNews::Unplugged(shut.why));
     }
 
     /// How long to wait before the device is tried again.
@@ -288,15 +329,46 @@ mod tests {
     #[test]
     fn the_same_again_is_no_news() {
         let (mut link, mut source, now) = link(9);
-        link.unplugged("not there".to_owned());
-        link.unplugged("not there".to_owned());
-        link.unplugged("may not".to_owned());
+        for why in ["not there", "not there", "may not"] {
+            link.shut(why.to_owned().into());
+        }
         link.framed(Some(Framed::Lost(Lost::Garbled)));
         link.framed(Some(Framed::Lost(Lost::Garbled)));
         now.store(2000, Ordering::Relaxed);
         link.framed(Some(Framed::Lost(Lost::Garbled)));
         let garbled = format!("lost {}", Lost::Garbled);
         assert_eq!(heard(&mut source), ["gone not there", "gone may not", &garbled, &garbled]);
+    }
+
+    #[test]
+    fn one_unplugging_is_one_piece_of_news() {
+        let (mut link, mut source, _) = link(9);
+        let absent = || Shut { why: "not there".to_owned(), absent: true };
+        let not_yet = || Shut::from("may not".to_owned());
+        link.shut(absent());
+        link.shut(absent());
+        for _ in 0..2 {
+            link.plugged();
+            link.unplugged("pulled".to_owned());
+            link.shut(absent());
+            link.shut(absent());
+            // While it comes back.
+            link.shut(not_yet());
+        }
+        link.plugged();
+        let once = ["plugged", "gone pulled"];
+        assert_eq!(
+            heard(&mut source),
+            [&["gone not there"], &once[..], &once, &["plugged"]].concat()
+        );
+        // What lasts is told.
+        link.unplugged("pulled".to_owned());
+        link.shut(not_yet());
+        link.shut(not_yet());
+        link.shut(not_yet());
+        assert_eq!(heard(&mut source), ["gone pulled", "gone may not"]);
+        link.shut(absent());
+        assert_eq!(heard(&mut source), ["gone not there"]);
     }
 
     #[test]

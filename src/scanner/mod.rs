@@ -6,6 +6,8 @@
 //!   hidraw.rs  reports ─▶ report ────────────▶ code ──────┘
 //! ```
 //!
+//! Each device has a thread of its own.
+//!
 //! A scanner that disappears is news, not a failure: it is opened again when it
 //! is back. This room decides nothing about money. It says what was read and
 //! when it began; whether a payment waits for it is not asked here.
@@ -35,6 +37,7 @@ use tokio::sync::mpsc;
 
 pub use self::framing::{Frame, Framed, Lost};
 pub use self::link::Handle;
+use self::link::Shut;
 pub use self::serial::{Flow, Parity, SerialSettings};
 pub use self::settings::{Identity, Kind, Mode, Place, ScannerSettings, Trigger};
 use crate::payment::{ScannerNews, SecretText, Timestamp};
@@ -100,16 +103,26 @@ fn is_empty(error: &io::Error) -> bool {
 }
 
 /// Why a device cannot be opened, in words that lead to the cure.
-fn cannot_open(path: &Path, what: &str, error: &io::Error) -> String {
+fn cannot_open(path: &Path, what: &str, error: &io::Error) -> Shut {
     let device = path.display();
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO) => format!("{device} is not there"),
-        Some(Errno::EACCES) => no_permission(&device),
-        Some(Errno::EPERM) => not_allowed(&device),
-        Some(Errno::EBUSY) => format!("{device} is in use by another program"),
-        Some(Errno::ENOTTY | Errno::EINVAL | Errno::EISDIR) => format!("{device} is no {what}"),
-        _ => format!("{device} cannot be opened: {error}"),
+        Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO) => not_there(&device),
+        Some(Errno::EACCES) => no_permission(&device).into(),
+        Some(Errno::EPERM) => not_allowed(&device).into(),
+        Some(Errno::EBUSY) => in_use(&device).into(),
+        Some(Errno::ENOTTY | Errno::EINVAL | Errno::EISDIR) => {
+            format!("{device} is no {what}").into()
+        }
+        _ => format!("{device} cannot be opened: {error}").into(),
     }
+}
+
+fn not_there(device: &Display<'_>) -> Shut {
+    Shut { why: format!("{device} is not there"), absent: true }
+}
+
+fn in_use(device: &Display<'_>) -> String {
+    format!("{device} is in use by another program")
 }
 
 /// The file's mode keeps us out.

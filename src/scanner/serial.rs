@@ -1,17 +1,21 @@
 //! Scanners on a serial line.
 
+// The library has no borrowed descriptor for poll(2).
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use tokio::io::AsyncReadExt;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use serialport::{ClearBuffer, DataBits, FlowControl, SerialPort, StopBits, TTYPort};
 use tokio::sync::mpsc::Sender;
-use tokio::time::{sleep, timeout};
-use tokio_serial::{ClearBuffer, DataBits, FlowControl, SerialPort, SerialStream, StopBits};
 use zeroize::Zeroizing;
 
 use super::framing::{Framer, Lost};
-use super::link::{BEAT, Link, Worker};
+use super::link::{Link, Shut};
+use super::thread::{self, End, Wake, Woken};
 use super::{Clock, Handle, Input, ScannerSettings};
 
 /// How the line is set. USB scanners (CDC-ACM) ignore most of it.
@@ -64,43 +68,44 @@ pub(super) fn start(
     clock: Clock,
     sink: Sender<Input>,
 ) -> Handle {
-    let id = settings.id.clone();
-    let link = Link::new(id.clone(), clock, sink);
-    let beats = link.beats();
-    let task = tokio::spawn(keep_reading(settings, line, link));
-    Handle::new(id, beats, Worker::Task(task))
+    let link = Link::new(settings.id.clone(), clock, sink);
+    let gap = settings.gap;
+    thread::start(
+        settings.id.clone(),
+        link,
+        move |_, _| open(&super::only_node(&settings)?, line),
+        move |port, wake, link| read(port, gap, wake, link),
+    )
 }
 
-async fn keep_reading(settings: ScannerSettings, line: SerialSettings, mut link: Link) {
-    while !link.is_closed() {
-        match super::only_node(&settings).and_then(|node| open(&node, line)) {
-            Ok(mut port) => {
-                link.plugged();
-                let why = read(&mut port, settings.gap, &mut link).await;
-                drop(port);
-                link.unplugged(why);
-            }
-            Err(why) => link.unplugged(why),
-        }
-        let mut rest = link.backoff();
-        while !rest.is_zero() {
-            link.beat();
-            let nap = rest.min(BEAT);
-            sleep(nap).await;
-            rest = rest.saturating_sub(nap);
-        }
+/// An open line.
+struct Port(TTYPort);
+
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the port keeps the descriptor open for as long as it lives,
+        // and is borrowed for as long as the result.
+        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        // Closing a line waits, up to half a minute, for what the other side
+        // does not take.
+        let _ = self.0.clear(ClearBuffer::Output);
     }
 }
 
 /// Opens the device for us alone. What it sent before we came is thrown away:
 /// a code that was scanned before anybody asked for one pays nothing.
-fn open(device: &Path, line: SerialSettings) -> Result<SerialStream, String> {
-    let builder = tokio_serial::new(device.to_string_lossy(), line.baud)
+fn open(device: &Path, line: SerialSettings) -> Result<Port, Shut> {
+    let builder = serialport::new(device.to_string_lossy(), line.baud)
         .data_bits(if line.data_bits == 7 { DataBits::Seven } else { DataBits::Eight })
         .parity(match line.parity {
-            Parity::None => tokio_serial::Parity::None,
-            Parity::Even => tokio_serial::Parity::Even,
-            Parity::Odd => tokio_serial::Parity::Odd,
+            Parity::None => serialport::Parity::None,
+            Parity::Even => serialport::Parity::Even,
+            Parity::Odd => serialport::Parity::Odd,
         })
         .stop_bits(if line.stop_bits == 2 { StopBits::Two } else { StopBits::One })
         .flow_control(match line.flow {
@@ -109,47 +114,64 @@ fn open(device: &Path, line: SerialSettings) -> Result<SerialStream, String> {
             Flow::XonXoff => FlowControl::Software,
         })
         .exclusive(true);
-    let port = SerialStream::open(&builder).map_err(|error| in_words(device, &error))?;
-    port.clear(ClearBuffer::Input).map_err(|error| in_words(device, &error))?;
+    let cannot = |error: &serialport::Error| in_words(device, error);
+    let port = Port(builder.open_native().map_err(|error| cannot(&error))?);
+    // The library leaves a port that blocks; a thread with more than one thing
+    // to wait for must not.
+    fcntl(port.0.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+        .map_err(|error| super::cannot_open(device, "serial device", &error.into()))?;
+    port.0.clear(ClearBuffer::Input).map_err(|error| cannot(&error))?;
     Ok(port)
 }
 
-fn in_words(device: &Path, error: &tokio_serial::Error) -> String {
+fn in_words(device: &Path, error: &serialport::Error) -> Shut {
+    use serialport::ErrorKind::{InvalidInput, Io, NoDevice, Unknown};
     use std::io::ErrorKind::{NotFound, PermissionDenied};
-    use tokio_serial::ErrorKind::{InvalidInput, Io, NoDevice, Unknown};
 
     let device = device.display();
     match error.kind() {
-        Io(NotFound) => format!("{device} is not there"),
-        Io(PermissionDenied) => super::no_permission(&device),
+        Io(NotFound) => super::not_there(&device),
+        Io(PermissionDenied) => super::no_permission(&device).into(),
         // The library has the same kind for a device that is not there and one
         // that is held; a missing one was told apart above.
-        NoDevice => format!("{device} is in use by another program"),
-        Unknown if error.description == Errno::EPERM.desc() => super::not_allowed(&device),
+        NoDevice => super::in_use(&device).into(),
+        Unknown if error.description == Errno::EPERM.desc() => super::not_allowed(&device).into(),
         Unknown if error.description == Errno::ENOTTY.desc() => {
-            format!("{device} is no serial device")
+            format!("{device} is no serial device").into()
         }
-        InvalidInput | Unknown | Io(_) => format!("{device} cannot be opened: {error}"),
+        // A device whose node is there and which is not, as after a power cut
+        // on the bus.
+        Unknown
+            if [Errno::ENXIO, Errno::ENODEV].map(Errno::desc).contains(&&*error.description) =>
+        {
+            super::not_there(&device)
+        }
+        InvalidInput | Unknown | Io(_) => format!("{device} cannot be opened: {error}").into(),
     }
 }
 
-/// Reads until the device is gone; says why it is.
-async fn read(port: &mut SerialStream, gap: Duration, link: &mut Link) -> String {
+/// Reads until the device is gone.
+fn read(port: &mut Port, gap: Duration, wake: &Wake, link: &mut Link) -> End {
     let mut framer = Framer::new(gap);
     let mut bytes = Zeroizing::new([0; 256]);
     loop {
         link.beat();
         if link.is_closed() {
-            return "nobody listens".to_owned();
+            return End::Stopped;
         }
         // The device is looked at before the time is: when time is over,
         // nothing had come.
-        match timeout(super::wait(framer.due(), link.now()), port.read(bytes.as_mut_slice())).await
-        {
-            Err(_) => link.framed(framer.idle(link.now())),
-            // A hang-up reads as an end that never ends.
-            Ok(Ok(0)) => return "it was unplugged".to_owned(),
-            Ok(Ok(read)) => {
+        let gone = match wake.poll(&[port.as_fd()], super::wait(framer.due(), link.now())) {
+            Woken::Stop => return End::Stopped,
+            Woken::Told => continue,
+            Woken::Time => {
+                link.framed(framer.idle(link.now()));
+                continue;
+            }
+            Woken::Device(gone) => gone,
+        };
+        match nix::unistd::read(port.0.as_raw_fd(), bytes.as_mut_slice()) {
+            Ok(read) if read > 0 => {
                 let now = link.now();
                 // A gap may have passed unseen, or may not: the bytes cannot
                 // be told from the ones before.
@@ -160,7 +182,13 @@ async fn read(port: &mut SerialStream, gap: Duration, link: &mut Link) -> String
                     link.framed(framer.push(*byte, now));
                 }
             }
-            Ok(Err(error)) => return format!("it cannot be read any more: {error}"),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) if !gone => {}
+            // A hang-up reads as an end that never ends.
+            Ok(_) | Err(Errno::EIO | Errno::ENXIO | Errno::ENODEV | Errno::EAGAIN) => {
+                return End::Gone("it was unplugged".to_owned());
+            }
+            Err(error) => return End::Gone(format!("it cannot be read any more: {error}")),
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Devices that are read on a thread of their own, with `poll(2)`.
+//! Devices are read on a thread of their own, with `poll(2)`.
 //!
-//! The kernel keeps about ten characters of a keyboard for a slow reader, so
-//! these devices must not wait for anything else the daemon does.
+//! The kernel keeps about ten characters of a keyboard for a slow reader, and a
+//! silence on a serial line ends a code, so nothing here waits for anything else
+//! the daemon does.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -13,74 +14,112 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Handle;
-use super::link::{BEAT, Link, Worker};
+use super::link::{BEAT, Link, Shut};
 
-/// Wakes a thread from its poll to stop it.
+/// Wakes a thread from its poll, to stop it or to tell it something.
 #[derive(Debug)]
 pub(super) struct Wake {
     stopped: AtomicBool,
+    /// See [`Calls`].
+    calls: AtomicU32,
     event: EventFd,
+}
+
+/// How often payments have begun and ceased to wait for a code: odd while one
+/// waits. A payment that follows another at once is a change that `waits` alone
+/// would not show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Calls(u32);
+
+impl Calls {
+    /// A payment waits for a code.
+    pub(super) fn waits(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 /// Why a poll came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Woken {
-    /// The device has something, or is gone: `true` when it says that it is.
+    /// A device has something, or is gone: `true` when one says that it is.
     Device(bool),
+    /// It was told something, which is for the asker to look up.
+    Told,
     Time,
     Stop,
 }
 
 impl Wake {
-    fn new() -> nix::Result<Self> {
+    pub(super) fn new() -> nix::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Self { stopped: AtomicBool::new(false), event: EventFd::from_flags(flags)? })
+        Ok(Self {
+            stopped: AtomicBool::new(false),
+            calls: AtomicU32::new(0),
+            event: EventFd::from_flags(flags)?,
+        })
     }
 
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        // The flag is what counts; an event that cannot be written is one that
-        // is already there.
+        self.ring();
+    }
+
+    /// Tells that a payment waits for a code, or that none does. The same again
+    /// wakes nobody.
+    pub(super) fn arm(&self, waits: bool) {
+        let told = |calls| (Calls(calls).waits() != waits).then(|| calls.wrapping_add(1));
+        if self.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, told).is_ok() {
+            self.ring();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn calls(&self) -> Calls {
+        Calls(self.calls.load(Ordering::Acquire))
+    }
+
+    fn ring(&self) {
+        // What was stored before is what counts; an event that cannot be
+        // written is one that is already there.
         let _ = self.event.write(1);
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Waits for the device, for at most `wait`.
-    pub(super) fn poll(&self, device: &impl AsFd, wait: Duration) -> Woken {
-        let mut fds = [
-            PollFd::new(device.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.event.as_fd(), PollFlags::POLLIN),
-        ];
-        self.wait(&mut fds, wait);
+    /// Waits for a device, for at most `wait`. What the thread is told comes
+    /// first: a device that never falls silent must not keep it from hearing.
+    pub(super) fn poll(&self, devices: &[BorrowedFd<'_>], wait: Duration) -> Woken {
         if self.is_stopped() {
             return Woken::Stop;
         }
-        let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
-        match fds[0].revents() {
-            Some(seen) if !seen.is_empty() => Woken::Device(seen.intersects(gone)),
-            _ => Woken::Time,
+        let mut fds: Vec<_> =
+            devices.iter().map(|device| PollFd::new(*device, PollFlags::POLLIN)).collect();
+        fds.push(PollFd::new(self.event.as_fd(), PollFlags::POLLIN));
+        let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        match poll(&mut fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::NONE)) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Woken::Time,
+            // It cannot fail so with valid arguments; if it does, do not spin.
+            Err(_) => std::thread::sleep(wait),
         }
+        let told = self.event.read().is_ok();
+        if self.is_stopped() {
+            return Woken::Stop;
+        }
+        if told {
+            return Woken::Told;
+        }
+        let seen = fds.iter().take(devices.len()).filter_map(|device| device.revents());
+        let seen = seen.fold(PollFlags::empty(), PollFlags::union);
+        let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+        if seen.is_empty() { Woken::Time } else { Woken::Device(seen.intersects(gone)) }
     }
 
     /// Waits; `true` when it was woken to stop.
     pub(super) fn sleep(&self, wait: Duration) -> bool {
-        self.wait(&mut [PollFd::new(self.event.as_fd(), PollFlags::POLLIN)], wait);
-        self.is_stopped()
-    }
-
-    fn wait(&self, fds: &mut [PollFd<'_>], wait: Duration) {
-        if self.is_stopped() {
-            return;
-        }
-        let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        match poll(fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::NONE)) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            // It cannot fail so with valid arguments; if it does, do not spin.
-            Err(_) => std::thread::sleep(wait),
-        }
+        self.poll(&[], wait) == Woken::Stop
     }
 }
 
@@ -95,7 +134,7 @@ pub(super) enum End {
 pub(super) fn start<D: 'static>(
     id: String,
     mut link: Link,
-    open: impl Fn(&Wake, &mut Link) -> Result<D, String> + Send + 'static,
+    open: impl Fn(&Wake, &mut Link) -> Result<D, Shut> + Send + 'static,
     read: impl Fn(&mut D, &Wake, &mut Link) -> End + Send + 'static,
 ) -> Handle {
     let beats = link.beats();
@@ -106,15 +145,15 @@ pub(super) fn start<D: 'static>(
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || keep_reading(&of_thread, &mut link, open, read))?;
-        Ok(Worker::Thread(wake, thread))
+        Ok((wake, thread))
     });
-    Handle::new(id, beats, begun.unwrap_or(Worker::None))
+    Handle::new(id, beats, begun.ok())
 }
 
 fn keep_reading<D>(
     wake: &Wake,
     link: &mut Link,
-    open: impl Fn(&Wake, &mut Link) -> Result<D, String>,
+    open: impl Fn(&Wake, &mut Link) -> Result<D, Shut>,
     read: impl Fn(&mut D, &Wake, &mut Link) -> End,
 ) {
     while !wake.is_stopped() && !link.is_closed() {
@@ -126,7 +165,7 @@ fn keep_reading<D>(
                     End::Gone(why) => link.unplugged(why),
                 }
             }
-            Err(why) => link.unplugged(why),
+            Err(shut) => link.shut(shut),
         }
         let mut rest = link.backoff();
         while !rest.is_zero() {
@@ -137,5 +176,35 @@ fn keep_reading<D>(
             }
             rest = rest.saturating_sub(nap);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_hears_what_it_is_told_before_a_device_that_never_falls_silent() {
+        let wake = Wake::new().expect("an event");
+        let (noise, mut other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        std::io::Write::write_all(&mut other, b"7").expect("written");
+        let poll = || wake.poll(&[noise.as_fd()], Duration::ZERO);
+        assert_eq!(poll(), Woken::Device(false));
+        wake.arm(true);
+        assert_eq!((poll(), wake.calls().waits()), (Woken::Told, true));
+        assert_eq!(poll(), Woken::Device(false));
+        // The same again is nothing new; two changes at once are.
+        wake.arm(true);
+        assert_eq!(poll(), Woken::Device(false));
+        let before = wake.calls();
+        wake.arm(false);
+        wake.arm(true);
+        assert_eq!(poll(), Woken::Told);
+        assert!(wake.calls().waits() && wake.calls() != before);
+        drop(other);
+        assert_eq!(poll(), Woken::Device(true));
+        wake.stop();
+        assert_eq!(poll(), Woken::Stop);
+        assert!(wake.sleep(Duration::from_hours(1)));
     }
 }

@@ -7,16 +7,21 @@
 #![allow(clippy::expect_used)]
 
 use std::fs;
-use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
+use nix::sys::termios::{FlowArg, tcflow};
 use tilld::payment::{ScannerNews, Timestamp};
-use tilld::scanner::{Clock, Handle, Input, Kind, Place, ScannerSettings, SerialSettings, start};
+use tilld::scanner::{
+    Clock, Handle, Input, Kind, Place, ScannerSettings, SerialSettings, Trigger, start,
+};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
@@ -42,6 +47,34 @@ impl Pty {
 
     fn send(&mut self, text: impl AsRef<[u8]>) {
         self.master.write_all(text.as_ref()).expect("written");
+    }
+
+    /// What the terminal has sent to the scanner by now.
+    fn told(&mut self) -> String {
+        let mut told = String::new();
+        let mut byte = [0];
+        // Once nobody has the line open, reading what is left of it fails.
+        while self.has_something() && self.master.read(&mut byte).is_ok_and(|read| read == 1) {
+            told.push(char::from(byte[0]));
+        }
+        told
+    }
+
+    fn has_something(&self) -> bool {
+        let mut fds = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).expect("polled") > 0
+    }
+
+    async fn is_told(&mut self, what: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        let mut told = String::new();
+        while !told.ends_with(what) {
+            assert!(Instant::now() < deadline, "{told:?} and not {what:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            told.push_str(&self.told());
+        }
+        // It may have been told to read once more: this machine may be slow.
+        assert_eq!(told.replace(what, ""), "", "besides {what}");
     }
 }
 
@@ -180,6 +213,102 @@ async fn a_device_has_one_reader() {
     assert_eq!(next(&mut refused).await, "plugged");
     pty.send(format!("{OTHER}\r"));
     assert_eq!(next(&mut refused).await, OTHER);
+}
+
+fn triggered(device: &Path, clock: Clock) -> (Handle, Receiver<Input>) {
+    let (sink, source) = channel(32);
+    let trigger = Some(Trigger { on: b"T".to_vec(), off: b"X".to_vec() });
+    (start(ScannerSettings { trigger, ..settings(device, LONG_GAP) }, clock, sink), source)
+}
+
+#[tokio::test]
+async fn a_scanner_is_told_to_read_while_a_payment_waits() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    let (handle, mut source) = triggered(&name, clock());
+    assert_eq!(next(&mut source).await, "plugged");
+    pty.send(format!("{OTHER}\r"));
+    assert_eq!(next(&mut source).await, OTHER);
+    assert_eq!(pty.told(), "", "nobody waits");
+    handle.arm(true);
+    pty.is_told("T").await;
+    pty.send(format!("{CODE}\r"));
+    assert_eq!(next(&mut source).await, CODE);
+    handle.arm(false);
+    pty.is_told("X").await;
+    // One that comes back while a payment waits is told at once.
+    handle.arm(true);
+    pty.is_told("T").await;
+    drop(pty);
+    assert_eq!(next(&mut source).await, "unplugged: it was unplugged");
+    let mut pty = Pty::plug(&name);
+    assert_eq!(next(&mut source).await, "plugged");
+    pty.is_told("T").await;
+    // One that comes back when none waits any more is not.
+    drop(pty);
+    assert_eq!(next(&mut source).await, "unplugged: it was unplugged");
+    handle.arm(false);
+    let mut pty = Pty::plug(&name);
+    assert_eq!(next(&mut source).await, "plugged");
+    pty.send(format!("{OTHER}\r"));
+    assert_eq!(next(&mut source).await, OTHER);
+    assert_eq!(pty.told(), "");
+    // It is not left shining by a terminal that stops.
+    handle.arm(true);
+    pty.is_told("T").await;
+    handle.stop().await;
+    pty.is_told("X").await;
+}
+
+#[tokio::test]
+async fn a_scanner_without_a_trigger_is_told_nothing() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    let (handle, mut source) = listen(&name, LONG_GAP);
+    assert_eq!(next(&mut source).await, "plugged");
+    handle.arm(true);
+    // What the thread is told comes before what it reads.
+    pty.send(format!("{CODE}\r"));
+    assert_eq!(next(&mut source).await, CODE);
+    handle.arm(false);
+    pty.send(format!("{OTHER}\r"));
+    assert_eq!(next(&mut source).await, OTHER);
+    handle.stop().await;
+    assert_eq!(pty.told(), "");
+}
+
+#[tokio::test]
+async fn a_scanner_that_takes_no_command_is_told_of_once() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    // As if the scanner had sent XOFF, and then nothing else.
+    let line = fs::File::options().read(true).write(true).open(&name).expect("the line");
+    // The same loss is told once in some seconds anyway; here those pass at once.
+    let later = Arc::new(AtomicI64::new(0));
+    let (clock, time) = (clock(), Arc::clone(&later));
+    let clock = Arc::new(move || Timestamp(clock().millis() + time.load(Ordering::Relaxed)));
+    let (handle, mut source) = triggered(&name, clock);
+    assert_eq!(next(&mut source).await, "plugged");
+    tcflow(&line, FlowArg::TCOOFF).expect("held up");
+    let mut lost = Vec::new();
+    for _ in 0..3 {
+        for waits in [true, false] {
+            handle.arm(waits);
+            pty.send(format!("{CODE}\r"));
+            while let said = next(&mut source).await
+                && said != CODE
+            {
+                lost.push(said);
+            }
+            later.fetch_add(3000, Ordering::Relaxed);
+        }
+    }
+    assert!(lost[0].contains("does not take the command to read"), "{lost:?}");
+    assert_eq!(lost.len(), 1);
+    // It goes on being read, and is told again when it listens.
+    tcflow(&line, FlowArg::TCOON).expect("released");
+    handle.arm(true);
+    pty.is_told("T").await;
 }
 
 #[tokio::test]

@@ -83,9 +83,8 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         "journal".to_owned(),
         Box::new(move || journal_beat.load(std::sync::atomic::Ordering::Relaxed)),
     ));
-    for handle in handles {
-        let name = format!("scanner {}", handle.scanner());
-        beats.push((name, Box::new(move || handle.beats())));
+    for handle in &handles {
+        beats.push((format!("scanner {}", handle.scanner()), Box::new(handle.heartbeat())));
     }
 
     let ids = config.scanners.iter().map(|s| s.id.clone()).collect();
@@ -101,6 +100,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         recent,
         head,
         board,
+        scanners: handles.into_iter().map(|handle| (handle, false)).collect(),
         replies: HashMap::new(),
         lines: HashMap::new(),
         last_request: 0,
@@ -113,6 +113,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
 
     let ended = daemon.turn(open, asked, scans, came_back, health, Watchdog::new(beats)).await;
     system::say_stopping();
+    daemon.let_go_of_scanners().await;
     let _ = stop_api.send(true);
     let _ = tokio::time::timeout(LAST_WRITES, api).await;
     ended
@@ -175,6 +176,8 @@ struct Loop {
     recent: Recent,
     head: watch::Sender<u64>,
     board: Board,
+    /// Each scanner, and whether it was told that a payment waits for its code.
+    scanners: Vec<(scanner::Handle, bool)>,
     replies: HashMap<RequestId, oneshot::Sender<Reply>>,
     lines: HashMap<Ticket, Line>,
     last_request: RequestId,
@@ -201,6 +204,7 @@ impl Loop {
         self.health(&health.borrow_and_update().clone())?;
         let recovered = self.terminal.recover(open, self.clock.now()).map_err(lost_track)?;
         self.act(recovered);
+        self.tell_scanners();
         self.post_status();
         system::say_ready(&self.said);
 
@@ -380,7 +384,29 @@ impl Loop {
     fn handle(&mut self, input: Input) -> Result<(), Ended> {
         let out = self.terminal.handle(input, self.clock.now()).map_err(lost_track)?;
         self.act(out);
+        self.tell_scanners();
         Ok(())
+    }
+
+    /// Tells each scanner when a payment begins or ceases to wait for its code.
+    fn tell_scanners(&mut self) {
+        for (handle, told) in &mut self.scanners {
+            let waits = self.terminal.waits_on(handle.scanner());
+            if waits != *told {
+                handle.arm(waits);
+                *told = waits;
+            }
+        }
+    }
+
+    /// All at once, so that the slowest is all that is waited for.
+    async fn let_go_of_scanners(&mut self) {
+        let stopped: Vec<_> =
+            self.scanners.drain(..).map(|(handle, _)| tokio::spawn(handle.stop())).collect();
+        for stopped in stopped {
+            // It only ends in this way or by a panic of its own.
+            let _ = stopped.await;
+        }
     }
 
     fn act(&mut self, out: Vec<Output>) {

@@ -81,6 +81,8 @@ pub enum Lost {
     AltMode,
     /// The daemon had no room for it.
     Busy,
+    /// The scanner does not take the command to read.
+    Untold,
 }
 
 impl fmt::Display for Lost {
@@ -102,6 +104,9 @@ impl fmt::Display for Lost {
                 "the scanner types with ALT and the keypad; switch off its ALT mode (universal keyboard)"
             }
             Self::Busy => "the terminal was too busy to take the code; scan again",
+            Self::Untold => {
+                "the scanner does not take the command to read; pull its trigger by hand, and check its flow control and cable"
+            }
         })
     }
 }

@@ -26,6 +26,7 @@ mod serial;
 mod settings;
 pub mod sysfs;
 mod thread;
+mod trigger;
 
 use std::io;
 use std::path::{Display, Path, PathBuf};

@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 use super::framing::{Framer, Lost};
 use super::link::{Link, Shut};
 use super::thread::{self, End, Wake, Woken};
-use super::{Clock, Handle, Input, ScannerSettings};
+use super::trigger::{Answers, Puller};
+use super::{Clock, Framed, Handle, Input, ScannerSettings, Trigger};
 
 /// How the line is set. USB scanners (CDC-ACM) ignore most of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,12 +70,12 @@ pub(super) fn start(
     sink: Sender<Input>,
 ) -> Handle {
     let link = Link::new(settings.id.clone(), clock, sink);
-    let gap = settings.gap;
+    let (gap, trigger) = (settings.gap, settings.trigger.clone());
     thread::start(
         settings.id.clone(),
         link,
         move |_, _| open(&super::only_node(&settings)?, line),
-        move |port, wake, link| read(port, gap, wake, link),
+        move |port, wake, link| read(port, gap, trigger.as_ref(), wake, link),
     )
 }
 
@@ -92,7 +93,13 @@ impl AsFd for Port {
 impl Drop for Port {
     fn drop(&mut self) {
         // Closing a line waits, up to half a minute, for what the other side
-        // does not take.
+        // does not take. A tenth of a second is for the last command.
+        for _ in 0..10 {
+            if !self.0.bytes_to_write().is_ok_and(|bytes| bytes > 0) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.0.clear(ClearBuffer::Output);
     }
 }
@@ -151,21 +158,46 @@ fn in_words(device: &Path, error: &serialport::Error) -> Shut {
 }
 
 /// Reads until the device is gone.
-fn read(port: &mut Port, gap: Duration, wake: &Wake, link: &mut Link) -> End {
+fn read(
+    port: &mut Port,
+    gap: Duration,
+    trigger: Option<&Trigger>,
+    wake: &Wake,
+    link: &mut Link,
+) -> End {
     let mut framer = Framer::new(gap);
     let mut bytes = Zeroizing::new([0; 256]);
+    let (mut puller, mut answers) = (Puller::new(trigger.cloned()), Answers::to(trigger));
+    let mut deaf = false;
     loop {
         link.beat();
         if link.is_closed() {
             return End::Stopped;
         }
+        if let Some(command) = puller.pull(wake.calls(), link.now())
+            && !send(port, command)
+            && !std::mem::replace(&mut deaf, true)
+        {
+            link.framed(Some(Framed::Lost(Lost::Untold)));
+        }
+        let due = framer.due().into_iter().chain(puller.due()).min();
         // The device is looked at before the time is: when time is over,
         // nothing had come.
-        let gone = match wake.poll(&[port.as_fd()], super::wait(framer.due(), link.now())) {
-            Woken::Stop => return End::Stopped,
+        let gone = match wake.poll(&[port.as_fd()], super::wait(due, link.now())) {
+            Woken::Stop => {
+                // It is not left shining when nobody will tell it to stop.
+                if let Some(off) = trigger.filter(|_| wake.calls().waits()) {
+                    send(port, &off.off);
+                }
+                return End::Stopped;
+            }
             Woken::Told => continue,
             Woken::Time => {
-                link.framed(framer.idle(link.now()));
+                let now = link.now();
+                for byte in answers.give_up() {
+                    link.framed(framer.push(byte, now));
+                }
+                link.framed(framer.idle(now));
                 continue;
             }
             Woken::Device(gone) => gone,
@@ -178,8 +210,12 @@ fn read(port: &mut Port, gap: Duration, wake: &Wake, link: &mut Link) -> End {
                 if framer.has_text() && framer.due().is_some_and(|due| now >= due) {
                     link.framed(framer.lose(Lost::Late, now));
                 }
-                for byte in bytes.iter().take(read) {
-                    link.framed(framer.push(*byte, now));
+                for byte in bytes.iter().take(read).flat_map(|byte| answers.sift(*byte)) {
+                    let framed = framer.push(byte, now);
+                    if framed.is_some() {
+                        puller.read(now);
+                    }
+                    link.framed(framed);
                 }
             }
             Err(Errno::EINTR) => {}
@@ -191,4 +227,10 @@ fn read(port: &mut Port, gap: Duration, wake: &Wake, link: &mut Link) -> End {
             Err(error) => return End::Gone(format!("it cannot be read any more: {error}")),
         }
     }
+}
+
+/// Sends a command; `false` when the line did not take all of it. It has room
+/// for thousands of bytes, so that is a scanner that lets nothing through.
+fn send(port: &Port, command: &[u8]) -> bool {
+    nix::unistd::write(port, command) == Ok(command.len())
 }

@@ -73,7 +73,6 @@ impl Wake {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn calls(&self) -> Calls {
         Calls(self.calls.load(Ordering::Acquire))
     }

@@ -172,6 +172,12 @@ impl Terminal {
         self.open.values().find(of_sale).map(|s| s.payment.order.out_trade_no.clone())
     }
 
+    /// A payment waits for a code on this scanner.
+    #[must_use]
+    pub fn waits_on(&self, scanner: &str) -> bool {
+        self.waiting_on(scanner).is_some()
+    }
+
     /// The payment that waits for a code on this scanner.
     fn waiting_on(&self, scanner: &str) -> Option<OutTradeNo> {
         let waits = |slot: &&Slot| {

@@ -1,6 +1,7 @@
 //! Customers who show their codes to scanners.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -176,6 +177,54 @@ fn a_scanner_is_unplugged_and_plugged_in_again() {
     assert_eq!(daemon.payment("PLUG")["state"], "awaiting_code");
     ptys[0].scan(&code(), 2);
     assert_eq!(outcome(&daemon.settled("PLUG")), is("paid", "taken", ""));
+}
+
+#[test]
+fn a_scanner_is_told_to_read_while_a_payment_waits_for_it() {
+    let (shop, mut ptys) = shop_with(1);
+    let triggered = shop.config_text() + "trigger = \"datalogic\"\n";
+    fs::write(shop.config(), triggered).expect("the configuration");
+    let daemon = shop.start();
+    daemon.until_plugged();
+    let mut events = daemon.events(None);
+    let told = |pty: &mut Pty, what: char| {
+        let mut told = String::new();
+        until("it is told", || {
+            told += &pty.told();
+            told.ends_with(what).then_some(())
+        });
+        // On a slow machine it is told to read once more.
+        assert!(told.chars().all(|c| c == what), "{told} besides {what}");
+    };
+    // What the scanner is told comes before the next code it reads.
+    let mut nothing = |pty: &mut Pty| {
+        pty.scan("6901234567892", 0);
+        events.until(|event| event.is("scan", &[("kind", "goods")]));
+        assert_eq!(pty.told(), "");
+    };
+    nothing(&mut ptys[0]);
+    daemon.put("SCAN", &without_code("1.00")).expect(201);
+    told(&mut ptys[0], 'T');
+    ptys[0].scan(&code(), 1);
+    assert_eq!(outcome(&daemon.settled("SCAN")), is("paid", "taken", ""));
+    told(&mut ptys[0], 'X');
+    // The register's own code needs no scanner.
+    let paid = daemon.pay("OWN", &with_code("2.00")).expect(201);
+    assert_eq!(outcome(&paid), is("paid", "taken", ""));
+    nothing(&mut ptys[0]);
+    daemon.put("STOP", &without_code("3.00")).expect(201);
+    told(&mut ptys[0], 'T');
+    daemon.post("/v1/payments/STOP/cancel?wait=60", &Value::Null).expect(200);
+    told(&mut ptys[0], 'X');
+    // A payment that waits when the terminal starts is one that waits.
+    daemon.put("AGAIN", &without_code("4.00")).expect(201);
+    told(&mut ptys[0], 'T');
+    drop(daemon);
+    ptys[0] = Pty::plug(&shop.path("lane-1"));
+    let daemon = shop.start();
+    told(&mut ptys[0], 'T');
+    ptys[0].scan(&code(), 2);
+    assert_eq!(outcome(&daemon.settled("AGAIN")), is("paid", "taken", ""));
 }
 
 #[test]

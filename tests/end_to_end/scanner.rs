@@ -1,11 +1,13 @@
 //! Scanners made of pseudo terminals.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 
 /// A scanner, plugged in under a name that stays.
@@ -36,5 +38,20 @@ impl Pty {
             _ => format!("\x02]Q1{text}\r\n"),
         };
         self.master.write_all(framed.as_bytes()).expect("scanned");
+    }
+
+    /// What the terminal has sent to the scanner by now.
+    pub(crate) fn told(&mut self) -> String {
+        let mut told = String::new();
+        let mut byte = [0];
+        while self.has_something() && self.master.read(&mut byte).is_ok_and(|read| read == 1) {
+            told.push(char::from(byte[0]));
+        }
+        told
+    }
+
+    fn has_something(&self) -> bool {
+        let mut fds = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).expect("polled") > 0
     }
 }

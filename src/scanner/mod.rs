@@ -15,10 +15,13 @@
 //! Cutting and decoding ([`framing`], [`keymap`], [`report`]) are pure. Only the files named
 //! after a kind of device touch one, and none of them opens a device that the
 //! configuration does not name: other keyboards are nobody's business.
+//! Which one that is, [`sysfs`] finds out without opening any.
 
 mod evdev;
+pub mod found;
 pub mod framing;
 mod hidraw;
+mod identity;
 pub mod keymap;
 mod link;
 pub mod report;
@@ -27,6 +30,9 @@ mod settings;
 pub mod sysfs;
 mod thread;
 mod trigger;
+
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Display, Path, PathBuf};

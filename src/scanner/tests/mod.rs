@@ -1,0 +1,7 @@
+//! Boxes with devices, and what is found in them.
+
+#[path = "../../../tests/fake_box/mod.rs"]
+mod fake_box;
+
+mod hostile;
+mod looking;

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,8 @@ use super::request::{self, Request, RequestError, Till};
 use super::sign::{PrivateKey, PublicKey, SignType};
 use super::verdict;
 use crate::payment::{
-    Answer, Answered, AuthCode, Call, PayAnswer, Payment, Timestamp, Trouble, TroubleKind, Wire,
+    Amount, Answer, Answered, AuthCode, Call, Moment, Order, PayAnswer, Payment, Rules, Timestamp,
+    Trouble, TroubleKind, Wire,
 };
 
 /// Where the gateway is, and who we are to it.
@@ -85,13 +86,54 @@ pub enum SetupError {
 
 /// Speaks to the gateway.
 pub struct Client {
-    http: reqwest::Client,
+    /// The connections; replaced when those there are have become worthless.
+    http: RwLock<reqwest::Client>,
+    plan: Plan,
     gateway: Url,
     app_id: String,
     sign_type: SignType,
     private_key: PrivateKey,
     alipay_public_key: PublicKey,
     till: Till,
+}
+
+/// How connections are made.
+struct Plan {
+    tls: rustls::ClientConfig,
+    proxy: Option<Url>,
+    request_timeout: Duration,
+}
+
+impl Plan {
+    fn http(&self) -> reqwest::Result<reqwest::Client> {
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            // An answer comes from where it was asked for, or it is none.
+            .redirect(reqwest::redirect::Policy::none())
+            // One call is one request: a pay is never sent twice.
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .http1_only()
+            .tcp_nodelay(true)
+            .connect_timeout(self.request_timeout.min(CONNECT_TIMEOUT_MAX))
+            .timeout(self.request_timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("tilld/", env!("CARGO_PKG_VERSION")));
+        if let Some(proxy) = &self.proxy {
+            http = http.proxy(reqwest::Proxy::all(proxy.clone())?);
+        }
+        http.build()
+    }
+}
+
+/// What came of a question that concerns no payment.
+#[derive(Debug)]
+pub struct Probed {
+    /// The answer to a query about a number that nobody has paid with.
+    pub answered: Answered,
+    /// TLS refused the gateway's certificate as not valid yet, or as expired, by
+    /// the box's clock.
+    pub certificate_out_of_date: bool,
 }
 
 /// Connecting is quick or hopeless.
@@ -143,28 +185,22 @@ impl Client {
             &settings.alipay_public_key,
             settings.sign_type,
         )?;
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(settings.ca_pem.as_deref())?)
-            // An answer comes from where it was asked for, or it is none.
-            .redirect(reqwest::redirect::Policy::none())
-            // One call is one request: a pay is never sent twice.
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .http1_only()
-            .tcp_nodelay(true)
-            .connect_timeout(settings.request_timeout.min(CONNECT_TIMEOUT_MAX))
-            .timeout(settings.request_timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(concat!("tilld/", env!("CARGO_PKG_VERSION")));
-        if let Some(proxy) = &settings.proxy {
-            let url = Url::parse(proxy).map_err(|_| SetupError::Proxy)?;
-            if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-                return Err(SetupError::Proxy);
+        let proxy = match &settings.proxy {
+            None => None,
+            Some(proxy) => {
+                let url = Url::parse(proxy).map_err(|_| SetupError::Proxy)?;
+                if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+                    return Err(SetupError::Proxy);
+                }
+                reqwest::Proxy::all(url.clone()).map_err(|_| SetupError::Proxy)?;
+                Some(url)
             }
-            http = http.proxy(reqwest::Proxy::all(url).map_err(|_| SetupError::Proxy)?);
-        }
+        };
+        let tls = tls(settings.ca_pem.as_deref())?;
+        let plan = Plan { tls, proxy, request_timeout: settings.request_timeout };
         Ok(Self {
-            http: http.build().map_err(|error| SetupError::Client(error.into()))?,
+            http: RwLock::new(plan.http().map_err(|error| SetupError::Client(error.into()))?),
+            plan,
             gateway,
             app_id: settings.app_id,
             sign_type: settings.sign_type,
@@ -190,14 +226,43 @@ impl Client {
         code: Option<&AuthCode>,
         gateway_now: Timestamp,
     ) -> Answered {
+        self.ask(call, payment, code, gateway_now).await.answered
+    }
+
+    /// Asks about a number that nobody has paid with, to learn whether the
+    /// gateway answers, and what its clock says. Nothing comes of it there.
+    pub async fn probe(&self, gateway_now: Timestamp) -> Probed {
+        self.ask(Call::Query, &nobody(gateway_now), None, gateway_now).await
+    }
+
+    /// Uses none of the connections that are open now for a further call: after
+    /// the box was suspended the other side has forgotten them, and a pay that
+    /// goes into one of them costs the buyer a round of doubt. Calls under way
+    /// keep theirs.
+    pub fn forget_connections(&self) {
+        // What could be built at the start can be built now; if not, the old
+        // connections fail one by one.
+        if let Ok(fresh) = self.plan.http() {
+            *self.http.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+    }
+
+    async fn ask(
+        &self,
+        call: Call,
+        payment: &Payment,
+        code: Option<&AuthCode>,
+        gateway_now: Timestamp,
+    ) -> Probed {
         let started = Instant::now();
         let mask = Mask::new(code);
-        let mut answered = match self.request(call, payment, code, gateway_now) {
+        let mut probed = match self.request(call, payment, code, gateway_now) {
             Ok(request) => self.exchange(call, payment, request, mask).await,
             Err(error) => unanswered(not_sent(call, mask.sentence(&error.to_string()))),
         };
-        answered.wire.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        answered
+        let millis = started.elapsed().as_millis();
+        probed.answered.wire.millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        probed
     }
 
     fn request(
@@ -226,12 +291,12 @@ impl Client {
         payment: &Payment,
         request: Request,
         mask: Mask<'_>,
-    ) -> Answered {
+    ) -> Probed {
         let mut url = self.gateway.clone();
         url.set_query(Some(&request.query));
         let (body, sent) = OneUse::new(request.body);
-        let reply = self
-            .http
+        let http = self.http.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let reply = http
             .post(url)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded;charset=utf-8")
             .body(reqwest::Body::wrap(body))
@@ -240,8 +305,9 @@ impl Client {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) if sent.take_back() => {
+                let certificate_out_of_date = is_out_of_date(&error);
                 let text = mask.sentence(&format!("not sent: {}", why(error)));
-                return unanswered(not_sent(call, text));
+                return Probed { certificate_out_of_date, ..unanswered(not_sent(call, text)) };
             }
             Err(error) => {
                 let text = mask.sentence(&format!("sent, but no answer: {}", why(error)));
@@ -289,12 +355,57 @@ impl Client {
                 }
             }
         };
-        Answered { answer, gateway_time, wire }
+        let answered = Answered { answer, gateway_time, wire };
+        Probed { answered, certificate_out_of_date: false }
     }
 }
 
-fn unanswered(answer: Answer) -> Answered {
-    Answered { answer, gateway_time: None, wire: Wire::default() }
+fn unanswered(answer: Answer) -> Probed {
+    let answered = Answered { answer, gateway_time: None, wire: Wire::default() };
+    Probed { answered, certificate_out_of_date: false }
+}
+
+/// What a probe asks about.
+fn nobody(now: Timestamp) -> Payment {
+    let order = Order {
+        out_trade_no: request::PROBE
+            .parse()
+            .unwrap_or_else(|_| unreachable!("letters are a number")),
+        amount: Amount::from_fen(1).unwrap_or_else(|_| unreachable!("a fen is an amount")),
+        subject: String::new(),
+        sale: None,
+        scanner: None,
+        body: None,
+        operator_id: None,
+        goods_detail: None,
+        timeout: None,
+    };
+    let now = Moment { steady: now, wall: now, gateway: now };
+    Payment::requested(order, now, &Rules::default())
+}
+
+/// Whether TLS refused a certificate for the sake of its dates.
+fn is_out_of_date(error: &reqwest::Error) -> bool {
+    use rustls::CertificateError as E;
+    let by_dates = |error: &rustls::Error| {
+        let rustls::Error::InvalidCertificate(why) = error else { return false };
+        matches!(
+            why,
+            E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. }
+        )
+    };
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref().is_some_and(by_dates) {
+            return true;
+        }
+        // What an I/O error wraps is not what it names as its source.
+        cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 fn not_sent(call: Call, text: String) -> Answer {

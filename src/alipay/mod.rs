@@ -29,4 +29,4 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use https::{Client, Settings, SetupError, gateway_url};
+pub use https::{Client, Probed, Settings, SetupError, gateway_url};

@@ -44,6 +44,11 @@ pub enum RequestError {
     Time(i64),
 }
 
+/// The number that is asked about to learn whether the gateway answers, and what
+/// its clock says. Nobody pays with it; and were there a payment under it after
+/// all, a query would do it no harm.
+pub const PROBE: &str = "TILLD_PROBE";
+
 /// The gateway's name for a call.
 #[must_use]
 pub fn method(call: Call) -> &'static str {

@@ -28,6 +28,8 @@ pub enum Code {
     AlreadyPaid,
     NotAwaitingCode,
     JournalUnavailable,
+    ClockWrong,
+    Draining,
     Stopping,
     TooManyWaiting,
     TooManyStreams,
@@ -83,7 +85,7 @@ const REGISTER_FAULT: (&str, &str) = (
 
 impl Code {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidAmount,
@@ -100,6 +102,8 @@ impl Code {
         Self::AlreadyPaid,
         Self::NotAwaitingCode,
         Self::JournalUnavailable,
+        Self::ClockWrong,
+        Self::Draining,
         Self::Stopping,
         Self::TooManyWaiting,
         Self::TooManyStreams,
@@ -157,6 +161,10 @@ impl Code {
             // --- the terminal cannot at the moment ---------------------------
             Self::JournalUnavailable => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
                 "The journal cannot be used", ("终端暂时不能收款，这次没有扣款。请联系技术人员", "The terminal cannot take payments at the moment; nothing was charged. Call the technician")),
+            Self::ClockWrong => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
+                "The clock of the terminal is wrong", ("收银机的时间不对，暂时不能收款，这次没有扣款。请联系技术人员", "The clock of this box is wrong, so no payment can be taken; nothing was charged. Call the technician")),
+            Self::Draining => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
+                "The terminal is being updated", ("终端正在更新，这次没有扣款。请一分钟后重试", "The terminal is being updated; nothing was charged. Try again in a minute")),
             Self::Stopping => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
                 "The terminal is stopping", ("终端正在重启，这次没有扣款。请稍后重试", "The terminal is restarting; nothing was charged. Try again in a moment")),
             Self::TooManyWaiting => row(S::SERVICE_UNAVAILABLE, Unknown, SameRequest,

@@ -52,6 +52,8 @@ fn add_status(registry: &mut Registry, api: &Api) {
         i64::try_from(status.open_payments).unwrap_or(i64::MAX),
     );
     gauge("journal_writable", "Payments can be taken", status.journal.writable.into());
+    gauge("clock_wrong", "The box's clock keeps payments out", status.clock.wrong.is_some().into());
+    gauge("draining", "New payments wait for a new version", status.draining.into());
     gauge("journal_head", "Number of the journal's last entry", whole(status.journal.head_seq));
     gauge(
         "gateway_up",

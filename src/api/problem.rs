@@ -190,6 +190,11 @@ impl From<Denied> for Problem {
             Denied::NotAwaitingCode(payment) => Self::not_awaiting_code(&payment),
             Denied::NotAPaymentCode(code) => Self::not_a_payment_code(code),
             Denied::JournalUnavailable(why) => Self::new(Code::JournalUnavailable, why),
+            Denied::ClockWrong(why) => Self::new(Code::ClockWrong, why),
+            Denied::Draining => {
+                let detail = "the terminal is about to be updated and takes no new payments";
+                Self::new(Code::Draining, detail)
+            }
             Denied::Stopping => Self::new(Code::Stopping, "the terminal is stopping"),
         }
     }

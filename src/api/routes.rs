@@ -66,7 +66,7 @@ pub(super) fn router(api: Api) -> Router {
         (status = 413, description = "`body_too_large`", body = ProblemView, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = ProblemView, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `invalid_amount`, `invalid_order_number`, `invalid_parameter`, `not_a_payment_code`, `unknown_scanner`, `scanner_needed`", body = ProblemView, content_type = "application/problem+json"),
-        (status = 503, description = "`journal_unavailable`, `stopping`, `too_many_waiting`", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "`journal_unavailable`, `clock_wrong`, `draining`, `stopping`, `too_many_waiting`", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn put_payment(

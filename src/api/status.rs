@@ -19,6 +19,8 @@ pub struct Status {
     pub uptime: Duration,
     /// It takes no new payments because it is about to end.
     pub stopping: bool,
+    /// It takes no new payments because a new version waits to take over.
+    pub draining: bool,
     /// The scanners of the configuration.
     pub scanners: Vec<ScannerStatus>,
     /// The gateway.
@@ -95,12 +97,15 @@ pub struct Journal {
 }
 
 /// The clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// The box's wall clock; for people only.
     pub now: Timestamp,
     /// The steady clock, on which all deadlines are points.
     pub steady: Timestamp,
+    /// Why no new payments are taken, if the box's clock is so wrong that the
+    /// gateway would refuse them.
+    pub wrong: Option<String>,
 }
 
 /// How the terminal is.
@@ -116,6 +121,8 @@ pub struct StatusView {
     pub uptime: u64,
     /// It takes no new payments because it is about to end.
     pub stopping: bool,
+    /// It takes no new payments because a new version waits to take over.
+    pub draining: bool,
     /// How many payments are not final.
     pub open_payments: usize,
     /// The scanners of the configuration.
@@ -158,6 +165,10 @@ pub struct ClockView {
     /// Milliseconds on the steady clock, on which all deadlines are points. Only
     /// differences mean something.
     pub steady_ms: i64,
+    /// Why no new payments are taken, if the box's clock is so wrong that the
+    /// gateway would refuse them.
+    #[schema(required)]
+    pub wrong: Option<String>,
 }
 
 impl From<Status> for StatusView {
@@ -168,6 +179,7 @@ impl From<Status> for StatusView {
             started_at: time_text(status.started_at),
             uptime: status.uptime.as_secs(),
             stopping: status.stopping,
+            draining: status.draining,
             open_payments: status.open_payments,
             scanners: status.scanners,
             gateway: GatewayView {
@@ -181,6 +193,7 @@ impl From<Status> for StatusView {
             clock: ClockView {
                 now: time_text(status.clock.now),
                 steady_ms: status.clock.steady.millis(),
+                wrong: status.clock.wrong,
             },
         }
     }

@@ -69,14 +69,21 @@ fn status_lines(view: &StatusView, lang: Lang) -> Vec<String> {
         None => word(words::UNTOLD),
     };
     let clock = match view.gateway.clock_skew_ms {
+        _ if view.clock.wrong.is_some() => {
+            words::CLOCK_WRONG.fill(lang, &[view.clock.wrong.as_deref().unwrap_or_default()])
+        }
         Some(skew) if skew.unsigned_abs() > CLOCK_SKEW_MAX_MS => {
             words::CLOCK_OFF.fill(lang, &[&(skew / 1000).to_string()])
         }
         Some(_) => word(words::CLOCK_EVEN),
         None => word(words::UNTOLD),
     };
-    let stopping = view.stopping.then(|| word(words::STOPPING));
-    let terminal = because(format!("tilld {}", view.version), &stopping);
+    let leaving = match (view.stopping, view.draining) {
+        (true, _) => Some(word(words::STOPPING)),
+        (false, true) => Some(word(words::DRAINING)),
+        (false, false) => None,
+    };
+    let terminal = because(format!("tilld {}", view.version), &leaving);
     let open = view.open_payments.map_or_else(|| word(words::UNTOLD), |open| open.to_string());
     let uptime = view.uptime.map_or_else(|| word(words::UNTOLD), |s| length(s, lang));
     let mut lines = labelled(

@@ -224,6 +224,8 @@ phrases! {
     WRITABLE = "正常", "can be written";
     UNWRITABLE = "无法写入", "cannot be written";
     STOPPING = "正在停止", "stopping";
+    DRAINING = "等待升级，不接受新的收款", "waits for an upgrade, takes no new payments";
+    CLOCK_WRONG = "时间不对，不接受新的收款：{}", "wrong, no payments are taken: {}";
     UNTOLD = "未知", "unknown";
     PRESENT = "已连接", "present";
     MISSING = "未连接", "not there";
@@ -269,7 +271,7 @@ phrases! {
     FIX_GATEWAY =
         "检查网络、DNS、代理和防火墙；在收银机上试：curl -I https://openapi.alipay.com/gateway.do",
         "check network, DNS, proxy and firewall; try on this box: curl -I https://openapi.alipay.com/gateway.do";
-    FIX_GATEWAY_UNTOLD = "第一笔付款后再检查", "look again after the first payment";
+    FIX_GATEWAY_UNTOLD = "几秒后再检查", "look again in a few seconds";
     JOURNAL_GOOD = "交易流水可以写入", "The journal can be written";
     JOURNAL_BAD = "交易流水无法写入，不能开始新的收款：{}", "The journal cannot be written, so no payment is begun: {}";
     JOURNAL_UNTOLD = "终端没有报告交易流水的状态", "The terminal does not tell how its journal is";

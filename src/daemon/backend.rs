@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Clock;
+use super::board::Board;
 use crate::api::{self, Backend, Soon, Unavailable};
 use crate::journal::{self, Reader};
 use crate::payment::{AuthCode, OutTradeNo, Payment, Recorded, Timestamp};
@@ -23,9 +24,6 @@ pub(super) struct Asked {
     pub(super) request: Request,
     pub(super) reply: oneshot::Sender<Reply>,
 }
-
-/// How the terminal is, kept by the loop for whoever asks.
-pub(super) type Board = Arc<Mutex<api::Status>>;
 
 /// So many payments are remembered as they were last written: those of a busy
 /// shop's registers, many times over.
@@ -150,11 +148,11 @@ impl Backend for Daemon {
     }
 
     fn status(&self) -> api::Status {
-        let mut status = self.board.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut status = self.board.read();
         let now = self.clock.now();
         let up = now.steady.millis().saturating_sub(status.clock.steady.millis());
         status.uptime = Duration::from_millis(u64::try_from(up).unwrap_or(0));
-        status.clock = api::Clock { now: now.wall, steady: now.steady };
+        (status.clock.now, status.clock.steady) = (now.wall, now.steady);
         status.gateway.clock_skew_ms = self.clock.gateway_skew();
         status.journal.head_seq = *self.head.borrow();
         status

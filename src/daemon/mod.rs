@@ -9,8 +9,10 @@
 //! ```
 
 mod backend;
+mod board;
 mod check;
 mod clock;
+mod gate;
 mod log;
 mod run;
 mod system;

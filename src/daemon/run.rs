@@ -1,22 +1,24 @@
 //! The only loop: one input, one entry on disk, then the call.
 
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::backend::{Asked, Board, Daemon, Recent};
+use super::backend::{Asked, Daemon, Recent};
+use super::board::{Board, SAY_AGAIN, Said};
 use super::check::Setup;
+use super::gate::{Gate, Told};
 use super::system::{self, Heartbeat, Watchdog};
 use super::{Clock, Ended};
-use crate::alipay::Client;
+use crate::alipay::{Client, Probed};
 use crate::api;
 use crate::config::Config;
 use crate::journal::{self, AppendError, Health, OpenError, Reader, Writer};
 use crate::payment::{
-    Answered, Call, Entry, EntryStep, Illegal, OutTradeNo, Payment, ScannerNews, Timestamp,
+    Answer, Answered, Call, Entry, EntryStep, Illegal, OutTradeNo, Payment, QueryAnswer, Timestamp,
 };
 use crate::scanner;
 use crate::terminal::{Input, Known, Output, Reply, Request, RequestId, Serial, Terminal, Ticket};
@@ -30,6 +32,14 @@ const SCANS_MAX: usize = 64;
 /// With payments open, the loop looks at the steady clock at least this often:
 /// timers stand still while the box sleeps, and deadlines do not.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// And with none open: somebody may have set the clock, or the box slept.
+const LOOK_IDLE: Duration = Duration::from_secs(5);
+/// For so long no new payments are taken after somebody has asked for that. If
+/// nobody has restarted the daemon by then, the upgrade has gone wrong, and the
+/// shop shall not stay closed for it.
+const DRAIN_MAX: Duration = Duration::from_mins(2);
+/// A box's clock that is further off than this is worth a line in the log.
+const SKEW_TOLD: u64 = 5_000;
 /// How long entries under way get when the daemon is told to stop.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
@@ -38,6 +48,27 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 enum Back {
     Written(Ticket, Result<u64, AppendError>),
     Answered(OutTradeNo, Serial, Box<Answered>),
+    Probed(Box<Probed>),
+}
+
+/// What the service manager and people send.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    drain: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Ended> {
+        let on = |kind| {
+            signal(kind).map_err(|why| Ended::Software(format!("listening for signals: {why}")))
+        };
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            drain: on(SignalKind::user_defined1())?,
+        })
+    }
 }
 
 /// Runs the daemon until it is told to stop.
@@ -47,12 +78,12 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
     let clock = Arc::new(Clock::start());
     let unavailable = |why: &dyn std::fmt::Display| Ended::Unavailable(why.to_string());
 
-    let (writer, reader) = journal::open(&config.journal).map_err(not_opened)?;
-    let head_seq = reader.head().map_err(|why| unavailable(&why))?.seq;
-    let open = reader.open_payments().map_err(|why| unavailable(&why))?;
-    tracing::info!(journal = %config.journal.display(), head_seq, open = open.len(), "journal opened");
+    // Before anything takes long: nobody's signal shall end a daemon that starts.
+    let signals = Signals::listen()?;
 
-    let unix = system::listener(&config.api.socket, config.api.mode)?;
+    // The sockets come first: a second daemon gives up here, and has not begun
+    // a journal by then.
+    let (unix, is_ours) = system::listener(&config.api.socket, config.api.mode)?;
     let tcp = match (&config.api.listen, token) {
         (Some(listen), Some(token)) => {
             let tcp = api::bind_tcp(listen.address).await.map_err(|why| unavailable(&why))?;
@@ -61,11 +92,22 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         _ => None,
     };
 
+    let (writer, reader) = journal::open(&config.journal).map_err(|why| {
+        if is_ours {
+            // Nobody shall wait there for an answer.
+            let _ = std::fs::remove_file(&config.api.socket);
+        }
+        not_opened(why)
+    })?;
+    let head_seq = reader.head().map_err(|why| unavailable(&why))?.seq;
+    let open = reader.open_payments().map_err(|why| unavailable(&why))?;
+    tracing::info!(journal = %config.journal.display(), head_seq, open = open.len(), "journal opened");
+
     let (scan_sink, scans) = mpsc::channel(SCANS_MAX);
     let handles = start_scanners(&config, &clock, &scan_sink);
 
     let (head, head_seen) = watch::channel(head_seq);
-    let board: Board = Arc::new(std::sync::Mutex::new(first_status(&config, &clock, head_seq)));
+    let board = Board::first(&config, &clock, head_seq);
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let recent = Recent::default();
     let backend = Arc::new(Daemon {
@@ -73,7 +115,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         reader: reader.clone(),
         recent: recent.clone(),
         head: head_seen,
-        board: Arc::clone(&board),
+        board: board.clone(),
         clock: Arc::clone(&clock),
     });
 
@@ -90,10 +132,14 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
     let ids = config.scanners.iter().map(|s| s.id.clone()).collect();
     let (back, came_back) = mpsc::unbounded_channel();
     let health = writer.health();
+    let now = clock.steady();
     let mut daemon = Loop {
         terminal: Terminal::new(config.rules, ids),
+        gate: Gate::new(now),
+        waiting: Vec::new(),
+        drain_until: None,
         clock,
-        reader,
+        reader: reader.clone(),
         writer,
         client: Arc::new(client),
         back,
@@ -104,18 +150,20 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         replies: HashMap::new(),
         lines: HashMap::new(),
         last_request: 0,
-        said: String::new(),
-        said_at: Timestamp(0),
     };
     let (stop_api, api_stopping) = watch::channel(false);
     let listeners = api::Listeners { unix, tcp };
     let api = tokio::spawn(api::serve(listeners, backend, api::Settings::default(), api_stopping));
 
-    let ended = daemon.turn(open, asked, scans, came_back, health, Watchdog::new(beats)).await;
+    let inputs = Inputs { signals, asked, scans, back: came_back, health };
+    let ended = daemon.turn(open, inputs, Watchdog::new(beats)).await;
     system::say_stopping();
     daemon.let_go_of_scanners().await;
     let _ = stop_api.send(true);
     let _ = tokio::time::timeout(LAST_WRITES, api).await;
+    // Before the writer, which then leaves a journal without files beside it.
+    reader.end();
+    drop(daemon);
     ended
 }
 
@@ -131,43 +179,22 @@ fn start_scanners(
     config.scanners.iter().map(start).collect()
 }
 
-fn first_status(config: &Config, clock: &Clock, head_seq: u64) -> api::Status {
-    let now = clock.now();
-    let scanner = |settings: &scanner::ScannerSettings| api::ScannerStatus {
-        id: settings.id.clone(),
-        kind: settings.kind.name().to_owned(),
-        device: settings.place.to_string(),
-        present: false,
-        last_news: None,
-    };
-    api::Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: now.wall,
-        uptime: Duration::ZERO,
-        stopping: false,
-        scanners: config.scanners.iter().map(scanner).collect(),
-        gateway: api::Gateway {
-            link: api::Link::Unknown,
-            since: None,
-            last_answer_at: None,
-            clock_skew_ms: None,
-            trouble: None,
-        },
-        open_payments: 0,
-        journal: api::Journal {
-            writable: true,
-            reason: None,
-            path: config.journal.display().to_string(),
-            head_seq,
-        },
-        // Until it is asked for: when the daemon started, from which `status`
-        // works out how long it is up.
-        clock: api::Clock { now: now.wall, steady: now.steady },
-    }
+/// Everything that the loop waits for.
+struct Inputs {
+    signals: Signals,
+    asked: mpsc::Receiver<Asked>,
+    scans: mpsc::Receiver<scanner::Input>,
+    back: mpsc::UnboundedReceiver<Back>,
+    health: watch::Receiver<Health>,
 }
 
 struct Loop {
     terminal: Terminal,
+    gate: Gate,
+    /// Requests that wait for the gateway's clock.
+    waiting: Vec<Asked>,
+    /// No new payments until then (steady clock).
+    drain_until: Option<Timestamp>,
     clock: Arc<Clock>,
     reader: Reader,
     writer: Writer,
@@ -181,61 +208,59 @@ struct Loop {
     replies: HashMap<RequestId, oneshot::Sender<Reply>>,
     lines: HashMap<Ticket, Line>,
     last_request: RequestId,
-    /// The line that the service manager shows, and when it was told.
-    said: String,
-    said_at: Timestamp,
 }
 
 impl Loop {
     async fn turn(
         &mut self,
         open: Vec<Payment>,
-        mut asked: mpsc::Receiver<Asked>,
-        mut scans: mpsc::Receiver<scanner::Input>,
-        mut back: mpsc::UnboundedReceiver<Back>,
-        mut health: watch::Receiver<Health>,
+        inputs: Inputs,
         mut watchdog: Watchdog,
     ) -> Result<(), Ended> {
-        let no_signals = |why| Ended::Software(format!("listening for signals: {why}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let Inputs { mut signals, mut asked, mut scans, mut back, mut health } = inputs;
         let mut feeding = watchdog.interval().map(tokio::time::interval);
 
         self.health(&health.borrow_and_update().clone())?;
         let recovered = self.terminal.recover(open, self.clock.now()).map_err(lost_track)?;
         self.act(recovered);
         self.tell_scanners();
-        self.post_status();
-        system::say_ready(&self.said);
+        self.board.open_payments(self.terminal.open_count());
+        let mut said = Said::ready(&self.board, self.clock.steady());
 
         loop {
+            self.look_at_clocks();
             // Also when there is always something else to do.
-            if self.wait().is_zero() {
-                self.handle(Input::Tick)?;
+            self.on_time()?;
+            let mut wait = self.wait();
+            if said.lately(self.clock.steady()) {
+                // What has changed since then is still to be said.
+                wait = wait.min(SAY_AGAIN);
             }
-            let wait = self.wait();
             tokio::select! {
-                // What the world did comes before what somebody wants.
+                // What the world did comes before what somebody wants; and rarely, but
+                // whatever else there is, the watchdog.
                 biased;
+                () = feed(&mut feeding) => watchdog.feed(),
                 Some(back) = back.recv() => self.came_back(back)?,
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                _ = signals.drain.recv() => self.drain(true)?,
                 Ok(()) = health.changed() => {
                     let now = health.borrow_and_update().clone();
                     self.health(&now)?;
                 }
                 Some(input) = scans.recv() => self.scanned(input)?,
                 Some(request) = asked.recv() => self.asked(request)?,
-                () = feed(&mut feeding) => watchdog.feed(),
-                () = tokio::time::sleep(wait) => self.handle(Input::Tick)?,
+                () = tokio::time::sleep(wait) => {}
             }
-            self.post_status();
+            self.board.open_payments(self.terminal.open_count());
+            said.again(&self.board, self.clock.steady());
         }
         tracing::info!(
             open = self.terminal.open_count(),
             "stopping; what is open goes on at the next start"
         );
-        self.board().stopping = true;
+        self.board.stopping();
         self.handle(Input::Stop)?;
         self.last_writes(&mut asked, &mut back).await
     }
@@ -248,8 +273,9 @@ impl Loop {
     ) -> Result<(), Ended> {
         asked.close();
         let end = tokio::time::Instant::now() + LAST_WRITES;
+        self.let_in()?;
         while let Ok(request) = asked.try_recv() {
-            self.asked(request)?;
+            self.decide(request)?;
         }
         while !self.lines.is_empty() {
             match tokio::time::timeout_at(end, back.recv()).await {
@@ -260,18 +286,112 @@ impl Loop {
         Ok(())
     }
 
-    /// Until something is due, or until the steady clock should be looked at.
+    // --- time ----------------------------------------------------------------
+
+    /// Until something is due, or until the clocks should be looked at.
     fn wait(&self) -> Duration {
-        let due = self.terminal.due().map(|due| self.clock.until(due));
-        match due {
-            Some(due) => due.min(LOOK_AGAIN),
-            // What has changed since then is still to be said.
-            None if self.terminal.open_count() > 0 || self.said_lately() => LOOK_AGAIN,
-            None => Duration::from_hours(1),
+        let due = [self.terminal.due(), self.gate.due(), self.drain_until];
+        let due = due.into_iter().flatten().min().map(|due| self.clock.until(due));
+        let look = if self.terminal.open_count() > 0 { LOOK_AGAIN } else { LOOK_IDLE };
+        due.map_or(look, |due| due.min(look))
+    }
+
+    /// Does what is due.
+    fn on_time(&mut self) -> Result<(), Ended> {
+        let now = self.clock.steady();
+        if self.terminal.due().is_some_and(|due| due <= now) {
+            self.handle(Input::Tick)?;
+        }
+        if self.drain_until.is_some_and(|until| until <= now) {
+            self.drain(false)?;
+        }
+        if self.gate.ask(now) {
+            let (client, back) = (Arc::clone(&self.client), self.back.clone());
+            let gateway_now = self.clock.now().gateway;
+            tokio::spawn(async move {
+                let probed = client.probe(gateway_now).await;
+                // Nobody listens any more: the daemon is ending.
+                let _ = back.send(Back::Probed(Box::new(probed)));
+            });
+        }
+        if !self.waiting.is_empty() && !self.gate.keeps_waiting(now) {
+            self.let_in()?;
+        }
+        Ok(())
+    }
+
+    /// A box that has slept, or whose clock was set, finds another world.
+    fn look_at_clocks(&mut self) {
+        let jumps = self.clock.look();
+        if let Some(by) = jumps.stepped {
+            tracing::warn!(by_ms = by, "clock stepped; deadlines keep their length");
+        }
+        if let Some(slept) = jumps.slept {
+            tracing::info!(seconds = slept.as_secs(), "the box was suspended; doing what is due");
+            self.client.forget_connections();
+        }
+        if jumps.slept.is_some() || jumps.stepped.is_some() {
+            self.gate.doubt(self.clock.steady());
         }
     }
 
-    fn asked(&mut self, Asked { request, reply }: Asked) -> Result<(), Ended> {
+    /// Learns from the date of a verified answer.
+    fn learn(&self, gateway_time: Timestamp) {
+        let knew = self.clock.knows_gateway();
+        self.clock.learn(gateway_time);
+        self.board.answered(self.clock.wall());
+        let skew = self.clock.gateway_skew().unwrap_or_default();
+        if !knew && skew.unsigned_abs() > SKEW_TOLD {
+            tracing::warn!(
+                skew_ms = skew,
+                "this box's clock is off; dates for Alipay are corrected"
+            );
+        }
+    }
+
+    /// The gateway's word on the clock, if it has changed anything.
+    fn judge_clock(&mut self) -> Result<(), Ended> {
+        let wrong = self.gate.wrong();
+        if self.board.clock(wrong) {
+            let state = wrong.map_or(Ok(()), |why| Err(why.to_owned()));
+            self.handle(Input::Clock(state))?;
+        }
+        Ok(())
+    }
+
+    /// Takes no new payments, so that a new version can take over; or does again.
+    fn drain(&mut self, draining: bool) -> Result<(), Ended> {
+        let open = self.terminal.open_count();
+        if draining {
+            tracing::info!(open, "draining for an upgrade: no new payments");
+        } else {
+            tracing::warn!(open, "nobody has restarted the daemon: payments are taken again");
+        }
+        self.drain_until = draining.then(|| self.clock.steady() + DRAIN_MAX);
+        self.board.draining(draining);
+        self.handle(Input::Drain(draining))
+    }
+
+    // --- what comes in -------------------------------------------------------
+
+    fn asked(&mut self, asked: Asked) -> Result<(), Ended> {
+        let may_pay = match asked.request {
+            Request::Pay(_) | Request::Code { .. } => true,
+            Request::Stop { .. } => false,
+        };
+        if may_pay && self.gate.keeps_waiting(self.clock.steady()) {
+            self.waiting.push(asked);
+            return Ok(());
+        }
+        self.decide(asked)
+    }
+
+    /// Those that waited for the gateway's clock.
+    fn let_in(&mut self) -> Result<(), Ended> {
+        std::mem::take(&mut self.waiting).into_iter().try_for_each(|asked| self.decide(asked))
+    }
+
+    fn decide(&mut self, Asked { request, reply }: Asked) -> Result<(), Ended> {
         let known = match self.known(&request) {
             Ok(known) => Box::new(known),
             Err(why) => {
@@ -308,7 +428,7 @@ impl Loop {
                 self.handle(Input::Scan { scanner, text, aim, started_at })
             }
             scanner::Input::News { scanner, news } => {
-                self.post_news(&scanner, &news);
+                self.board.scanner(&scanner, &news);
                 self.handle(Input::News { scanner, news })
             }
         }
@@ -318,12 +438,13 @@ impl Loop {
         match back {
             Back::Answered(number, serial, answered) => {
                 if let Some(time) = answered.gateway_time {
-                    self.clock.learn(time);
-                    let wall = self.clock.wall();
-                    self.board().gateway.last_answer_at = Some(wall);
+                    self.learn(time);
                 }
+                self.gate.called(Told::by_call(&answered), self.clock.steady());
+                self.judge_clock()?;
                 self.handle(Input::Answered { number, serial, answered })
             }
+            Back::Probed(probed) => self.probed(*probed),
             Back::Written(ticket, Ok(seq)) => {
                 let line = self.lines.remove(&ticket);
                 if let Some(payment) = line.and_then(|line| line.log(seq)) {
@@ -338,6 +459,22 @@ impl Loop {
             }
             Back::Written(ticket, Err(why)) => self.not_written(ticket, &why),
         }
+    }
+
+    fn probed(&mut self, probed: Probed) -> Result<(), Ended> {
+        let told = Told::by_probe(&probed);
+        if let Some(time) = probed.answered.gateway_time {
+            self.learn(time);
+        }
+        let answer = probed.answered.answer;
+        let trouble = match &answer {
+            Answer::Query(QueryAnswer::Unknown(trouble)) => trouble.text.as_str(),
+            Answer::Query(_) | Answer::Pay(_) | Answer::Cancel(_) => "",
+        };
+        self.gate.probed(told, trouble, self.clock.knows_gateway(), self.clock.now());
+        self.judge_clock()?;
+        self.handle(Input::Heard(Box::new(answer)))?;
+        self.let_in()
     }
 
     fn not_written(&mut self, ticket: Ticket, why: &AppendError) -> Result<(), Ended> {
@@ -360,24 +497,11 @@ impl Loop {
     }
 
     fn health(&mut self, health: &Health) -> Result<(), Ended> {
-        let (state, writable) = match health {
-            Health::Writable => (Ok(()), true),
-            Health::Unavailable(why) => (Err(why.clone()), false),
-        };
-        {
-            let mut board = self.board();
-            if board.journal.writable != writable {
-                match &state {
-                    Ok(()) => tracing::info!("the journal can be written again"),
-                    Err(why) => {
-                        tracing::error!(why, "the journal cannot be written: no new payments");
-                    }
-                }
-            }
-            board.journal.writable = writable;
-            board.journal.reason = state.clone().err();
-        }
-        self.handle(Input::Journal(state))
+        self.board.journal(health);
+        self.handle(Input::Journal(match health {
+            Health::Writable => Ok(()),
+            Health::Unavailable(why) => Err(why.clone()),
+        }))
     }
 
     /// The one place where a decision is made and carried out.
@@ -436,7 +560,7 @@ impl Loop {
     fn write(&mut self, ticket: Ticket, entry: Entry) {
         self.lines.insert(ticket, Line::of(&entry));
         if let Entry::Gateway { up, text } = &entry {
-            self.post_gateway(*up, text);
+            self.board.gateway(*up, text, self.clock.wall());
         }
         let pending = self.writer.append(entry, self.clock.wall());
         let back = self.back.clone();
@@ -444,71 +568,6 @@ impl Loop {
             let written = pending.await;
             let _ = back.send(Back::Written(ticket, written));
         });
-    }
-
-    fn board(&self) -> MutexGuard<'_, api::Status> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    // --- the board -------------------------------------------------------------
-
-    fn post_status(&mut self) {
-        let open = self.terminal.open_count();
-        self.board().open_payments = open;
-        if self.said_lately() {
-            return;
-        }
-        let line = self.status_line();
-        if line != self.said {
-            system::say_status(&line);
-            (self.said, self.said_at) = (line, self.clock.steady());
-        }
-    }
-
-    /// The service manager is told how things stand once in a while, not twice a
-    /// payment: it has to wake up for that, and the payment would wait.
-    fn said_lately(&self) -> bool {
-        let since = self.clock.steady().millis().saturating_sub(self.said_at.millis());
-        Duration::from_millis(u64::try_from(since).unwrap_or(0)) < LOOK_AGAIN
-    }
-
-    fn status_line(&self) -> String {
-        let board = self.board();
-        match &board.journal.reason {
-            Some(why) => format!("takes no new payments: {why}"),
-            None => format!("ready; {} open payments", self.terminal.open_count()),
-        }
-    }
-
-    fn post_news(&self, scanner: &str, news: &ScannerNews) {
-        match news {
-            ScannerNews::Plugged => tracing::info!(scanner, "scanner is there"),
-            ScannerNews::Unplugged(why) => tracing::warn!(scanner, why, "scanner is gone"),
-            ScannerNews::ScanLost(why) => tracing::warn!(scanner, why, "a scan was lost"),
-        }
-        let mut board = self.board();
-        let Some(status) = board.scanners.iter_mut().find(|s| s.id == scanner) else { return };
-        status.last_news = match news {
-            ScannerNews::Plugged => None,
-            ScannerNews::Unplugged(why) | ScannerNews::ScanLost(why) => Some(why.clone()),
-        };
-        match news {
-            ScannerNews::Plugged => status.present = true,
-            ScannerNews::Unplugged(_) => status.present = false,
-            ScannerNews::ScanLost(_) => {}
-        }
-    }
-
-    fn post_gateway(&self, up: bool, text: &str) {
-        if up {
-            tracing::info!("the gateway answers");
-        } else {
-            tracing::warn!(why = text, "the gateway does not answer");
-        }
-        let mut board = self.board();
-        board.gateway.link = if up { api::Link::Up } else { api::Link::Down };
-        board.gateway.since = Some(self.clock.wall());
-        board.gateway.trouble = (!up).then(|| text.to_owned());
     }
 }
 

@@ -19,14 +19,18 @@ pub(super) fn seal() {
     }
 }
 
-/// The socket: the one the service manager hands over, or one of our own.
-pub(super) fn listener(path: &Path, mode: u32) -> Result<UnixListener, Ended> {
+/// The socket: the one the service manager hands over, or one of our own; `true`
+/// if it is our own.
+pub(super) fn listener(path: &Path, mode: u32) -> Result<(UnixListener, bool), Ended> {
     let passed = sd_notify::listen_fds()
         .map_err(|why| Ended::Unavailable(format!("reading LISTEN_FDS: {why}")))?
         .next();
     match passed {
-        Some(fd) => adopt(fd),
-        None => bind_unix(path, mode).map_err(|why| Ended::Unavailable(super::chain(&why))),
+        Some(fd) => adopt(fd).map(|listener| (listener, false)),
+        None => match bind_unix(path, mode) {
+            Ok(listener) => Ok((listener, true)),
+            Err(why) => Err(Ended::Unavailable(super::chain(&why))),
+        },
     }
 }
 
@@ -87,7 +91,16 @@ impl Watchdog {
         self.interval
     }
 
+    /// Called by the loop, which is how the loop's own progress shows.
     pub(super) fn feed(&mut self) {
+        match self.stuck() {
+            None => notify(&[NotifyState::Watchdog]),
+            Some(part) => tracing::error!(part, "made no progress; the watchdog is not fed"),
+        }
+    }
+
+    /// The part that has not come round since the last look, if there is one.
+    fn stuck(&mut self) -> Option<String> {
         let mut stuck = None;
         for (name, beat, last) in &mut self.beats {
             let now = beat();
@@ -96,9 +109,42 @@ impl Watchdog {
             }
             *last = Some(now);
         }
-        match stuck {
-            None => notify(&[NotifyState::Watchdog]),
-            Some(part) => tracing::error!(part, "made no progress; the watchdog is not fed"),
+        stuck
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn one_part_that_stands_still_is_enough_to_starve_the_watchdog() {
+        let counts: [Arc<AtomicU64>; 3] = Default::default();
+        let names = ["journal", "scanner lane-1", "scanner lane-2"];
+        let beats = names.iter().zip(&counts).map(|(name, count)| {
+            let count = Arc::clone(count);
+            let beat: Heartbeat = Box::new(move || count.load(Ordering::Relaxed));
+            ((*name).to_owned(), beat)
+        });
+        let mut watchdog = Watchdog::new(beats.collect());
+        assert_eq!(watchdog.stuck(), None, "nothing is known before the first look");
+        let beat = |which: &[usize]| {
+            which.iter().for_each(|&i| {
+                counts[i].fetch_add(1, Ordering::Relaxed);
+            });
+        };
+        beat(&[0, 1, 2]);
+        assert_eq!(watchdog.stuck(), None);
+        for (alive, stuck) in [([0, 1], 2), ([0, 2], 1), ([1, 2], 0)] {
+            beat(&alive);
+            assert_eq!(watchdog.stuck().as_deref(), Some(names[stuck]));
+            // It has come round after all.
+            beat(&[0, 1, 2]);
+            assert_eq!(watchdog.stuck(), None);
         }
+        assert!(watchdog.stuck().is_some(), "all of them stand still");
     }
 }

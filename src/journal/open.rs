@@ -135,13 +135,22 @@ pub fn open(path: &Path) -> Result<(Writer, Reader), OpenError> {
 }
 
 fn start(files: &Files, lock: Option<Lock>) -> Result<(Writer, Reader), OpenError> {
+    // With nothing in its log the journal can be judged without SQLite's putting
+    // files beside one that is then refused. Nobody else writes: the lock is ours.
+    let judged = match sqlite::open_unchanging(files).filter(|_| lock.is_some()) {
+        Some(conn) => Some(check(files, &conn.map_err(|error| cannot_read(files, error))?)?),
+        None => None,
+    };
     let mut opened = sqlite::open_reader(files);
     // Even reading takes a little room beside the journal.
     if opened.as_ref().is_err_and(sqlite::is_full) && reserve::give_up(files).unwrap_or(false) {
         opened = sqlite::open_reader(files);
     }
     let (conn, immutable) = opened.map_err(|error| cannot_read(files, error))?;
-    let version = check(files, &conn)?;
+    let version = match judged {
+        Some(version) => version,
+        None => check(files, &conn)?,
+    };
     let writer = match sqlite::open_writer(&files.journal) {
         Ok(writer) => Some(writer),
         // It can be read, which is enough to start with.
@@ -220,6 +229,9 @@ fn fill(new: &Files) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// own beside a database that is none of ours.
 fn look_at_header(files: &Files) -> Result<(), OpenError> {
     let file = files.journal.clone();
+    if file.is_dir() {
+        return Err(OpenError::NotAJournal { file, what: "it is a folder".to_owned() });
+    }
     let mut header = Vec::new();
     let read = File::open(&file).and_then(|open| open.take(100).read_to_end(&mut header));
     if let Err(error) = read {

@@ -1,6 +1,7 @@
 //! Reading the journal, on a connection that cannot write.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
@@ -16,6 +17,9 @@ pub enum ReadError {
     /// SQLite or the disk.
     #[error("could not read the journal")]
     Sqlite(#[from] rusqlite::Error),
+    /// [`Reader::end`] was called.
+    #[error("the journal is closed")]
+    Ended,
     /// An entry that should be there is missing or makes no sense. It is never
     /// skipped: the terminal must not guess about money.
     #[error("entry {seq} of the journal cannot be read: {what}")]
@@ -76,6 +80,7 @@ pub struct Reader(Arc<Shared>);
 struct Shared {
     files: Files,
     conn: Mutex<Option<ReadOnly>>,
+    ended: AtomicBool,
 }
 
 struct ReadOnly {
@@ -97,7 +102,7 @@ impl std::fmt::Debug for Reader {
 impl Reader {
     pub(super) fn new(files: Files, conn: Connection, immutable: bool) -> Self {
         let conn = Mutex::new(Some(ReadOnly { conn, immutable }));
-        Self(Arc::new(Shared { files, conn }))
+        Self(Arc::new(Shared { files, conn, ended: AtomicBool::new(false) }))
     }
 
     /// The payment with this number.
@@ -205,6 +210,9 @@ impl Reader {
         question: impl FnOnce(&Connection) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         let mut slot = self.lock();
+        if self.0.ended.load(Ordering::Relaxed) {
+            return Err(ReadError::Ended);
+        }
         // As soon as the disk is no longer read-only, the file may change again.
         let reopen = slot.as_ref().is_none_or(|read_only| read_only.immutable);
         if reopen {
@@ -227,6 +235,13 @@ impl Reader {
     fn lock(&self) -> MutexGuard<'_, Option<ReadOnly>> {
         // Nothing that is read can be left half done by a panic elsewhere.
         self.0.conn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers no further question. While a connection is open, the writer
+    /// cannot tidy up behind itself when it ends.
+    pub fn end(&self) {
+        self.0.ended.store(true, Ordering::Relaxed);
+        self.close();
     }
 
     /// Closes the connection; the next question opens another.

@@ -124,25 +124,38 @@ pub(super) fn open_writer(journal: &Path) -> rusqlite::Result<Connection> {
 /// Opens a connection that only reads; true if it reads the file as something
 /// that nobody can change, which is the only way on a read-only disk.
 pub(super) fn open_reader(files: &Files) -> rusqlite::Result<(Connection, bool)> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let ready = |conn: Connection| -> rusqlite::Result<Connection> {
-        common(&conn)?;
-        conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -256;")?;
-        // SQLite opens files when it first needs them.
-        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        Ok(conn)
-    };
-    let usual = Connection::open_with_flags(&files.journal, flags).and_then(ready);
-    // Without a log there is nothing but the file itself to be read.
-    let log_is_empty = std::fs::metadata(files.wal()).map_or(true, |data| data.len() == 0);
-    match usual {
-        Err(error) if code_of(&error) == Some(ErrorCode::CannotOpen) && log_is_empty => {
-            let uri = immutable_uri(&files.journal);
-            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-            Connection::open_with_flags(uri, flags).and_then(ready).map(|conn| (conn, true))
+    match Connection::open_with_flags(&files.journal, READ_ONLY).and_then(ready_to_read) {
+        Err(error) if code_of(&error) == Some(ErrorCode::CannotOpen) => {
+            match open_unchanging(files) {
+                Some(opened) => opened.map(|conn| (conn, true)),
+                None => Err(error),
+            }
         }
         other => other.map(|conn| (conn, false)),
     }
+}
+
+/// Opens the file as something that nobody changes, without any file beside it.
+/// Nothing where there is more to be read than the file itself.
+pub(super) fn open_unchanging(files: &Files) -> Option<rusqlite::Result<Connection>> {
+    let is_empty = |path: &Path| std::fs::metadata(path).map_or(true, |data| data.len() == 0);
+    let [_, log, _, old_log] = files.all_of_sqlite();
+    let flags = READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    (is_empty(&log) && is_empty(&old_log)).then(|| {
+        let uri = immutable_uri(&files.journal);
+        Connection::open_with_flags(uri, flags).and_then(ready_to_read)
+    })
+}
+
+const READ_ONLY: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+fn ready_to_read(conn: Connection) -> rusqlite::Result<Connection> {
+    common(&conn)?;
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -256;")?;
+    // SQLite opens files when it first needs them.
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(conn)
 }
 
 fn common(conn: &Connection) -> rusqlite::Result<()> {

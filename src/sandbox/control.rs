@@ -70,7 +70,7 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
             let mut world = shared.world();
             world.faults.clear();
             world.held.clear();
-            world.refused = 0;
+            (world.refused, world.probes) = (0, 0);
             match world.book.reset() {
                 Ok(()) => ok(json!({ "trades": [] })),
                 Err(error) => {
@@ -146,8 +146,8 @@ fn requests(shared: &Shared) -> Value {
         }
         numbers.insert(number.out_trade_no, Value::Object(own));
     }
-    let refused = world.refused;
-    json!({ "total": total, "refused": refused, "methods": methods, "numbers": numbers })
+    let (refused, probes) = (world.refused, world.probes);
+    json!({ "total": total, "refused": refused, "probes": probes, "methods": methods, "numbers": numbers })
 }
 
 /// The buyer confirms a trade, or gives it up.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Said, Voice};
 use super::gateway::Method;
+use crate::alipay::request::PROBE;
 
 /// What shall happen to the next requests of a kind. A fault goes before the
 /// ending that the amount or the code picks.
@@ -13,7 +14,9 @@ pub struct Fault {
     /// `pay`, `query`, `cancel`, `refund`, `fastpay.refund.query`, with or
     /// without `alipay.trade.` in front; all of them if absent.
     pub method: Option<String>,
-    /// Only requests about this order; all if absent.
+    /// Only requests about this order; all if absent, but for the queries about
+    /// `TILLD_PROBE` with which a daemon looks after the gateway: those have to
+    /// be named.
     pub out_trade_no: Option<String>,
     /// How many requests; 1 if absent.
     pub times: Option<u32>,
@@ -106,7 +109,10 @@ impl Fault {
 
     fn meets(&self, method: Method, out_trade_no: Option<&str>) -> bool {
         self.method().is_none_or(|wanted| wanted == method)
-            && self.out_trade_no.as_deref().is_none_or(|wanted| Some(wanted) == out_trade_no)
+            && match self.out_trade_no.as_deref() {
+                Some(wanted) => Some(wanted) == out_trade_no,
+                None => out_trade_no != Some(PROBE),
+            }
     }
 }
 

@@ -156,6 +156,7 @@ impl Sandbox {
             speed,
             held: BTreeMap::new(),
             refused: 0,
+            probes: 0,
         };
         let app_id = secrets.app_id.clone();
         let app = gateway::App { app_id: secrets.app_id, public_key: secrets.app_public_key };

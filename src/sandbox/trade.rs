@@ -14,6 +14,7 @@ use super::gateway::{Call, Method};
 use super::ledger::{Arrived, Book, Number, Status, Trade};
 use super::order::{Order, code_invalid, is_number, missing, text};
 use super::says::{cancel_answer, failed_pay, funds, paid_answer, people, waiting_answer, yuan};
+use crate::alipay::request::PROBE;
 
 /// A cancel is possible for so long after the trade was made.
 const CANCEL_WINDOW_MS: i64 = 24 * 3600 * 1000;
@@ -30,6 +31,8 @@ pub(super) struct World {
     pub(super) held: BTreeMap<String, Order>,
     /// How many requests the front door refused.
     pub(super) refused: u64,
+    /// How often a daemon has only looked whether somebody is here.
+    pub(super) probes: u64,
 }
 
 /// What came of a request.
@@ -82,7 +85,12 @@ impl World {
     pub(super) fn act(&mut self, call: &Call, now: i64) -> io::Result<Acted> {
         let name = self.named(&call.biz);
         let fault = self.faults.take(call.method, name.as_deref());
-        let mut acted = if fault.as_ref().is_none_or(Fault::executes) {
+        let is_probe = name.as_deref() == Some(PROBE) && call.method == Method::Query;
+        let mut acted = if is_probe {
+            // Counted, and not in the ledger: it is about nobody.
+            self.probes += 1;
+            Acted::says(Content::said(&not_exist()))
+        } else if fault.as_ref().is_none_or(Fault::executes) {
             self.execute(call, now)
         } else {
             Acted::nothing()
@@ -101,7 +109,7 @@ impl World {
                 acted.late = Order::read(&call.biz, now).ok().map(|order| (after, order));
             }
         }
-        let Some(name) = name else { return Ok(acted) };
+        let Some(name) = name.filter(|_| !is_probe) else { return Ok(acted) };
         acted.ending = self.book.number(&name, now).ending;
         let (code, sub_code) = acted.said();
         let (code, sub_code) = (code.to_owned(), sub_code.to_owned());

@@ -135,8 +135,14 @@ impl Terminal {
             Some(_) | None => {}
         }
         let scanner = self.choose_scanner(order.scanner.as_deref(), has_code)?;
+        if self.draining {
+            return Err(Denied::Draining);
+        }
         if let Err(why) = &self.journal {
             return Err(Denied::JournalUnavailable(why.clone()));
+        }
+        if let Err(why) = &self.clock {
+            return Err(Denied::ClockWrong(why.clone()));
         }
         match (&scanner, has_code) {
             (Some(scanner), false) => match self.waiting_on(scanner) {

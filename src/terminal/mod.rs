@@ -80,8 +80,16 @@ pub enum Input {
     Written(Ticket),
     /// An entry is certainly not on disk, and why.
     NotWritten(Ticket, String),
+    /// The gateway was asked about nothing that concerns a payment, and this is
+    /// what came of it.
+    Heard(Box<Answer>),
     /// The journal can be written, or cannot.
     Journal(Result<(), String>),
+    /// The box's clock will do, or the gateway would refuse what it dates; why.
+    Clock(Result<(), String>),
+    /// A new version waits to take over: finish what is open and begin nothing
+    /// new; or all is as usual again.
+    Drain(bool),
     /// Something may be due.
     Tick,
     /// The daemon is stopping: begin nothing new.
@@ -127,6 +135,8 @@ pub struct Terminal {
     open: BTreeMap<OutTradeNo, Slot>,
     writing: HashMap<Ticket, OutTradeNo>,
     journal: Result<(), String>,
+    clock: Result<(), String>,
+    draining: bool,
     gateway_up: Option<bool>,
     stopping: bool,
     last_number: u64,
@@ -144,6 +154,8 @@ impl Terminal {
             open: BTreeMap::new(),
             writing: HashMap::new(),
             journal: Ok(()),
+            clock: Ok(()),
+            draining: false,
             gateway_up: None,
             stopping: false,
             last_number: 0,
@@ -192,7 +204,10 @@ impl Terminal {
             }
             Input::Written(ticket) => self.written(ticket, now, &mut out)?,
             Input::NotWritten(ticket, why) => self.not_written(ticket, &why, now, &mut out)?,
+            Input::Heard(answer) => self.watch_gateway(&answer, &mut out),
             Input::Journal(state) => self.journal = state,
+            Input::Clock(state) => self.clock = state,
+            Input::Drain(draining) => self.draining = draining,
             Input::Tick => self.tick(now, &mut out)?,
             Input::Stop => self.stopping = true,
         }

@@ -68,6 +68,11 @@ pub enum Denied {
     NotAPaymentCode(OtherCode),
     /// The journal cannot be written, so nothing new is begun; why.
     JournalUnavailable(String),
+    /// The gateway would refuse what this box dates, so nothing new is begun;
+    /// why.
+    ClockWrong(String),
+    /// A new version waits to take over, so nothing new is begun.
+    Draining,
     /// The daemon is stopping.
     Stopping,
 }

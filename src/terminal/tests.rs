@@ -451,6 +451,58 @@ fn stopping_begins_nothing_new_and_still_answers() {
 }
 
 #[test]
+fn while_it_drains_or_its_clock_is_wrong_it_begins_nothing_new_and_goes_on_with_what_is_open() {
+    let mut till = Till::new(&["a"]);
+    till.pay(1, request("T1"));
+    till.sync();
+    till.handle(Input::Drain(true));
+    till.handle(Input::Clock(Err("1970".to_owned())));
+    till.pay(2, with_code("T2"));
+    assert_eq!(till.denied(2), &Denied::Draining);
+    till.handle(Input::Drain(false));
+    till.pay(3, with_code("T3"));
+    assert_eq!(till.denied(3), &Denied::ClockWrong("1970".to_owned()));
+    till.pay(4, request("T1"));
+    assert!(matches!(till.reply(4), Reply::Stands(_)), "it had begun before");
+    till.scan("a", CODE, till.now);
+    till.sync();
+    assert_eq!(till.sent.len(), 1, "nothing had been sent for it, and now it pays");
+    till.handle(Input::Clock(Ok(())));
+    till.pay(5, with_code("T5"));
+    till.sync();
+    assert!(matches!(till.reply(5), Reply::Started(_)));
+    assert!(!till.disk.keys().any(|n| ["T2", "T3"].contains(&n.as_str())));
+}
+
+/// Whoever asks again for a sale in doubt must hear of that first: its money is
+/// not certainly unspent.
+#[test]
+fn a_sale_in_doubt_is_told_before_the_drain() {
+    let mut till = Till::new(&[]);
+    till.pay(1, for_sale("T1", "S1"));
+    till.sync();
+    till.handle(Input::Drain(true));
+    till.handle(Input::Clock(Err("1970".to_owned())));
+    till.pay(2, for_sale("T2", "S1"));
+    assert!(matches!(till.denied(2), Denied::SaleInDoubt { .. }));
+}
+
+#[test]
+fn a_gateway_that_is_only_asked_whether_it_is_there_is_news_too() {
+    let mut till = Till::new(&[]);
+    let heard = |till: &mut Till, answer| till.handle(Input::Heard(Box::new(answer)));
+    let trouble = Trouble { kind: TroubleKind::Unreachable, text: "refused".to_owned() };
+    heard(&mut till, Answer::Query(QueryAnswer::Unknown(trouble.clone())));
+    heard(&mut till, Answer::Query(QueryAnswer::Unknown(trouble)));
+    heard(&mut till, Answer::Query(QueryAnswer::NotExist));
+    heard(&mut till, Answer::Query(QueryAnswer::NotExist));
+    till.sync();
+    let up: Vec<_> =
+        till.notes.iter().map(|n| matches!(n, Entry::Gateway { up: true, .. })).collect();
+    assert_eq!((up, till.sent.len()), (vec![false, true], 0));
+}
+
+#[test]
 fn the_gateway_going_and_coming_is_news_once() {
     let mut till = Till::new(&[]);
     till.pay(1, with_code("T1"));

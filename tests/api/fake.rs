@@ -228,6 +228,7 @@ impl Backend for Fake {
             started_at: NOW,
             uptime: Duration::from_secs(61),
             stopping: false,
+            draining: false,
             scanners: vec![ScannerStatus {
                 id: "lane-1".to_owned(),
                 kind: "serial".to_owned(),
@@ -249,7 +250,7 @@ impl Backend for Fake {
                 path: "/var/lib/tilld/journal.db".to_owned(),
                 head_seq: *self.head.borrow(),
             },
-            clock: Clock { now: NOW, steady: Timestamp(61_000) },
+            clock: Clock { now: NOW, steady: Timestamp(61_000), wrong: None },
         }
     }
 

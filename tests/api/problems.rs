@@ -40,6 +40,8 @@ async fn the_terminal_says_no_by_name() {
         (Denied::UnknownScanner(lanes.clone()), 422, "unknown_scanner", "none", "after_fix"),
         (Denied::ScannerNeeded(lanes.clone()), 422, "scanner_needed", "none", "after_fix"),
         (full, 503, "journal_unavailable", "none", "same_request"),
+        (Denied::ClockWrong("1970".to_owned()), 503, "clock_wrong", "none", "same_request"),
+        (Denied::Draining, 503, "draining", "none", "same_request"),
         (Denied::Stopping, 503, "stopping", "none", "same_request"),
     ] {
         terminal.fake.will_deny(denied.clone());

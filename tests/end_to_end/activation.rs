@@ -8,7 +8,8 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::http;
-use crate::till::{PATIENCE, Shop, clean, is, outcome, with_code};
+use crate::till::{PATIENCE, Shop, clean, is, outcome, until, with_code};
+use crate::world::World;
 
 /// Hands the listener over as descriptor 3, as the service manager does.
 fn activated(shop: &Shop, listener: &UnixListener) -> Command {
@@ -96,4 +97,50 @@ fn the_service_manager_is_told() {
     let said = std::str::from_utf8(&bytes[..read]).expect("text");
     assert!(said.contains("STATUS=") && said.contains("tilld.toml"), "{said}");
     assert!(!said.contains("READY"), "{said}");
+}
+
+/// A disk that does not come back holds up the journal's thread, and nothing else
+/// shows it: the loop still answers.
+#[test]
+fn a_stuck_part_starves_the_watchdog() {
+    let shop = Shop::usual();
+    let path = shop.path("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let world = World::of(&shop);
+    let mut command = world.around(shop.command());
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "6000000");
+    let daemon = shop.start_with(command);
+    let mut bytes = [0; 4096];
+    let mut is_fed = || {
+        let read = manager.recv(&mut bytes).expect("a notification");
+        std::str::from_utf8(&bytes[..read]).expect("text").contains("WATCHDOG=1")
+    };
+    while !is_fed() {}
+    let complaints = || daemon.log().matches("made no progress").count();
+    assert_eq!(complaints(), 0);
+
+    world.disk_hangs(true);
+    // Nothing is written for it, and so nothing is told about it.
+    let request = with_code("1.00").to_string();
+    let mut waits = http::unix(&shop.socket()).expect("connected");
+    http::send(&mut waits, "PUT", "/v1/payments/STUCK", "", &request).expect("sent");
+    until("the stuck part is named", || (complaints() >= 3).then_some(()));
+    assert!(daemon.log().contains("part=\"journal\""), "{}", daemon.log());
+    assert_eq!(daemon.status()["version"], env!("CARGO_PKG_VERSION"), "the loop still turns");
+    // Whatever was told until now, was told before the first complaint.
+    manager.set_nonblocking(true).expect("no waiting");
+    while manager.recv(&mut [0; 4096]).is_ok() {}
+    let before = complaints();
+    until("it complains again", || (complaints() > before).then_some(()));
+    let mut bytes = [0; 4096];
+    while let Ok(read) = manager.recv(&mut bytes) {
+        let told = std::str::from_utf8(&bytes[..read]).expect("text");
+        assert!(!told.contains("WATCHDOG=1"), "{told}");
+    }
+
+    world.disk_hangs(false);
+    manager.set_nonblocking(false).expect("waiting");
+    while !is_fed() {}
+    assert_eq!(outcome(&daemon.settled("STUCK")), is("paid", "taken", ""));
 }

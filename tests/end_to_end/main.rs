@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod clock;
 mod configuration;
 mod disk;
 mod endings;
@@ -27,3 +28,4 @@ mod scanner;
 mod secrets;
 mod slow;
 mod till;
+mod world;

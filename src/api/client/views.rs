@@ -209,6 +209,9 @@ pub struct StatusView {
     /// It takes no payments because it is about to end.
     #[serde(deserialize_with = "lenient")]
     pub stopping: bool,
+    /// It takes no new payments because a new version waits to take over.
+    #[serde(deserialize_with = "lenient")]
+    pub draining: bool,
     /// The configured scanners.
     #[serde(deserialize_with = "lenient")]
     pub scanners: Vec<ScannerView>,
@@ -221,6 +224,9 @@ pub struct StatusView {
     /// The journal.
     #[serde(deserialize_with = "lenient")]
     pub journal: JournalView,
+    /// The box's clock.
+    #[serde(deserialize_with = "lenient")]
+    pub clock: ClockView,
 }
 
 /// One scanner.
@@ -257,6 +263,18 @@ pub struct GatewayView {
     /// How far its clock is ahead of the box's, once an answer told.
     #[serde(deserialize_with = "lenient")]
     pub clock_skew_ms: Option<i64>,
+}
+
+/// The box's clock.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClockView {
+    /// What it shows, RFC 3339.
+    #[serde(deserialize_with = "lenient")]
+    pub now: String,
+    /// Why no payments are taken, if it is too wrong for that.
+    #[serde(deserialize_with = "lenient")]
+    pub wrong: Option<String>,
 }
 
 /// The journal's health.

@@ -112,6 +112,12 @@ pub fn main() -> ExitCode {
     run(std::env::args_os().collect()).into()
 }
 
+/// What can be typed, for those who write it down: man pages, completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Does what `arguments` say; the first one is the program's name.
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> Exit {

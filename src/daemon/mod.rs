@@ -80,6 +80,12 @@ impl Ended {
     }
 }
 
+/// What can be typed, for those who write it down: man pages, completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// The main of `tilld`.
 #[must_use]
 pub fn main() -> ExitCode {

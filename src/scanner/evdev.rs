@@ -9,7 +9,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -20,19 +20,22 @@ use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::Sender;
 
-use super::keymap::{KeyEvent, Keys};
-use super::link::{Link, Shut};
+use super::hold::{Hold, Look, Nodes};
+use super::keymap::KeyEvent;
+use super::link::{BEAT, Link, Shut};
 use super::thread::{self, End, Wake, Woken};
-use super::{Clock, Handle, Input, ScannerSettings};
+use super::{Clock, Handle, Input, Lost, ScannerSettings};
 use crate::payment::Timestamp;
 
-/// How long to wait for all keys to be up before the device is grabbed. A key
-/// that is down then would stay down for everybody else, and repeat for ever.
-const KEYS_UP_TIMEOUT: Duration = Duration::from_secs(3);
-/// The same before it is let go of at the end; short, because a daemon that is
-/// told to stop stops.
-const KEYS_UP_TIMEOUT_AT_END: Duration = Duration::from_millis(200);
+/// How long to wait for all keys to be up, and for silence, when the device is
+/// opened.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
+/// The same before it is let go of at the end.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(300);
 const KEYS_UP_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Told when a keyboard that was taken for a scanner is let go of.
+const TYPED: &str = "it looks like a person typing, so it was let go of; if it is a scanner plug it in again, and write typed_guard = false if this comes back";
 
 mod request {
     #[repr(C)]
@@ -48,36 +51,78 @@ mod request {
 
 pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>) -> Handle {
     let link = Link::new(settings.id.clone(), clock, sink);
-    let gap = settings.gap;
-    thread::start(
-        settings.id.clone(),
-        link,
-        move |wake, link| open(&super::only_node(&settings)?, wake, link),
-        move |device, wake, link| read(device, gap, wake, link),
-    )
+    thread::start(settings.id.clone(), link, move |wake, link| open(&settings, wake, link), read)
 }
 
-fn open(path: &Path, wake: &Wake, link: &mut Link) -> Result<RawDevice, Shut> {
-    let shown = path.display();
-    let cannot = |error: &io::Error| super::cannot_open(path, "input device", error);
-    let file = open_file(path).map_err(|error| cannot(&error))?;
-    let mut device = RawDevice::from_fd(file).map_err(|error| cannot(&error))?;
-    if !device.supported_keys().is_some_and(|keys| keys.contains(KeyCode::KEY_ENTER)) {
-        return Err(
-            format!("{shown} is no keyboard; another event device of the scanner is").into()
-        );
-    }
-    if device.input_id().bus_type() == BusType::BUS_I8042 {
-        return Err(format!("{shown} is the box's own keyboard, not a scanner").into());
-    }
-    prepare(&device).map_err(|error| cannot(&error))?;
-    grab(&mut device, wake, link).map_err(|error| match error {
-        Grab::Io(error) => cannot(&error),
-        Grab::KeyDown => {
-            format!("{shown}: a key is held down; scan once, or plug it in again").into()
+/// The nodes of one scanner.
+struct Keyboard {
+    nodes: Vec<Node>,
+}
+
+struct Node {
+    device: RawDevice,
+    /// The lights as they were before it was ours.
+    lights: Vec<InputEvent>,
+}
+
+/// A scanner, and how it is held.
+type Held = (Keyboard, Hold);
+
+/// Opens all nodes of the scanner, and takes them once to see that they can be
+/// taken. One that cannot keeps none open.
+fn open(settings: &ScannerSettings, wake: &Wake, link: &mut Link) -> Result<Held, Shut> {
+    let paths = super::nodes(settings)?;
+    let mut keyboard = Keyboard { nodes: Vec::new() };
+    for path in &paths {
+        let cannot = |error: &io::Error| super::cannot_open(path, "input device", error);
+        let file = open_file(path).map_err(|error| cannot(&error))?;
+        let device = RawDevice::from_fd(file).map_err(|error| cannot(&error))?;
+        // The others are its volume keys and the like.
+        if keyboard.nodes.is_empty() {
+            is_scanner(&device, path, settings.force)?;
         }
-    })?;
-    Ok(device)
+        prepare(&device).map_err(|error| cannot(&error))?;
+        keyboard.nodes.push(Node { device, lights: Vec::new() });
+    }
+    let Some(path) = paths.first() else { return Err(super::not_there(&settings.place)) };
+    let cannot = |error: &io::Error| super::cannot_open(path, "input device", error);
+    let begun = link.now();
+    let mut hold = None;
+    loop {
+        link.beat();
+        let now = link.now();
+        let wait = match &mut hold {
+            None if keyboard.any_down().map_err(|error| cannot(&error))? => KEYS_UP_INTERVAL,
+            None => {
+                hold = Some(Hold::new(settings, paths.len(), now));
+                continue;
+            }
+            Some(hold) => {
+                // Whatever is lost now was never ours.
+                let mut say = |_| {};
+                hold.look(&mut keyboard, true, now, &mut say).map_err(|error| cannot(&error))?;
+                super::wait(hold.due(true), now)
+            }
+        };
+        if let Some(hold) = hold.take_if(|hold| hold.is_ours()) {
+            return Ok((keyboard, hold));
+        }
+        if now >= begun + OPEN_TIMEOUT || wake.poll(&keyboard.fds(), wait) == Woken::Stop {
+            let path = path.display();
+            return Err(format!("{path}: {}", Lost::Held).into());
+        }
+    }
+}
+
+fn is_scanner(device: &RawDevice, path: &Path, force: bool) -> Result<(), String> {
+    let shown = path.display();
+    if !device.supported_keys().is_some_and(|keys| keys.contains(KeyCode::KEY_ENTER)) {
+        return Err(format!("{shown} is no keyboard; another event device of the scanner is"));
+    }
+    if device.input_id().bus_type() == BusType::BUS_I8042 && !force {
+        return Err(format!("{shown} is the box's own keyboard, not a scanner"));
+    }
+    Ok(())
 }
 
 /// Read and write, because the CapsLock light is ours to put out; read only
@@ -104,97 +149,156 @@ fn prepare(device: &RawDevice) -> io::Result<()> {
     Ok(())
 }
 
-enum Grab {
-    Io(io::Error),
-    KeyDown,
+impl Keyboard {
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        self.nodes.iter().map(|node| node.device.as_fd()).collect()
+    }
 }
 
-fn grab(device: &mut RawDevice, wake: &Wake, link: &mut Link) -> Result<(), Grab> {
-    let mut left = KEYS_UP_TIMEOUT;
-    loop {
-        if is_idle(device)? {
-            device.grab().map_err(Grab::Io)?;
-            // A key that went down in between is let go of before anybody else
-            // has to live with it.
-            if is_idle(device)? {
-                break;
+impl Nodes for Keyboard {
+    fn any_down(&self) -> io::Result<bool> {
+        for node in &self.nodes {
+            if node.device.get_key_state()?.iter().next().is_some() {
+                return Ok(true);
             }
-            device.ungrab().map_err(Grab::Io)?;
         }
-        link.beat();
-        if left.is_zero() || wake.sleep(KEYS_UP_INTERVAL) {
-            return Err(Grab::KeyDown);
-        }
-        left = left.saturating_sub(KEYS_UP_INTERVAL);
+        Ok(false)
     }
-    drain(device).map_err(Grab::Io)?;
-    // Scanners that see the light turn capitals round. A light that cannot be
-    // put out is no reason not to read the scanner.
-    if device.supported_leds().is_some_and(|leds| leds.contains(LedCode::LED_CAPSL)) {
-        let _ = device.send_events(&[InputEvent::new(EventType::LED.0, LedCode::LED_CAPSL.0, 0)]);
-    }
-    Ok(())
-}
 
-fn is_idle(device: &RawDevice) -> Result<bool, Grab> {
-    let down = device.get_key_state().map_err(Grab::Io)?;
-    Ok(down.iter().next().is_none())
-}
-
-/// Throws away what was typed before the device was ours.
-fn drain(device: &mut RawDevice) -> io::Result<()> {
-    loop {
-        match device.fetch_events().map(Iterator::count) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if super::is_empty(&error) => return Ok(()),
-            Err(error) => return Err(error),
+    fn grab(&mut self) -> io::Result<()> {
+        for node in &mut self.nodes {
+            if let Err(error) = node.device.grab() {
+                self.ungrab();
+                return Err(error);
+            }
+            node.set_lights();
         }
+        Ok(())
+    }
+
+    fn ungrab(&mut self) {
+        for node in self.nodes.iter_mut().filter(|node| node.device.is_grabbed()) {
+            let lights = std::mem::take(&mut node.lights);
+            // Closing it would do the same; a device that is gone is let go of.
+            let _ = node.device.send_events(&lights);
+            let _ = node.device.ungrab();
+        }
+    }
+
+    fn read(&mut self, now: Timestamp, typed: &mut Vec<(usize, KeyEvent)>) -> io::Result<()> {
+        for (place, node) in self.nodes.iter_mut().enumerate() {
+            node.read(now, |event| typed.push((place, event)))?;
+        }
+        Ok(())
     }
 }
 
-fn read(device: &mut RawDevice, gap: Duration, wake: &Wake, link: &mut Link) -> End {
-    let mut keys = Keys::new(gap);
-    // No key was down when the device was grabbed, but between two keys of a
-    // code none is.
-    keys.join(link.now());
+impl Node {
+    /// Scanners that see CapsLock turn capitals round, and some type nothing on
+    /// a keypad without NumLock. A light that cannot be set is no reason not to
+    /// read the scanner.
+    fn set_lights(&mut self) {
+        let has = self.device.supported_leds();
+        let on = self.device.get_led_state().unwrap_or_default();
+        let wanted = [(LedCode::LED_CAPSL, false), (LedCode::LED_NUML, true)];
+        let event = |led: LedCode, on: bool| InputEvent::new(EventType::LED.0, led.0, on.into());
+        let ours: Vec<_> = wanted
+            .into_iter()
+            .filter(|(led, _)| has.is_some_and(|leds| leds.contains(*led)))
+            .collect();
+        self.lights = ours.iter().map(|(led, _)| event(*led, on.contains(*led))).collect();
+        let ours: Vec<_> = ours.into_iter().map(|(led, on)| event(led, on)).collect();
+        let _ = self.device.send_events(&ours);
+    }
+
+    fn read(&mut self, now: Timestamp, mut take: impl FnMut(KeyEvent)) -> io::Result<()> {
+        loop {
+            let events = match self.device.fetch_events() {
+                Ok(events) => events,
+                Err(error) if super::is_empty(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let monotonic = monotonic();
+            let mut count = 0;
+            for event in events {
+                count += 1;
+                take(KeyEvent {
+                    kind: event.event_type().0,
+                    code: event.code(),
+                    value: event.value(),
+                    at: on_our_clock(event.timestamp(), now, monotonic),
+                });
+            }
+            if count == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn read((keyboard, hold): &mut Held, wake: &Wake, link: &mut Link) -> End {
+    let mut gone = false;
     loop {
         link.beat();
         if link.is_closed() {
-            let_go(device, wake);
+            finish(keyboard, hold, link);
             return End::Stopped;
         }
-        match wake.poll(&[device.as_fd()], super::wait(keys.due(), link.now())) {
+        let (waits, now) = (wake.calls().waits(), link.now());
+        let mut say = |framed| link.framed(Some(framed));
+        match hold.look(keyboard, waits, now, &mut say) {
+            Ok(Look::Typed) => {
+                finish(keyboard, hold, link);
+                link.unplugged(TYPED.to_owned());
+                return leave_alone(keyboard, wake, link);
+            }
+            Ok(Look::Fine) if !gone => {}
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                // Opening it again says who has it.
+                return End::Known;
+            }
+            Err(error) if !gone && error.raw_os_error() != Some(libc::ENODEV) => {
+                return End::Gone(format!("it cannot be read any more: {error}"));
+            }
+            Ok(Look::Fine) | Err(_) => return End::Gone("it was unplugged".to_owned()),
+        }
+        match wake.poll(&keyboard.fds(), super::wait(hold.due(waits), now)) {
             Woken::Stop => {
-                let_go(device, wake);
+                finish(keyboard, hold, link);
                 return End::Stopped;
             }
-            Woken::Told => {}
-            Woken::Time => link.framed(keys.idle(link.now())),
-            Woken::Device(gone) => match take(device, &mut keys, link) {
-                Ok(_) if !gone => {}
-                Err(error) if !gone && super::is_empty(&error) => {}
-                Err(error) if !gone && error.raw_os_error() != Some(libc::ENODEV) => {
-                    return End::Gone(format!("it cannot be read any more: {error}"));
-                }
-                Ok(_) | Err(_) => return End::Gone("it was unplugged".to_owned()),
-            },
+            // What is left to read tells better how it went.
+            Woken::Device(end) => gone = end,
+            Woken::Told | Woken::Time => {}
         }
     }
 }
 
-fn take(device: &mut RawDevice, keys: &mut Keys, link: &mut Link) -> io::Result<()> {
-    let (now, monotonic) = (link.now(), monotonic());
-    for event in device.fetch_events()? {
-        let event = KeyEvent {
-            kind: event.event_type().0,
-            code: event.code(),
-            value: event.value(),
-            at: on_our_clock(event.timestamp(), now, monotonic),
-        };
-        link.framed(keys.push(event));
+/// Gives the keyboard back, between two scans if there is one soon: a daemon
+/// that is told to stop stops.
+fn finish(keyboard: &mut Keyboard, hold: &mut Hold, link: &mut Link) {
+    let end = link.now() + FINISH_TIMEOUT;
+    let mut say = |_| {};
+    while link.now() < end && matches!(hold.finish(keyboard, link.now(), &mut say), Ok(false)) {
+        std::thread::sleep(KEYS_UP_INTERVAL);
     }
-    Ok(())
+    hold.let_go(keyboard);
+}
+
+/// Waits for the keyboard to be unplugged. What is typed is for others, and is
+/// not read; it stays open because that is how its end shows.
+fn leave_alone(keyboard: &Keyboard, wake: &Wake, link: &mut Link) -> End {
+    loop {
+        link.beat();
+        if link.is_closed() {
+            return End::Stopped;
+        }
+        match wake.poll_end(&keyboard.fds(), BEAT) {
+            Woken::Stop => return End::Stopped,
+            Woken::Device(_) => return End::Known,
+            Woken::Told | Woken::Time => {}
+        }
+    }
 }
 
 fn monotonic() -> Duration {
@@ -206,19 +310,6 @@ fn on_our_clock(stamp: SystemTime, now: Timestamp, monotonic: Duration) -> Times
     let stamp = stamp.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(monotonic);
     let age = monotonic.saturating_sub(stamp).as_millis();
     Timestamp(now.millis().saturating_sub(i64::try_from(age).unwrap_or(0)))
-}
-
-fn let_go(device: &mut RawDevice, wake: &Wake) {
-    let mut left = KEYS_UP_TIMEOUT_AT_END;
-    while !left.is_zero() && matches!(is_idle(device), Ok(false)) {
-        // Already stopped, so this does not wait by itself.
-        if wake.sleep(KEYS_UP_INTERVAL) {
-            std::thread::sleep(KEYS_UP_INTERVAL);
-        }
-        left = left.saturating_sub(KEYS_UP_INTERVAL);
-    }
-    // Closing it would do the same; a device that is gone is let go of.
-    let _ = device.ungrab();
 }
 
 #[cfg(test)]

@@ -83,6 +83,8 @@ pub enum Lost {
     Busy,
     /// The scanner does not take the command to read.
     Untold,
+    /// The keyboard could not be taken from others while a payment waits.
+    Held,
 }
 
 impl fmt::Display for Lost {
@@ -104,6 +106,9 @@ impl fmt::Display for Lost {
                 "the scanner types with ALT and the keypad; switch off its ALT mode (universal keyboard)"
             }
             Self::Busy => "the terminal was too busy to take the code; scan again",
+            Self::Held => {
+                "the scanner cannot be taken over: a key of it is down, or it never falls silent; scan once more, or plug it in again"
+            }
             Self::Untold => {
                 "the scanner does not take the command to read; pull its trigger by hand, and check its flow control and cable"
             }
@@ -194,15 +199,7 @@ impl Framer {
         Some(Framed::Lost(why))
     }
 
-    /// Tells that what comes now may be the rest of a code whose beginning was
-    /// sent to somebody else. Nothing counts until a terminator or a gap.
-    pub fn join(&mut self, at: Timestamp) {
-        self.forget();
-        self.touch(at);
-        self.lost = true;
-    }
-
-    /// Forgets what is pending without a word: the scanner is gone.
+    /// Forgets what is pending without a word.
     pub fn forget(&mut self) {
         self.bytes.zeroize();
         self.times = None;
@@ -422,20 +419,6 @@ mod tests {
         expected.extend(["Torn"; 18]);
         expected.push(OTHER);
         assert_eq!(texts(&run(&story)), expected);
-    }
-
-    #[test]
-    fn the_rest_of_a_code_that_began_before_us_is_none() {
-        let whole = format!("{CODE}\r");
-        for (rest, silence) in [(CODE, GAP), (whole.as_str(), 0), ("\r", 0), ("", GAP)] {
-            let mut framer = Framer::new(Duration::from_millis(60));
-            framer.join(Timestamp(0));
-            let mut all: Vec<_> =
-                rest.bytes().filter_map(|b| framer.push(b, Timestamp(GAP - 1))).collect();
-            let at = Timestamp(GAP - 1 + silence);
-            all.extend(whole.bytes().filter_map(|b| framer.push(b, at)));
-            assert_eq!(texts(&all), [CODE], "{rest:?}");
-        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::found::{Bus, Class, Found, Keys, Node};
+use super::link::Shut;
 use super::settings::{Identity, Kind};
 
 /// More nodes with keys than any scanner has.
@@ -21,7 +22,7 @@ pub(super) fn choose(
     identity: &Identity,
     kind: Kind,
     force: bool,
-) -> Result<Vec<PathBuf>, String> {
+) -> Result<Vec<PathBuf>, Shut> {
     let alike: Vec<&Found> = devices.iter().filter(|found| has_numbers(found, identity)).collect();
     let marked: Vec<&Found> =
         alike.iter().copied().filter(|found| other_mark(found, identity).is_none()).collect();
@@ -30,11 +31,11 @@ pub(super) fn choose(
     match (usable.as_slice(), marked.first()) {
         ([device], _) => match kind {
             Kind::Evdev => keyboard(devices, device, force),
-            Kind::Serial(_) | Kind::Hidraw => only_node(device, identity, kind),
+            Kind::Serial(_) | Kind::Hidraw => Ok(only_node(device, identity, kind)?),
         },
-        ([], Some(device)) => Err(in_another_mode(device, kind)),
-        ([], None) => Err(not_there(devices, &alike, identity, kind)),
-        (twins, _) => Err(twins_in_words(twins, identity)),
+        ([], Some(device)) => Err(in_another_mode(device, kind).into()),
+        ([], None) => Err(Shut { why: not_there(devices, &alike, identity, kind), absent: true }),
+        (twins, _) => Err(twins_in_words(twins, identity).into()),
     }
 }
 
@@ -43,9 +44,9 @@ pub(super) fn keyboard(
     devices: &[Found],
     device: &Found,
     force: bool,
-) -> Result<Vec<PathBuf>, String> {
+) -> Result<Vec<PathBuf>, Shut> {
     if let Some(why) = refusal(devices, device).filter(|_| !force) {
-        return Err(format!("{device} {why}"));
+        return Err(format!("{device} {why}").into());
     }
     Ok(device.key_nodes().map(|node| node.path.clone()).collect())
 }

@@ -67,9 +67,23 @@ impl Keys {
         Self { framer: Framer::new(gap), held: Held::default(), dropped: false, separate: false }
     }
 
-    /// Tells that others had the keys until now; see [`Framer::join`].
-    pub fn join(&mut self, at: Timestamp) {
-        self.framer.join(at);
+    /// Forgets what is pending: others have had the keys since.
+    pub fn restart(&mut self) {
+        self.framer.forget();
+        self.held = Held::default();
+        self.dropped = false;
+        self.separate = false;
+    }
+
+    /// Whether at `at` a code had begun and could still become one.
+    #[must_use]
+    pub fn has_text(&self, at: Timestamp) -> bool {
+        self.framer.has_text() && self.due().is_some_and(|due| at < due)
+    }
+
+    /// Gives up what is pending; see [`Framer::lose`].
+    pub fn lose(&mut self, why: Lost, at: Timestamp) -> Option<Framed> {
+        self.framer.lose(why, at)
     }
 
     /// Takes one event.
@@ -170,6 +184,43 @@ impl Held {
             126 => self.other[3] = down,
             _ => {}
         }
+    }
+}
+
+/// A key went down.
+pub(super) fn is_press(event: KeyEvent) -> bool {
+    event.kind == EV_KEY && event.value == 1
+}
+
+/// Some keys are lost.
+pub(super) fn is_dropped(event: KeyEvent) -> bool {
+    (event.kind, event.code) == (EV_SYN, SYN_DROPPED)
+}
+
+/// A key went down or came up, or some are lost. A repeat is neither.
+pub(super) fn is_key(event: KeyEvent) -> bool {
+    event.kind == EV_KEY && event.value != 2 || is_dropped(event)
+}
+
+/// What pressing a key says about who presses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Press {
+    /// One of many.
+    Types,
+    /// Shift and its like, which are pressed together with others.
+    Holds,
+    /// Enter and Tab.
+    Ends,
+    /// Backspace and Delete.
+    Corrects,
+}
+
+pub(super) fn press(code: u16) -> Press {
+    match key(code) {
+        Key::Ends => Press::Ends,
+        Key::Holds | Key::Locks => Press::Holds,
+        Key::Controls if matches!(code, 14 | 111) => Press::Corrects,
+        Key::Types(..) | Key::Keypad(_) | Key::Controls | Key::Foreign => Press::Types,
     }
 }
 

@@ -38,12 +38,13 @@ pub struct Handle {
 }
 
 /// Why a device is not being read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shut {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Shut {
     /// In words that lead to the cure.
-    pub(super) why: String,
-    /// There is no such device.
-    pub(super) absent: bool,
+    pub why: String,
+    /// There is no such device now.
+    pub absent: bool,
 }
 
 impl From<String> for Shut {

@@ -21,6 +21,7 @@ mod evdev;
 pub mod found;
 pub mod framing;
 mod hidraw;
+mod hold;
 mod identity;
 pub mod keymap;
 mod link;
@@ -30,10 +31,12 @@ mod settings;
 pub mod sysfs;
 mod thread;
 mod trigger;
+mod typist;
 
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::io;
 use std::path::{Display, Path, PathBuf};
 use std::sync::Arc;
@@ -43,8 +46,7 @@ use nix::errno::Errno;
 use tokio::sync::mpsc;
 
 pub use self::framing::{Frame, Framed, Lost};
-pub use self::link::Handle;
-use self::link::Shut;
+pub use self::link::{Handle, Shut};
 pub use self::serial::{Flow, Parity, SerialSettings};
 pub use self::settings::{Identity, Kind, Mode, Place, ScannerSettings, Trigger};
 use crate::payment::{ScannerNews, SecretText, Timestamp};
@@ -91,10 +93,14 @@ pub fn start(settings: ScannerSettings, clock: Clock, sink: mpsc::Sender<Input>)
     }
 }
 
+/// The nodes of a scanner, as things are now.
+fn nodes(settings: &ScannerSettings) -> Result<Vec<PathBuf>, Shut> {
+    sysfs::resolve(&sysfs::System::default(), settings)
+}
+
 /// The node of a scanner that has one.
-fn only_node(settings: &ScannerSettings) -> Result<PathBuf, String> {
-    let nodes = sysfs::resolve(&sysfs::System::default(), settings)?;
-    nodes.into_iter().next().ok_or_else(|| format!("{} is not there", settings.place))
+fn only_node(settings: &ScannerSettings) -> Result<PathBuf, Shut> {
+    nodes(settings)?.into_iter().next().ok_or_else(|| not_there(&settings.place))
 }
 
 /// How long to wait for a device before somebody has to look at the time.
@@ -124,7 +130,7 @@ fn cannot_open(path: &Path, what: &str, error: &io::Error) -> Shut {
     }
 }
 
-fn not_there(device: &Display<'_>) -> Shut {
+fn not_there(device: &dyn fmt::Display) -> Shut {
     Shut { why: format!("{device} is not there"), absent: true }
 }
 

@@ -15,7 +15,7 @@ use nix::sys::stat::{major, minor};
 
 use super::found::{Bus, Class, Found, Keys, Node};
 use super::report::Layout;
-use super::{Kind, Place, ScannerSettings, identity};
+use super::{Kind, Place, ScannerSettings, Shut, identity};
 
 /// Longer than any file of `/sys` that is read here.
 const FILE_MAX: u64 = 4096;
@@ -41,7 +41,7 @@ impl Default for System {
 /// # Errors
 ///
 /// Why there is none to open, in words for a technician.
-pub fn resolve(system: &System, settings: &ScannerSettings) -> Result<Vec<PathBuf>, String> {
+pub fn resolve(system: &System, settings: &ScannerSettings) -> Result<Vec<PathBuf>, Shut> {
     match (&settings.place, settings.kind) {
         (Place::Identity(identity), _) => {
             identity::choose(&system.devices(), identity, settings.kind, settings.force)

@@ -90,11 +90,19 @@ impl Wake {
     /// Waits for a device, for at most `wait`. What the thread is told comes
     /// first: a device that never falls silent must not keep it from hearing.
     pub(super) fn poll(&self, devices: &[BorrowedFd<'_>], wait: Duration) -> Woken {
+        self.poll_for(PollFlags::POLLIN, devices, wait)
+    }
+
+    /// The same, but only for their end.
+    pub(super) fn poll_end(&self, devices: &[BorrowedFd<'_>], wait: Duration) -> Woken {
+        self.poll_for(PollFlags::empty(), devices, wait)
+    }
+
+    fn poll_for(&self, what: PollFlags, devices: &[BorrowedFd<'_>], wait: Duration) -> Woken {
         if self.is_stopped() {
             return Woken::Stop;
         }
-        let mut fds: Vec<_> =
-            devices.iter().map(|device| PollFd::new(*device, PollFlags::POLLIN)).collect();
+        let mut fds: Vec<_> = devices.iter().map(|device| PollFd::new(*device, what)).collect();
         fds.push(PollFd::new(self.event.as_fd(), PollFlags::POLLIN));
         let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         match poll(&mut fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::NONE)) {
@@ -127,6 +135,8 @@ pub(super) enum End {
     Stopped,
     /// The device is gone; in words.
     Gone(String),
+    /// The same; there is nothing new to tell about it.
+    Known,
 }
 
 /// Opens a device, reads it until it is gone, and again when it is back.
@@ -162,8 +172,10 @@ fn keep_reading<D>(
                 match read(&mut device, wake, link) {
                     End::Stopped => return,
                     End::Gone(why) => link.unplugged(why),
+                    End::Known => {}
                 }
             }
+            Err(_) if wake.is_stopped() => return,
             Err(shut) => link.shut(shut),
         }
         let mut rest = link.backoff();
@@ -205,5 +217,16 @@ mod tests {
         wake.stop();
         assert_eq!(poll(), Woken::Stop);
         assert!(wake.sleep(Duration::from_hours(1)));
+    }
+
+    #[test]
+    fn a_gone_device_is_seen_without_reading_it() {
+        let wake = Wake::new().expect("an event");
+        let (typed, mut other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        std::io::Write::write_all(&mut other, b"7").expect("written");
+        let poll = || wake.poll_end(&[typed.as_fd()], Duration::ZERO);
+        assert_eq!(poll(), Woken::Time);
+        drop(other);
+        assert_eq!(poll(), Woken::Device(true));
     }
 }

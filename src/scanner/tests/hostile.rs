@@ -86,7 +86,7 @@ fn check_all_ways(fake: &FakeBox) {
         // Found or not, it is told in one line.
         match resolve(&system, &settings) {
             Ok(nodes) => assert!(!nodes.is_empty()),
-            Err(why) => assert!(why.len() < 1000 && !why.contains('\n'), "{why}"),
+            Err(shut) => assert!(shut.why.len() < 1000 && !shut.why.contains('\n'), "{shut}"),
         }
         let path = fake.root().join("dev/input/event5");
         let by_path = ScannerSettings::new("a", kind, Place::Device(path));

@@ -3,5 +3,6 @@
 #[path = "../../../tests/fake_box/mod.rs"]
 mod fake_box;
 
+mod holding;
 mod hostile;
 mod looking;

@@ -65,7 +65,7 @@ pub enum Framed {
 /// Why a scan is lost. Prints as a sentence for the person at the scanner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// No end within [`LENGTH_MAX`] characters.
+    /// No end within the longest code that is taken.
     TooLong,
     /// The next code began before this one had ended.
     Torn,
@@ -85,13 +85,15 @@ pub enum Lost {
     Untold,
     /// The keyboard could not be taken from others while a payment waits.
     Held,
+    /// The scanner may go on typing like a keyboard.
+    Keyboard,
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooLong => {
-                "the code did not end after 512 characters; scan again, and set the scanner to end a code with CR (Enter)"
+                "the code did not end; scan again, and set the scanner to end a code with CR (Enter)"
             }
             Self::Torn => "the code was cut off by the next one; scan again",
             Self::Garbled => {
@@ -108,6 +110,9 @@ impl fmt::Display for Lost {
             Self::Busy => "the terminal was too busy to take the code; scan again",
             Self::Held => {
                 "the scanner cannot be taken over: a key of it is down, or it never falls silent; scan once more, or plug it in again"
+            }
+            Self::Keyboard => {
+                "the scanner could not be told to be no keyboard; set it to HID-POS mode by the code in its manual"
             }
             Self::Untold => {
                 "the scanner does not take the command to read; pull its trigger by hand, and check its flow control and cable"
@@ -419,6 +424,28 @@ mod tests {
         expected.extend(["Torn"; 18]);
         expected.push(OTHER);
         assert_eq!(texts(&run(&story)), expected);
+    }
+
+    #[test]
+    fn each_loss_has_its_own_words() {
+        let all = [
+            (Lost::TooLong, "CR (Enter)"),
+            (Lost::Torn, "scan again"),
+            (Lost::Garbled, "baud rate"),
+            (Lost::Dropped, "keys were lost"),
+            (Lost::Late, "too slow"),
+            (Lost::OtherLayout, "keyboard country to US"),
+            (Lost::AltMode, "ALT mode"),
+            (Lost::Busy, "too busy"),
+            (Lost::Untold, "by hand"),
+            (Lost::Held, "a key of it is down"),
+            (Lost::Keyboard, "HID-POS mode"),
+        ];
+        let said: Vec<_> = all.iter().map(|(why, _)| why.to_string()).collect();
+        for ((why, cure), sentence) in all.iter().zip(&said) {
+            assert!(sentence.contains(cure), "{why:?}: {sentence}");
+            assert_eq!(said.iter().filter(|other| *other == sentence).count(), 1, "{sentence}");
+        }
     }
 
     #[test]

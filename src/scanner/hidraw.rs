@@ -1,10 +1,15 @@
 //! Scanners in HID-POS mode.
 //!
 //! Such a scanner is no keyboard, so nothing it reads can reach a window. The
-//! device is only read, never written: a keyboard's node that was named by
-//! mistake is refused by its descriptor before a single report is looked at.
+//! device is only read: a keyboard's node that was named by mistake is refused by
+//! its descriptor before a single report is looked at. Those scanners alone that
+//! are a keyboard at the same time are told not to be one.
+//!
+//! The kernel keeps 64 reports for a slow reader, and drops what comes then
+//! without a word. A payment code is one report, so it is lost whole.
 
-// Two requests for the description of the reports, which have no other name.
+// Four requests that have no other name: the description of the reports and its
+// size, who made the device, and a setting of it.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -19,6 +24,7 @@ use nix::libc;
 use tokio::sync::mpsc::Sender;
 use zeroize::Zeroizing;
 
+use super::framing::{Framed, Lost};
 use super::link::{Link, Shut};
 use super::report::{Layout, Reports};
 use super::thread::{self, End, Wake, Woken};
@@ -35,8 +41,18 @@ mod request {
         pub(super) bytes: [u8; super::DESCRIPTOR_MAX],
     }
 
+    #[repr(C)]
+    #[derive(Default)]
+    pub(super) struct Info {
+        pub(super) bus: u32,
+        pub(super) vendor: i16,
+        pub(super) product: i16,
+    }
+
     nix::ioctl_read!(descriptor_size, b'H', 0x01, nix::libc::c_int);
     nix::ioctl_read!(descriptor, b'H', 0x02, Descriptor);
+    nix::ioctl_read!(info, b'H', 0x03, Info);
+    nix::ioctl_readwrite_buf!(set_feature, b'H', 0x06, u8);
 }
 
 pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>) -> Handle {
@@ -44,12 +60,12 @@ pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>
     thread::start(
         settings.id.clone(),
         link,
-        move |_, _| open(&super::only_node(&settings)?, settings.gap),
+        move |_, link| open(&super::only_node(&settings)?, settings.gap, link),
         |(file, reports), wake, link| read(file, reports, wake, link),
     )
 }
 
-fn open(path: &Path, gap: Duration) -> Result<(File, Reports), Shut> {
+fn open(path: &Path, gap: Duration, link: &mut Link) -> Result<(File, Reports), Shut> {
     let shown = path.display();
     let cannot = |error: &io::Error| super::cannot_open(path, "HID device (hidraw)", error);
     let mut options = OpenOptions::new();
@@ -57,7 +73,30 @@ fn open(path: &Path, gap: Duration) -> Result<(File, Reports), Shut> {
     let file = options.open(path).map_err(|error| cannot(&error))?;
     let descriptor = descriptor(&file).map_err(|error| cannot(&error))?;
     let layout = Layout::read(&descriptor).map_err(|error| format!("{shown}: {error}"))?;
+    let setting = vendor(&file).ok().and_then(|vendor| layout.redirect(vendor));
+    if setting.is_some_and(|setting| set(path, setting).is_err()) {
+        // It may have been told before, or by its maker's own set-up code.
+        link.framed(Some(Framed::Lost(Lost::Keyboard)));
+    }
     Ok((file, Reports::new(layout, gap)))
+}
+
+fn vendor(file: &File) -> io::Result<u16> {
+    let mut info = request::Info::default();
+    // SAFETY: the request writes this structure, which lives across the call.
+    unsafe { request::info(file.as_raw_fd(), &raw mut info) }?;
+    Ok(info.vendor.cast_unsigned())
+}
+
+/// Sends a setting. Only for this the device is opened to be written. One that
+/// does not answer holds this up for the five seconds of the kernel's time-out.
+fn set(path: &Path, mut setting: [u8; 2]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
+    let file = options.open(path)?;
+    // SAFETY: the request reads and may write as many bytes as the slice has.
+    unsafe { request::set_feature(file.as_raw_fd(), &mut setting) }?;
+    Ok(())
 }
 
 fn descriptor(file: &File) -> io::Result<Vec<u8>> {

@@ -10,7 +10,8 @@
 //!
 //! A scanner that disappears is news, not a failure: it is opened again when it
 //! is back. This room decides nothing about money. It says what was read and
-//! when it began; whether a payment waits for it is not asked here.
+//! when it began. That a payment waits for it is told from outside, to pull a
+//! trigger or to take a keyboard from others.
 //!
 //! Cutting and decoding ([`framing`], [`keymap`], [`report`]) are pure. Only the files named
 //! after a kind of device touch one, and none of them opens a device that the

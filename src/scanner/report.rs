@@ -10,8 +10,24 @@ use std::time::Duration;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::framing::{Framed, LENGTH_MAX, Lost, frame};
+use super::framing::{Framed, Lost, frame};
 use crate::payment::Timestamp;
+
+/// The longest code that is taken, and more than a QR code has room for. The
+/// reports of one code say that they belong together, so a long one costs
+/// nothing but memory.
+pub const LENGTH_MAX: usize = 4096;
+
+/// A field that is as long as this holds every payment code in one report.
+const ROOMY: usize = 32;
+
+/// The feature report by which scanners of [`REDIRECTING`] makers are told where
+/// their codes go, and the word for "to whoever reads the reports": such a
+/// scanner is a keyboard at the same time, and types until it is told.
+const REDIRECT: [u8; 2] = [0xfe, 0x01];
+/// Honeywell, and Metrologic that it bought.
+const REDIRECTING: [u16; 2] = [0x0c2e, 0x23d0];
+const VENDOR_PAGES: u32 = 0xff00;
 
 /// Usages: a page in the upper half, a number in the lower.
 const DECODED_DATA: u32 = 0x8c_00fe;
@@ -31,6 +47,8 @@ pub struct Layout {
     /// Reports begin with their number.
     numbered: bool,
     reports: BTreeMap<u8, Places>,
+    /// The length in bits of the maker's own settings.
+    settings: BTreeMap<u8, usize>,
 }
 
 /// Where things are in one report, counted from behind its number.
@@ -81,7 +99,8 @@ impl Layout {
     ///
     /// When no report carries decoded data, or the descriptor is broken.
     pub fn read(descriptor: &[u8]) -> Result<Self, NoLayout> {
-        let mut layout = Self { numbered: false, reports: BTreeMap::new() };
+        let mut layout =
+            Self { numbered: false, reports: BTreeMap::new(), settings: BTreeMap::new() };
         let mut offsets: BTreeMap<u8, usize> = BTreeMap::new();
         let mut global = Global::default();
         let mut stack = Vec::new();
@@ -128,6 +147,11 @@ impl Layout {
                     let usages: &[u32] = if value & 1 == 0 { &usages } else { &[] };
                     *offset = places.add(*offset, global, usages)?;
                 }
+                0xb0 if global.page >= VENDOR_PAGES && value & 1 == 0 => {
+                    let bits = global.size.saturating_mul(global.count);
+                    let length = layout.settings.entry(global.report).or_default();
+                    *length = length.saturating_add(bits);
+                }
                 _ => {}
             }
             // Input, output, feature, collection and its end use up what was
@@ -139,6 +163,15 @@ impl Layout {
         }
         layout.reports.retain(|_, places| places.data.is_some());
         if layout.reports.is_empty() { Err(NoLayout::NoScanner) } else { Ok(layout) }
+    }
+
+    /// The setting to send to this maker's scanner each time it is opened, if it
+    /// is one of those that need it and says that it has it.
+    #[must_use]
+    pub fn redirect(&self, vendor: u16) -> Option<[u8; 2]> {
+        let [number, _] = REDIRECT;
+        let has = self.settings.get(&number) == Some(&8);
+        (has && REDIRECTING.contains(&vendor)).then_some(REDIRECT)
     }
 
     /// The part of a code that a report carries, if it carries any.
@@ -155,32 +188,46 @@ impl Layout {
             // A report that was cut short is as long as it is.
             report.get(field.offset..).unwrap_or_default()
         });
-        let text = match places.count {
-            Some(count) => {
-                let count = usize::try_from(count.of(report)).unwrap_or(usize::MAX);
-                let Some(text) = field.get(..count) else { return Some(Err(Lost::Garbled)) };
-                text
-            }
-            None => {
-                let end = field.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-                field.get(..end)?
-            }
-        };
         let aim = places.aim.map(|bits| {
             bits.and_then(|bits| u8::try_from(bits.of(report)).ok()).unwrap_or_default()
         });
-        let aim = matches!(aim, [b']', letter, option]
-            if letter.is_ascii_alphabetic() && option.is_ascii_alphanumeric())
-        .then(|| aim.map(char::from).iter().collect());
+        // Some send the identifier, and so the text, one byte later than they
+        // say.
+        let (aim, skip) = match (aim, field.first()) {
+            ([first, b']', letter], Some(option)) if first != b']' => ([b']', letter, *option], 1),
+            (aim, _) => (aim, 0),
+        };
+        let is_aim = is_aim(aim);
+        let field = field.get(if is_aim { skip } else { 0 }..).unwrap_or_default();
+        let (text, full) = match places.count {
+            Some(count) => {
+                let count = usize::try_from(count.of(report)).unwrap_or(usize::MAX);
+                let Some(text) = field.get(..count) else { return Some(Err(Lost::Garbled)) };
+                (text, count == field.len())
+            }
+            None => {
+                let end = field.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+                (field.get(..end)?, end == field.len())
+            }
+        };
+        let aim = is_aim.then(|| aim.map(char::from).iter().collect());
         let more = places.more.is_some_and(|bits| bits.of(report) != 0);
-        Some(Ok(Part { text, aim, more }))
+        let roomy = full && text.len() >= ROOMY;
+        Some(Ok(Part { text, aim, more, roomy }))
     }
+}
+
+fn is_aim(aim: [u8; 3]) -> bool {
+    matches!(aim, [b']', letter, option]
+        if letter.is_ascii_alphabetic() && option.is_ascii_alphanumeric())
 }
 
 struct Part<'r> {
     text: &'r [u8],
     aim: Option<String>,
     more: bool,
+    /// It is full, and has room for more than a payment code.
+    roomy: bool,
 }
 
 impl Places {
@@ -247,12 +294,15 @@ pub struct Reports {
     /// The first and the last report of what is pending.
     times: Option<(Timestamp, Timestamp)>,
     lost: bool,
+    /// More was announced by a report that is full and long.
+    roomy: bool,
 }
 
 impl Reports {
     /// `gap` is the silence after which a code is over although more of it was
     /// announced: some scanners announce more behind a full report whatever
-    /// comes.
+    /// comes. Those have long reports; where reports are short what was
+    /// announced is missing, and what is there may look like a whole code.
     #[must_use]
     pub fn new(layout: Layout, gap: Duration) -> Self {
         Self {
@@ -262,6 +312,7 @@ impl Reports {
             aim: None,
             times: None,
             lost: false,
+            roomy: false,
         }
     }
 
@@ -289,7 +340,12 @@ impl Reports {
 
     /// Tells that nothing has come until `now`.
     pub fn idle(&mut self, now: Timestamp) -> Option<Framed> {
-        if self.due().is_some_and(|due| now >= due) { self.end() } else { None }
+        if self.due().is_none_or(|due| now < due) {
+            return None;
+        }
+        let is_torn = !self.roomy && !self.lost && !self.text.is_empty();
+        let framed = self.end();
+        if is_torn { Some(Framed::Lost(Lost::Torn)) } else { framed }
     }
 
     /// When silence will have ended what is pending, if anything is.
@@ -299,6 +355,7 @@ impl Reports {
     }
 
     fn take(&mut self, part: &Part<'_>) -> Option<Framed> {
+        self.roomy = part.roomy;
         if self.lost {
             return None;
         }
@@ -334,6 +391,7 @@ impl Reports {
         self.aim = None;
         self.times = None;
         self.lost = false;
+        self.roomy = false;
     }
 }
 
@@ -359,6 +417,50 @@ mod tests {
             // Orders to the scanner, which are no input.
             &[0x09, 0x14, 0xa1, 0x02, 0x85, 0x04, 0x95, 0x08, 0x09, 0x60, 0x91, 0x02, 0xc0],
             &[0xc0],
+        ]
+        .concat()
+    }
+
+    /// The same, with what Honeywell adds: where its codes go.
+    fn redirecting(bits: u8) -> Vec<u8> {
+        let mut descriptor = full();
+        descriptor.pop();
+        let vendors = [0x06, 0x66, 0xff, 0x09, 0x10, 0xa1, 0x02, 0x85, 0xfe, 0x09, 0x20];
+        descriptor.extend(vendors);
+        descriptor.extend([0x75, bits, 0x95, 0x01, 0xb1, 0x02]);
+        // Bytes for the scanner, which are no setting.
+        descriptor.extend([0x85, 0xfd, 0x75, 0x08, 0x95, 0x3f, 0x09, 0x21, 0x91, 0x02]);
+        descriptor.extend([0xc0, 0xc0]);
+        descriptor
+    }
+
+    /// Number, count, text, four bytes of nothing, the symbology, the bit.
+    fn padded() -> Vec<u8> {
+        [
+            &[0x05, 0x8c, 0x09, 0x02, 0xa1, 0x01, 0x85, 0x02, 0x75, 0x08, 0x95, 0x01][..],
+            &[0xa4, 0x05, 0x01, 0x09, 0x3b, 0x81, 0x02, 0xb4],
+            &[0x95, 0x38, 0x09, 0xfe, 0x81, 0x02, 0x95, 0x04, 0x81, 0x03],
+            &[0xa4, 0x06, 0x00, 0xff, 0x95, 0x01, 0x09, 0x01, 0x81, 0x02, 0xb4],
+            &[0x75, 0x01, 0x95, 0x01, 0x09, 0xff, 0x81, 0x02, 0x95, 0x07, 0x81, 0x03, 0xc0],
+        ]
+        .concat()
+    }
+
+    /// Count and text, and no number.
+    fn bare() -> Vec<u8> {
+        [
+            &[0x05, 0x8c, 0x09, 0x02, 0xa1, 0x01, 0x75, 0x08, 0x95, 0x01][..],
+            &[0xa4, 0x05, 0x01, 0x09, 0x3b, 0x81, 0x02, 0xb4],
+            &[0x95, 0x3f, 0x09, 0xfe, 0x81, 0x02, 0xc0],
+        ]
+        .concat()
+    }
+
+    /// Short reports: a code takes several.
+    fn short() -> Vec<u8> {
+        [
+            &[0x05, 0x8c, 0x09, 0x02, 0xa1, 0x01, 0x75, 0x08, 0x95, 0x08][..],
+            &[0x09, 0xfe, 0x81, 0x02, 0x75, 0x01, 0x95, 0x08, 0x09, 0xff, 0x81, 0x02, 0xc0],
         ]
         .concat()
     }
@@ -438,6 +540,81 @@ mod tests {
         // What the count does not cover is left over from earlier codes.
         let short = [&[1, 18], CODE].concat();
         assert_eq!(said(reports(&counted()).push(&short, at)), code);
+
+        let mut report = [&[2, 18], CODE].concat();
+        report.resize(62, b'9');
+        report.extend([7, 0]);
+        assert_eq!(said(reports(&padded()).push(&report, at)), code);
+        report[63] = 1;
+        assert_eq!(said(reports(&padded()).push(&report, at)), "", "more comes");
+
+        let mut report = [&[18], CODE].concat();
+        report.resize(64, 0);
+        assert_eq!(said(reports(&bare()).push(&report, at)), code);
+    }
+
+    #[test]
+    fn an_identifier_may_come_a_byte_late() {
+        let at = Timestamp(7);
+        let code = String::from_utf8(CODE.to_vec()).expect("digits");
+        let mut report = full_report(b"", b"\0]Q", false);
+        report[1] = 18;
+        report[5] = b'1';
+        report[6..24].copy_from_slice(CODE);
+        assert_eq!(said(reports(&full()).push(&report, at)), format!("]Q1{code}"));
+        // Where there is none nothing is late.
+        let report = full_report(CODE, b"\0\0\0", false);
+        assert_eq!(said(reports(&full()).push(&report, at)), code);
+        let report = full_report(b"-28", b"\0]Q", false);
+        assert_eq!(said(reports(&full()).push(&report, at)), "-28");
+        // A late one leaves a byte less room.
+        let mut report = full_report(&[b'1'; 56], b"\0]Q", false);
+        assert_eq!(said(reports(&full()).push(&report, at)), "Garbled");
+        report[1] = 55;
+        assert_eq!(said(reports(&full()).push(&report, at)), format!("]Q1{}", "1".repeat(55)));
+    }
+
+    #[test]
+    fn only_scanners_that_have_the_setting_are_told_where_codes_go() {
+        let layout = |descriptor: &[u8]| Layout::read(descriptor).expect("a scanner");
+        for vendor in [0x0c2e, 0x23d0] {
+            assert_eq!(layout(&redirecting(8)).redirect(vendor), Some([0xfe, 1]));
+            assert_eq!(layout(&redirecting(7)).redirect(vendor), None);
+            assert_eq!(layout(&full()).redirect(vendor), None);
+        }
+        assert_eq!(layout(&redirecting(8)).redirect(0x05e0), None);
+        let code = redirecting(8);
+        let framed = reports(&code).push(&full_report(CODE, b"]Q1", false), Timestamp(0));
+        assert!(said(framed).starts_with("]Q12812"));
+    }
+
+    #[test]
+    fn of_short_reports_none_may_be_missing() {
+        let at = Timestamp;
+        let part = |text: &[u8], more| [text, &[u8::from(more)]].concat();
+        let mut short = reports(&short());
+        for (digits, expected) in [
+            (&b"2812345678901234"[..], ["", "2812345678901234", ""]),
+            (b"281234567890123456789012", ["", "", "281234567890123456789012"]),
+        ] {
+            let parts = digits.chunks(8);
+            let last = parts.len() - 1;
+            for ((index, text), expected) in parts.enumerate().zip(expected) {
+                assert_eq!(said(short.push(&part(text, index < last), at(0))), expected);
+            }
+        }
+        // The third of three is missing, and two look like a payment code.
+        for text in [b"28123456", b"78901234"] {
+            assert_eq!(said(short.push(&part(text, true), at(1000))), "");
+        }
+        assert_eq!(said(short.idle(at(1200))), "Torn");
+        for text in [b"28123456", b"78901234"] {
+            assert_eq!(said(short.push(&part(text, true), at(2000))), "");
+        }
+        assert_eq!(said(short.push(&part(b"69\0\0\0\0\0\0", false), at(2200))), "69");
+        // Nothing was announced by nothing.
+        assert_eq!(said(short.push(&part(&[0; 8], true), at(3000))), "");
+        assert_eq!(said(short.idle(at(3200))), "");
     }
 
     #[test]
@@ -480,12 +657,19 @@ mod tests {
     fn too_long_is_dropped_whole() {
         let mut full = reports(&full());
         let mut all = Vec::new();
-        for part in 0..12 {
-            let report = full_report(&[b'7'; 56], b"]Q1", part < 11);
+        let parts = LENGTH_MAX / 56 + 2;
+        for part in 1..=parts {
+            let report = full_report(&[b'7'; 56], b"]Q1", part < parts);
             all.push(said(full.push(&report, Timestamp(0))));
         }
         all.retain(|said| !said.is_empty());
         assert_eq!(all, ["TooLong"]);
+        // As long as may be.
+        let mut all = Vec::new();
+        for part in 1..=73 {
+            all.push(said(full.push(&full_report(&[b'7'; 56], b"]Q1", part < 73), Timestamp(0))));
+        }
+        assert_eq!(all.concat(), format!("]Q1{}", "7".repeat(73 * 56)));
         let framed = full.push(&full_report(CODE, b"\0\0\0", false), Timestamp(0));
         assert_eq!(said(framed).as_bytes(), CODE);
     }

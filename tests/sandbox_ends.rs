@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tilld::alipay::sign::{PrivateKey, PublicKey, SignType};
 use tilld::alipay::{Client, Settings};
 use tilld::payment::{
-    AuthCode, Call, Event, Moment, Money, Order, Payment, Public, Rules, SecretText, Timestamp,
+    AuthCode, Call, CodeMark, Event, Moment, Money, Order, Payment, Public, Rules, SecretText,
+    Timestamp,
 };
 use tilld::sandbox::endings::{ENDINGS, Ending, Ends};
 use tilld::sandbox::{Options, Running, Sandbox};
@@ -74,7 +75,7 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
     let mut jumped = 0;
     running.set_skew_ms(0);
     let mut payment = Payment::requested(order, moment(jumped), &rules);
-    let mut event = Event::Code;
+    let mut event = Event::Code(CodeMark([7; 16]));
     for _ in 0..STEPS_MAX {
         let stepped = payment.step(&event, moment(jumped), &rules).expect("a legal step");
         payment = stepped.payment;

@@ -28,6 +28,7 @@ use sha1::Sha1;
 use zeroize::Zeroizing;
 
 use super::sign::SignType;
+use crate::payment::CodeKey;
 
 /// What is wrong with a key, in a sentence for the person who configures it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +106,7 @@ pub struct PrivateKey {
     fast: Option<aws_lc_rs::rsa::KeyPair>,
     /// Signs the legacy type. Wipes itself when dropped.
     legacy: RsaPrivateKey,
+    code_key: CodeKey,
 }
 
 /// Alipay's public key.
@@ -136,7 +138,16 @@ impl PrivateKey {
         if fast.is_none() && sign_type == SignType::Rsa2 {
             return Err(KeyError::Damaged);
         }
-        Ok(Self { fast, legacy: key })
+        // The one spelling of the key that does not depend on its file.
+        let code_key = CodeKey::derive(pkcs1.as_bytes());
+        Ok(Self { fast, legacy: key, code_key })
+    }
+
+    /// The key under which payment codes are marked: derived from this one, so
+    /// that the journal alone tells nobody which codes were used.
+    #[must_use]
+    pub fn code_key(&self) -> CodeKey {
+        self.code_key.clone()
     }
 
     /// Makes a new pair of 2048 bits; for the sandbox and for tests.

@@ -18,6 +18,7 @@ pub enum Code {
     InvalidOrderNumber,
     InvalidParameter,
     NotAPaymentCode,
+    CodeAlreadyUsed,
     UnknownScanner,
     ScannerNeeded,
     OrderConflict,
@@ -85,13 +86,14 @@ const REGISTER_FAULT: (&str, &str) = (
 
 impl Code {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidAmount,
         Self::InvalidOrderNumber,
         Self::InvalidParameter,
         Self::NotAPaymentCode,
+        Self::CodeAlreadyUsed,
         Self::UnknownScanner,
         Self::ScannerNeeded,
         Self::OrderConflict,
@@ -143,6 +145,8 @@ impl Code {
                 "There are several scanners and none was named", REGISTER_FAULT),
 
             // --- something else stands in the way ----------------------------
+            Self::CodeAlreadyUsed => row(S::CONFLICT, None, AfterFix,
+                "The payment code has been used for another payment", ("这个付款码已经用过，这次没有扣款。请顾客刷新付款码再扫", "This payment code has been used; nothing was charged this time. Ask the customer to refresh the code, and scan again")),
             Self::OrderConflict => row(S::CONFLICT, Unknown, AfterFix,
                 "The number is in use for something else", ("这个单号已经用于另一笔收款，请先查询那一笔的结果，请勿重复收款", "This number is in use for another payment: look at that one first and do not charge again")),
             Self::ScannerBusy => row(S::CONFLICT, None, SameRequest,

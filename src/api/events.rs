@@ -27,7 +27,8 @@ use crate::payment::{Entry, Recorded, ScannerNews};
 /// Entries that are read from the journal at once.
 const PAGE: usize = 32;
 
-/// `event: scan`: a scanner read something that no payment was waiting for.
+/// `event: scan`: a scanner read something that no payment was waiting for, or
+/// that does not pay the one that was; then that payment has a `hint`, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
     "at": "2026-11-20T10:00:00+08:00", "scanner": "lane-1", "kind": "goods",
@@ -39,8 +40,9 @@ pub struct ScanEvent {
     pub at: String,
     /// Which scanner.
     pub scanner: String,
-    /// What it was: `alipay`, `wechat`, `unionpay`, `collect_code`, `torn`,
-    /// `goods`, `unreadable`, or `too_early`.
+    /// What it was: `alipay`, `wechat`, `unionpay`, `other_wallet`,
+    /// `collect_code`, `scale_label`, `torn`, `goods`, `unreadable`, `too_early`,
+    /// or `code_already_used`.
     pub kind: String,
     /// What it read; wallet codes masked.
     pub text: String,

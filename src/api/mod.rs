@@ -41,6 +41,6 @@ pub use server::{Listeners, Settings, Token, TokenError, serve};
 pub use status::{Clock, Gateway, Journal, Link, ScannerStatus, Status, StatusView};
 pub use step::{AnsweredView, JournalView, SentView, StepView};
 pub use view::{
-    CancelActionView, MoneyView, PaymentView, PaymentsView, ReasonView, SentenceView, StateView,
-    time_text,
+    CancelActionView, HintView, MoneyView, PaymentView, PaymentsView, ReasonView, SentenceView,
+    StateView, time_text,
 };

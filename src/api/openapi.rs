@@ -37,6 +37,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
         view::MoneyView,
         view::CancelActionView,
         view::ReasonView,
+        view::HintView,
         view::SentenceView,
         step::JournalView,
         step::StepView,

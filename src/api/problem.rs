@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use super::backend::Unavailable;
 use super::code::{Code, Retry};
 use super::view::{MoneyView, PaymentView, SentenceView};
-use crate::payment::{OtherCode, OutTradeNo, Payment, Sentence};
+use crate::payment::{Hint, OtherCode, OutTradeNo, Payment, Sentence};
 use crate::terminal::Denied;
 
 /// A problem on its way to the register. Boxed, because replies that went well
@@ -72,42 +72,24 @@ impl Problem {
     }
 
     pub(super) fn not_a_payment_code(code: OtherCode) -> Self {
-        let (what, zh, en) = match code {
-            OtherCode::WeChat => (
-                "a payment code of WeChat Pay",
-                "这是微信付款码，没有扣款。请顾客打开支付宝付款码再扫",
-                "This is a WeChat code; nothing was charged. Ask the customer to open the Alipay payment code",
-            ),
-            OtherCode::UnionPay => (
-                "a payment code of UnionPay",
-                "这是云闪付付款码，没有扣款。请顾客打开支付宝付款码再扫",
-                "This is a UnionPay code; nothing was charged. Ask the customer to open the Alipay payment code",
-            ),
-            OtherCode::CollectCode => (
-                "a code to collect money with, not one to pay with",
-                "这是收款码，不是付款码，没有扣款。请顾客打开支付宝的“付款”再扫",
-                "This code collects money and cannot pay; nothing was charged. Ask the customer to open \"Pay\" in Alipay",
-            ),
-            OtherCode::Torn => (
-                "digits that begin as a payment code of Alipay but are too few or too many",
-                "付款码没有扫完整，没有扣款。请再扫一次",
-                "The payment code was not read in full; nothing was charged. Scan again",
-            ),
-            OtherCode::Goods => (
-                "a goods code or something else that does not pay",
-                "这不是付款码，没有扣款。请扫顾客手机上的支付宝付款码",
-                "This is no payment code; nothing was charged. Scan the Alipay payment code on the customer's phone",
-            ),
-            OtherCode::Unreadable => (
-                "empty, far too long, or with control characters in it",
-                "付款码没有读出来，没有扣款。请再扫一次",
-                "The code could not be read; nothing was charged. Scan again",
-            ),
+        let what = match code {
+            OtherCode::WeChat => "a payment code of WeChat Pay",
+            OtherCode::UnionPay => "a payment code of UnionPay",
+            OtherCode::OtherWallet => "a payment code of another wallet",
+            OtherCode::CollectCode => "a code to collect money with, not one to pay with",
+            OtherCode::ScaleLabel => {
+                "a payment code or a label of the shop's scales: its prefix is one of payment.scale_prefixes, and the check digit fits"
+            }
+            OtherCode::Torn => {
+                "digits that begin as a payment code of Alipay but are too few or too many"
+            }
+            OtherCode::Goods => "a goods code or something else that does not pay",
+            OtherCode::Unreadable => "empty, far too long, or with control characters in it",
         };
         let detail = format!("auth_code is {what}");
         Self::member(Code::NotAPaymentCode, "auth_code", detail).with(|view| {
             view.kind = Some(code.name().to_owned());
-            view.cashier = Sentence::new(zh, en).into();
+            view.cashier = code.sentence().into();
         })
     }
 
@@ -189,6 +171,7 @@ impl From<Denied> for Problem {
             Denied::AlreadyPaid(payment) => Self::already_paid(&payment),
             Denied::NotAwaitingCode(payment) => Self::not_awaiting_code(&payment),
             Denied::NotAPaymentCode(code) => Self::not_a_payment_code(code),
+            Denied::CodeAlreadyUsed(payment) => Self::code_already_used(&payment),
             Denied::JournalUnavailable(why) => Self::new(Code::JournalUnavailable, why),
             Denied::ClockWrong(why) => Self::new(Code::ClockWrong, why),
             Denied::Draining => {
@@ -201,6 +184,19 @@ impl From<Denied> for Problem {
 }
 
 impl Problem {
+    /// The payment in it is the earlier one: what is said of it is said there,
+    /// and the request itself has charged nothing.
+    fn code_already_used(earlier: &Payment) -> Self {
+        let number = &earlier.order.out_trade_no;
+        let state = earlier.public().name();
+        let detail = format!("this code was used for payment {number}, which is {state}");
+        Self::new(Code::CodeAlreadyUsed, detail).about(number).with(|view| {
+            view.member = Some("auth_code".to_owned());
+            view.cashier = Hint::used_for(earlier).sentence().into();
+            view.payment = Some(earlier.into());
+        })
+    }
+
     /// Where the money is, is what the payment itself says.
     fn not_awaiting_code(payment: &Payment) -> Self {
         let number = &payment.order.out_trade_no;
@@ -290,7 +286,8 @@ pub struct ProblemView {
     #[schema(nullable = false)]
     pub member: Option<String>,
     /// With `not_a_payment_code`, what the code is: `wechat`, `unionpay`,
-    /// `collect_code`, `torn`, `goods`, `unreadable`.
+    /// `other_wallet`, `collect_code`, `scale_label`, `torn`, `goods`,
+    /// `unreadable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub kind: Option<String>,
@@ -302,7 +299,8 @@ pub struct ProblemView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub scanners: Option<Vec<String>>,
-    /// With `already_paid` and `not_awaiting_code`, the payment.
+    /// With `already_paid` and `not_awaiting_code`, the payment; with
+    /// `code_already_used`, the earlier one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub payment: Option<PaymentView>,

@@ -31,7 +31,7 @@ pub struct StepView {
     /// When it was written.
     #[schema(format = DateTime)]
     pub at: String,
-    /// What happened: `requested`, `code`, `due`, `stop`, `restarted`,
+    /// What happened: `requested`, `code`, `hint`, `due`, `stop`, `restarted`,
     /// `pay_answered`, `query_answered`, `cancel_answered`.
     pub step: String,
     /// The payment's `rev` afterwards.

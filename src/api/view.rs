@@ -6,7 +6,7 @@ use time::{OffsetDateTime, UtcOffset};
 use utoipa::ToSchema;
 
 use crate::payment::{
-    Attention, CancelAction, Money, Payment, Public, Reason, Sentence, State, Timestamp,
+    Attention, CancelAction, Hint, Money, Payment, Public, Reason, Sentence, State, Timestamp,
 };
 
 /// One payment, as it stands.
@@ -19,6 +19,7 @@ use crate::payment::{
     "trade_no": "2013112011001004330000121536", "receipt_amount": "88.88",
     "buyer_logon_id": "159****5620", "reason": null, "attention": null,
     "refunded_amount": "0.00", "sale": null, "cancel_action": null, "seconds_left": null,
+    "hint": null,
     "cashier": { "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" },
     "created_at": "2026-11-20T10:00:00+08:00", "updated_at": "2026-11-20T10:00:02+08:00"
 }))]
@@ -72,6 +73,11 @@ pub struct PaymentView {
     #[serde(default)]
     #[schema(required)]
     pub seconds_left: Option<u64>,
+    /// While it waits for its code: why it has not got one although somebody
+    /// tries. `cashier` says the same in a sentence.
+    #[serde(default)]
+    #[schema(required)]
+    pub hint: Option<HintView>,
     /// What to tell the cashier.
     pub cashier: SentenceView,
     /// When it was asked for.
@@ -152,6 +158,21 @@ pub struct ReasonView {
     pub message: String,
 }
 
+/// Why a payment that waits for its code has not got one yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Hint, example = json!({ "kind": "wechat", "out_trade_no": null }))]
+pub struct HintView {
+    /// What was shown to the scanner: `wechat`, `unionpay`, `other_wallet`,
+    /// `collect_code`, `scale_label`, `torn`, `goods`, `unreadable`, `too_early`
+    /// or `code_already_used`. Or what is wrong with the scanner: `scan_lost`,
+    /// `scanner_gone`.
+    pub kind: String,
+    /// With `code_already_used`, the payment that the code was used for.
+    #[serde(default)]
+    #[schema(required)]
+    pub out_trade_no: Option<String>,
+}
+
 /// One sentence to read aloud, in two languages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Sentence, example = json!({ "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" }))]
@@ -195,6 +216,7 @@ impl From<&Payment> for PaymentView {
             sale: order.sale.clone(),
             cancel_action: cancel_action(&payment.state),
             seconds_left: None,
+            hint: payment.hint.as_ref().map(HintView::from),
             cashier: payment.cashier().into(),
             created_at: time_text(payment.created_at),
             updated_at: time_text(payment.updated_at),
@@ -267,6 +289,16 @@ impl From<&Reason> for ReasonView {
     fn from(reason: &Reason) -> Self {
         let Reason { code, sub_code, message } = reason.clone();
         Self { code, sub_code, message }
+    }
+}
+
+impl From<&Hint> for HintView {
+    fn from(hint: &Hint) -> Self {
+        let out_trade_no = match hint {
+            Hint::CodeUsed { number, .. } => Some(number.to_string()),
+            Hint::Shown(_) | Hint::TooEarly | Hint::ScanLost | Hint::ScannerGone => None,
+        };
+        Self { kind: hint.name().to_owned(), out_trade_no }
     }
 }
 

@@ -25,7 +25,7 @@ use toml::de::DeTable;
 pub use self::fault::{Fault, Place};
 pub use self::files::KeyFile;
 use self::read::{Item, Reader, Section};
-use crate::payment::{Rules, SecretText};
+use crate::payment::{Rules, ScaleLabels, SecretText};
 use crate::scanner::ScannerSettings;
 
 /// The whole configuration.
@@ -39,6 +39,8 @@ pub struct Config {
     pub alipay: AlipayConfig,
     /// The lengths of a payment's life.
     pub rules: Rules,
+    /// How the labels of the shop's scales begin (`payment.scale_prefixes`).
+    pub scale_labels: ScaleLabels,
     /// Where the journal is (`journal.path`).
     pub journal: PathBuf,
     /// Where registers come in.
@@ -189,7 +191,7 @@ impl Loader<'_> {
         let mut root = self.reader.root(table);
         let terminal = self.terminal(&mut root);
         let alipay = self.alipay(&mut root);
-        let rules = self.rules(&mut root);
+        let (rules, scale_labels) = self.payment(&mut root);
         let journal = self.journal(&mut root);
         let api = self.api(&mut root);
         let scanners = self.scanners(&mut root);
@@ -199,6 +201,7 @@ impl Loader<'_> {
             terminal: terminal?,
             alipay: alipay?,
             rules,
+            scale_labels,
             journal,
             api,
             scanners,
@@ -263,7 +266,7 @@ impl Loader<'_> {
         })
     }
 
-    fn rules(&mut self, root: &mut Section<'_>) -> Rules {
+    fn payment(&mut self, root: &mut Section<'_>) -> (Rules, ScaleLabels) {
         let mut section = self.reader.section(root, "payment");
         let s = &mut section;
         let usual = Rules::default();
@@ -283,14 +286,16 @@ impl Loader<'_> {
             );
             self.reader.faults.push(expire_after.place.fault(&text));
         }
+        let prefixes = self.reader.texts(s, "scale_prefixes", "26", values::scale_prefix);
         self.reader.finish(&section);
-        Rules {
+        let rules = Rules {
             poll_interval: poll_interval.value,
             timeout: timeout.value,
             expire_after: expire_after.value,
             late_margin: late_margin.value,
             code_timeout: code_timeout.value,
-        }
+        };
+        (rules, ScaleLabels::new(prefixes))
     }
 
     fn journal(&mut self, root: &mut Section<'_>) -> PathBuf {

@@ -184,6 +184,36 @@ impl Reader {
         self.text(section, key, example, read)
     }
 
+    /// A list of texts; when it is missing, an empty one. All that are wrong are
+    /// named.
+    pub(super) fn texts<T>(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+        example: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let Some((place, value)) = self.find(section, key) else { return Vec::new() };
+        let advice = format!("write {key} = [\"{example}\"]");
+        let DeValue::Array(array) = value else {
+            let text = format!("must be a list of texts and is {}; {advice}", type_name(value));
+            self.faults.push(place.fault(&text));
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for entry in array.iter() {
+            let place = Place { line: self.line(entry.span().start), ..place.clone() };
+            let read = if let DeValue::String(text) = entry.get_ref() {
+                read(text)
+            } else {
+                let is = type_name(entry.get_ref());
+                Err(format!("must hold texts and holds {is}; {advice}"))
+            };
+            all.extend(self.keep(place, read).map(|item| item.value));
+        }
+        all
+    }
+
     /// A whole number within bounds.
     pub(super) fn number(
         &mut self,

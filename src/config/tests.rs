@@ -97,6 +97,7 @@ poll_interval = "250ms"
 timeout = "5m"
 late_margin = "0s"
 code_timeout = "90s"
+scale_prefixes = ["26", "2801"]
 [journal]
 path = "data/journal.db"
 [api]
@@ -143,6 +144,8 @@ device = "/dev/hidraw0"
     // It follows a timeout that is longer than it usually is.
     assert_eq!(config.rules.expire_after, Duration::from_mins(5));
     assert_eq!(config.rules.late_margin, Duration::ZERO);
+    let prefixes = vec!["26".to_owned(), "2801".to_owned()];
+    assert_eq!(config.scale_labels, ScaleLabels::new(prefixes));
     let serial = SerialSettings {
         baud: 115_200,
         data_bits: 7,
@@ -226,11 +229,36 @@ fn what_is_missing() {
 }
 
 #[test]
+fn prefixes_of_scale_labels() {
+    let folder = folder();
+    let config = load_text(folder.path(), GOOD).expect("good");
+    assert_eq!(config.scale_labels, ScaleLabels::default());
+    let more = "[payment]\nscale_prefixes = []\n";
+    let config = load_text(folder.path(), &format!("{GOOD}{more}")).expect("good");
+    assert_eq!(config.scale_labels, ScaleLabels::default());
+    check_more(
+        "[payment]\nscale_prefixes = \"26\"\n",
+        &[
+            r#"tilld.toml:9: payment.scale_prefixes: must be a list of texts and is a text; write scale_prefixes = ["26"]"#,
+        ],
+    );
+    check_more(
+        "[payment]\nscale_prefixes = [\n  \"26\",\n  26,\n  \"2\",\n  \"26x\",\n  \"21\",\n]\n",
+        &[
+            r#"tilld.toml:11: payment.scale_prefixes: must hold texts and holds a whole number; write scale_prefixes = ["26"]"#,
+            r#"tilld.toml:12: payment.scale_prefixes: `2` is no prefix of labels; write two to four digits, such as "26""#,
+            r#"tilld.toml:13: payment.scale_prefixes: `26x` is no prefix of labels; write two to four digits, such as "26""#,
+            r#"tilld.toml:14: payment.scale_prefixes: `21` needs no entry, because no payment code begins so; leave it out, or write digits that begin with 25 to 30"#,
+        ],
+    );
+}
+
+#[test]
 fn what_is_unknown() {
     check_more(
         "[payment]\npoll = \"5s\"\n[printer]\nx = 1\n",
         &[
-            "tilld.toml:9: payment.poll: is no key of [payment]; write one of: code_timeout, expire_after, late_margin, poll_interval, timeout",
+            "tilld.toml:9: payment.poll: is no key of [payment]; write one of: code_timeout, expire_after, late_margin, poll_interval, scale_prefixes, timeout",
             "tilld.toml:10: printer: is no section; write one of: alipay, api, journal, payment, scanner, terminal",
         ],
     );

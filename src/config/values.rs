@@ -61,6 +61,24 @@ pub(super) fn name(text: &str, length_max: usize) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// How labels of the shop's scales begin. Only those that begin as payment codes
+/// do can be taken for one.
+pub(super) fn scale_prefix(text: &str) -> Result<String, String> {
+    let is_short_number = (2..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_short_number {
+        return Err(format!(
+            "`{}` is no prefix of labels; write two to four digits, such as \"26\"",
+            shown(text)
+        ));
+    }
+    if !text.get(..2).is_some_and(|prefix| ("25"..="30").contains(&prefix)) {
+        return Err(format!(
+            "`{text}` needs no entry, because no payment code begins so; leave it out, or write digits that begin with 25 to 30"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// The application's number at Alipay.
 pub(super) fn app_id(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > 32 || !text.bytes().all(|b| b.is_ascii_digit()) {

@@ -209,6 +209,7 @@ mod tests {
             reason: None,
             attention: None,
             trouble: None,
+            hint: None,
         }
     }
 

@@ -8,11 +8,14 @@ use crate::alipay::sign::SignType;
 use crate::alipay::{Client, Settings, SetupError, gateway_url};
 use crate::api::Token;
 use crate::config::{self, Config, Fault, KeyFile};
+use crate::payment::CodeKey;
 
 /// What the daemon runs with.
 pub(super) struct Setup {
     pub(super) config: Config,
     pub(super) client: Client,
+    /// Marks payment codes; derived from the application's private key.
+    pub(super) code_key: CodeKey,
     pub(super) token: Option<Token>,
 }
 
@@ -54,12 +57,14 @@ fn setup(file: &Path) -> Result<Setup, Vec<Fault>> {
             .ok()
     });
     match client {
-        Some(client) if faults.is_empty() => Ok(Setup { config, client, token }),
+        Some((client, code_key)) if faults.is_empty() => {
+            Ok(Setup { config, client, code_key, token })
+        }
         _ => Err(faults),
     }
 }
 
-fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<Client> {
+fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<(Client, CodeKey)> {
     let alipay = &config.alipay;
     let sign_type = match alipay.sign_type {
         config::SignType::Rsa2 => SignType::Rsa2,
@@ -80,6 +85,7 @@ fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<Client> {
     if let Err(why) = gateway_url(&alipay.gateway) {
         faults.push(Fault::new(&config.file, 1, "alipay.gateway", &why.to_string()));
     }
+    let code_key = private.code_key();
     let settings = Settings {
         gateway: alipay.gateway.clone(),
         app_id: alipay.app_id.clone(),
@@ -94,7 +100,7 @@ fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<Client> {
         operator_id: config.terminal.operator_id.clone(),
     };
     match Client::new(settings) {
-        Ok(client) => Some(client),
+        Ok(client) => Some((client, code_key)),
         Err(why) => {
             let fault = match (&why, &alipay.ca) {
                 (SetupError::Ca, Some(ca)) => at(ca, &why),

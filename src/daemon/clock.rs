@@ -240,8 +240,8 @@ pub(super) mod fake {
 mod tests {
     use super::fake::Hands;
     use super::*;
-    use crate::payment::{Order, Rules};
-    use crate::terminal::{Input, Known, Output, PayRequest, Request, Terminal};
+    use crate::payment::{CodeKey, Order, Rules, ScaleLabels};
+    use crate::terminal::{Codes, Input, Known, Output, PayRequest, Request, Terminal};
 
     const HOUR: i64 = 3_600_000;
     const DAY: i64 = 24 * HOUR;
@@ -299,7 +299,8 @@ mod tests {
 
     /// A payment that waits for its code, and until when.
     fn waiting(clock: &Clock) -> (Terminal, Timestamp) {
-        let mut terminal = Terminal::new(Rules::default(), vec!["lane-1".to_owned()]);
+        let codes = Codes { key: CodeKey::derive(b"a test"), labels: ScaleLabels::default() };
+        let mut terminal = Terminal::new(Rules::default(), codes, vec!["lane-1".to_owned()]);
         let order = Order {
             out_trade_no: "A1".parse().expect("a number"),
             amount: "1.00".parse().expect("an amount"),

@@ -18,10 +18,13 @@ use crate::api;
 use crate::config::Config;
 use crate::journal::{self, AppendError, Health, OpenError, Reader, Writer};
 use crate::payment::{
-    Answer, Answered, Call, Entry, EntryStep, Illegal, OutTradeNo, Payment, QueryAnswer, Timestamp,
+    Answer, Answered, Call, CodeMark, Entry, EntryStep, Illegal, OutTradeNo, Payment, QueryAnswer,
+    ScannerNews, Timestamp,
 };
 use crate::scanner;
-use crate::terminal::{Input, Known, Output, Reply, Request, RequestId, Serial, Terminal, Ticket};
+use crate::terminal::{
+    Codes, Input, Known, Output, Reply, Request, RequestId, Serial, Terminal, Ticket,
+};
 
 /// Requests waiting for the loop. It takes microseconds for each; a queue this
 /// long means that it is stuck, and then registers should wait at the socket.
@@ -73,7 +76,8 @@ impl Signals {
 
 /// Runs the daemon until it is told to stop.
 pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
-    let Setup { config, client, token } = setup;
+    let Setup { config, client, code_key, token } = setup;
+    let codes = Codes { key: code_key, labels: config.scale_labels.clone() };
     system::seal();
     let clock = Arc::new(Clock::start());
     let unavailable = |why: &dyn std::fmt::Display| Ended::Unavailable(why.to_string());
@@ -134,7 +138,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
     let health = writer.health();
     let now = clock.steady();
     let mut daemon = Loop {
-        terminal: Terminal::new(config.rules, ids),
+        terminal: Terminal::new(config.rules, codes, ids),
         gate: Gate::new(now),
         waiting: Vec::new(),
         drain_until: None,
@@ -409,23 +413,46 @@ impl Loop {
     /// Read here and now: between this and the decision nothing else happens.
     fn known(&self, request: &Request) -> Result<Known, journal::ReadError> {
         match request {
-            Request::Pay(request) => Ok(Known {
-                number: self.reader.payment(&request.order.out_trade_no)?,
-                sale: match &request.order.sale {
+            Request::Pay(asked) => Ok(Known {
+                number: self.reader.payment(&asked.order.out_trade_no)?,
+                sale: match &asked.order.sale {
                     Some(sale) => self.reader.attempt_for_sale(sale)?,
                     None => None,
                 },
+                code: self.used_for(self.terminal.mark_of(request))?,
             }),
-            Request::Code { number, .. } | Request::Stop { number } => {
-                Ok(Known { number: self.reader.payment(number)?, sale: None })
-            }
+            Request::Code { number, .. } | Request::Stop { number } => Ok(Known {
+                number: self.reader.payment(number)?,
+                sale: None,
+                code: self.used_for(self.terminal.mark_of(request))?,
+            }),
+        }
+    }
+
+    /// The payment that has taken the code with this mark.
+    fn used_for(&self, mark: Option<CodeMark>) -> Result<Option<Payment>, journal::ReadError> {
+        match mark {
+            Some(mark) => self.reader.payment_of_code(mark),
+            None => Ok(None),
         }
     }
 
     fn scanned(&mut self, input: scanner::Input) -> Result<(), Ended> {
         match input {
             scanner::Input::Scan { scanner, text, aim, started_at } => {
-                self.handle(Input::Scan { scanner, text, aim, started_at })
+                let mark = self.terminal.mark_of_scan(&scanner, &text, aim.as_deref());
+                match self.used_for(mark) {
+                    Ok(known) => {
+                        let known = known.map(Box::new);
+                        self.handle(Input::Scan { scanner, text, aim, started_at, known })
+                    }
+                    // Nobody can say whether this code was used before.
+                    Err(why) => {
+                        let news = ScannerNews::ScanLost(format!("the journal: {why}"));
+                        self.board.scanner(&scanner, &news);
+                        self.handle(Input::News { scanner, news })
+                    }
+                }
             }
             scanner::Input::News { scanner, news } => {
                 self.board.scanner(&scanner, &news);

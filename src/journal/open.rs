@@ -158,7 +158,13 @@ fn start(files: &Files, lock: Option<Lock>) -> Result<(Writer, Reader), OpenErro
         Err(error) => return Err(cannot_prepare(files)(error.into())),
     };
     if let Some(writer) = &writer {
-        schema::migrate(writer).map_err(|e| cannot_prepare(files)(e.into()))?;
+        let mut migrated = schema::migrate(writer);
+        // An upgrade on a full disk must not keep open payments from their end.
+        if migrated.as_ref().is_err_and(sqlite::is_full) && reserve::give_up(files).unwrap_or(false)
+        {
+            migrated = schema::migrate(writer);
+        }
+        migrated.map_err(|e| cannot_prepare(files)(e.into()))?;
         for path in files.all_of_sqlite().iter().filter(|path| path.exists()) {
             keep_private(path).map_err(|e| cannot_prepare(files)(e.into()))?;
         }

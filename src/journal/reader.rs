@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
 use super::files::Files;
 use super::rows::{self, Origin, Read};
 use super::sqlite;
-use crate::payment::{Entry, OutTradeNo, Payment, Public, Recorded, Timestamp};
+use crate::payment::{CodeMark, Entry, OutTradeNo, Payment, Public, Recorded, Timestamp};
 
 /// Why the journal could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,10 @@ struct ReadOnly {
 pub(super) const OPEN_SEQS: &str =
     "SELECT first_seq, last_seq FROM payments WHERE open = 1 ORDER BY first_seq";
 
+/// The first and last entries of the payment that last took a code.
+pub(super) const OF_CODE: &str =
+    "SELECT first_seq, last_seq FROM payments WHERE mark = ?1 ORDER BY last_seq DESC LIMIT 1";
+
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("journal", &self.0.files.journal).finish_non_exhaustive()
@@ -132,6 +136,15 @@ impl Reader {
             Some(payment) => Ok(Some(payment)),
             None => one_payment(conn, latest, sale),
         })
+    }
+
+    /// The payment that last took the code with this mark, however it ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]
+    pub fn payment_of_code(&self, mark: CodeMark) -> Result<Option<Payment>, ReadError> {
+        self.read(|conn| one_payment(conn, OF_CODE, &mark.hex()))
     }
 
     /// All payments that are not final, oldest first. Takes as long with a

@@ -1,8 +1,8 @@
 //! What stands in `body`, as JSON: the journal's own types, apart from the
 //! core's, so that the core can change without changing what is on disk.
 //!
-//! Frozen with version 1 of the schema. What a later version adds has a default
-//! here; what it changes gets another `kind`. A member that nobody knows is an
+//! Frozen with each version of the schema. What a later version adds has a
+//! default here; what it changes gets another `kind`. A member that nobody knows is an
 //! error: it was written by a newer program and may be about money.
 //!
 //! The first entry of a payment holds what the register asked for; the later
@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::payment::{
-    Amount, CancelAction, Entry, EntryStep, Order, PayCall, Payment, State, Timestamp, Trade, Undo,
-    hide_codes,
+    Amount, CancelAction, CodeMark, Entry, EntryStep, Order, PayCall, Payment, State, Timestamp,
+    Trade, Undo, hide_codes, is_printed_on_goods,
 };
 
 /// A plain enum of the core and its names on disk.
@@ -42,7 +42,8 @@ macro_rules! words {
 mod parts;
 
 use parts::{
-    AttentionRow, GatewayRow, ReasonRow, ScanRow, ScannerRow, StepRow, TradeRow, TroubleRow,
+    AttentionRow, GatewayRow, HintRow, ReasonRow, ScanRow, ScannerRow, StepRow, TradeRow,
+    TroubleRow,
 };
 
 /// Why a body cannot be read.
@@ -73,6 +74,8 @@ pub(super) struct Summary {
     pub(super) state: &'static str,
     pub(super) open: bool,
     pub(super) sale: Option<String>,
+    /// By which the payment is found when its code is shown again.
+    pub(super) mark: Option<String>,
     pub(super) created_at: Timestamp,
 }
 
@@ -109,7 +112,11 @@ impl Draft {
                     scanner: scanner.clone(),
                     kind: kind.clone(),
                     // Masked before it came here; a second look costs nothing.
-                    text: hide_codes(text),
+                    text: if is_printed_on_goods(aim.as_deref()) {
+                        text.clone()
+                    } else {
+                        hide_codes(text)
+                    },
                     aim: aim.clone(),
                 };
                 (SCAN, serde_json::to_string(&row)?, None)
@@ -162,9 +169,15 @@ impl Summary {
             state: payment.public().name(),
             open: !payment.is_final(),
             sale: payment.order.sale.clone(),
+            mark: mark_of(payment).map(CodeMark::hex),
             created_at: payment.created_at,
         }
     }
+}
+
+/// The mark of the code that a payment has taken.
+pub(super) fn mark_of(payment: &Payment) -> Option<CodeMark> {
+    payment.pay.as_ref().and_then(|pay| pay.mark)
 }
 
 // --- a payment ---------------------------------------------------------------
@@ -189,6 +202,9 @@ pub(super) struct PaymentRow {
     attention: Option<AttentionRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<TroubleRow>,
+    /// Since version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hint: Option<HintRow>,
     /// In the first entry only.
     #[serde(skip_serializing_if = "Option::is_none")]
     requested: Option<RequestedRow>,
@@ -209,6 +225,7 @@ impl PaymentRow {
             reason: payment.reason.as_ref().map(Into::into),
             attention: payment.attention.as_ref().map(Into::into),
             trouble: payment.trouble.as_ref().map(Into::into),
+            hint: payment.hint.as_ref().map(Into::into),
             requested: is_first.then(|| RequestedRow::of(payment)),
         }
     }
@@ -221,11 +238,12 @@ impl PaymentRow {
             rev: self.rev,
             created_at: origin.created_at,
             updated_at: Timestamp(self.updated_at),
-            pay: self.pay.map(Into::into),
+            pay: self.pay.map(TryInto::try_into).transpose()?,
             trade: self.trade.map(TryInto::try_into).transpose()?.unwrap_or_default(),
             reason: self.reason.map(Into::into),
             attention: self.attention.map(Into::into),
             trouble: self.trouble.map(Into::into),
+            hint: self.hint.map(TryInto::try_into).transpose()?,
         };
         if payment.public().name() != self.public {
             return Err(RowError::Value(format!(
@@ -370,6 +388,9 @@ words!(ActionRow = CancelAction { Close, Refund, None });
 struct PayCallRow {
     deadline: i64,
     code_until: i64,
+    /// Since version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mark: Option<String>,
     time_expire: i64,
     hold: Length,
     hold_until: i64,
@@ -388,6 +409,7 @@ impl From<&PayCall> for PayCallRow {
         Self {
             deadline: pay.deadline.millis(),
             code_until: pay.code_until.millis(),
+            mark: pay.mark.map(CodeMark::hex),
             time_expire: pay.time_expire.millis(),
             hold: pay.hold.into(),
             hold_until: pay.hold_until.millis(),
@@ -408,11 +430,17 @@ impl From<&PayCall> for PayCallRow {
     }
 }
 
-impl From<PayCallRow> for PayCall {
-    fn from(row: PayCallRow) -> Self {
-        Self {
+impl TryFrom<PayCallRow> for PayCall {
+    type Error = RowError;
+
+    fn try_from(row: PayCallRow) -> Result<Self, RowError> {
+        let read_mark = |text: String| {
+            CodeMark::from_hex(&text).ok_or_else(|| RowError::Value(format!("the mark {text:?}")))
+        };
+        Ok(Self {
             deadline: Timestamp(row.deadline),
             code_until: Timestamp(row.code_until),
+            mark: row.mark.map(read_mark).transpose()?,
             time_expire: Timestamp(row.time_expire),
             hold: row.hold.into(),
             hold_until: Timestamp(row.hold_until),
@@ -429,7 +457,7 @@ impl From<PayCallRow> for PayCall {
                 sent_past_late_pay: undo.sent_past_late_pay,
                 sent_to_untouched: undo.sent_to_untouched,
             }),
-        }
+        })
     }
 }
 

@@ -7,10 +7,13 @@ pub(super) const APPLICATION_ID: i32 = 0x7469_6c6c;
 
 /// What each version adds to the one before. Released steps are frozen; a change
 /// is a further step.
-const LADDER: &[&str] = &[VERSION_1];
+const LADDER: &[&str] = &[VERSION_1, VERSION_2];
 
 /// The version that this program writes.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
+
+/// From this version on `payments` has the marks of payment codes.
+pub(super) const WITH_MARKS: i32 = 2;
 
 /// `entries` has no UNIQUE besides its key: a REPLACE that collides there would
 /// delete a row without asking any trigger. `entries_next` runs before a REPLACE
@@ -77,6 +80,17 @@ CREATE TABLE probe(
 INSERT INTO probe(id, times) VALUES(1, 0);
 ";
 
+/// Payments are found by the mark of their code, so that a code that is shown
+/// again is not charged again. Nothing that was there is touched: payments of
+/// version 1 have no mark, and their codes have long expired.
+///
+/// The same code may stand at several payments, of which all but the last never
+/// left this box; so the index is not UNIQUE.
+const VERSION_2: &str = "
+ALTER TABLE payments ADD COLUMN mark TEXT CHECK(mark IS NULL OR length(mark) = 32);
+CREATE INDEX payments_of_mark ON payments(mark, last_seq) WHERE mark IS NOT NULL;
+";
+
 /// Brings the journal up to [`VERSION`], one transaction a step.
 pub(super) fn migrate(conn: &Connection) -> rusqlite::Result<()> {
     let started = version(conn)?;
@@ -131,11 +145,11 @@ pub(super) fn difference(conn: &Connection, version: i32) -> rusqlite::Result<Op
 pub(super) const REBUILD_PAYMENTS: &str = "
 DELETE FROM payments;
 INSERT INTO payments(first_seq, out_trade_no, last_seq, rev, state, open, sale,
-                     created_at_ms, clock_ms)
+                     created_at_ms, clock_ms, mark)
 SELECT f.seq, f.out_trade_no, l.seq, l.body ->> '$.rev', l.body ->> '$.public',
        (l.body ->> '$.public') NOT IN ('paid', 'declined', 'cancelled'),
        f.body ->> '$.requested.sale', f.body ->> '$.requested.created_at',
-       max(f.body ->> '$.requested.created_at') OVER (ORDER BY f.seq)
+       max(f.body ->> '$.requested.created_at') OVER (ORDER BY f.seq), l.body ->> '$.pay.mark'
 FROM (SELECT min(seq) AS first, max(seq) AS last FROM entries
       WHERE out_trade_no IS NOT NULL GROUP BY out_trade_no)
 JOIN entries f ON f.seq = first JOIN entries l ON l.seq = last

@@ -254,9 +254,9 @@ fn summarize(conn: &Connection, summary: &Summary, seq: i64) -> rusqlite::Result
     if rev == 1 {
         conn.prepare_cached(
             "INSERT INTO payments(first_seq, out_trade_no, last_seq, rev, state, open, sale,
-                                  created_at_ms, clock_ms)
+                                  created_at_ms, clock_ms, mark)
              VALUES(:seq, :number, :seq, 1, :state, :open, :sale, :at,
-                    max(:at, coalesce((SELECT max(clock_ms) FROM payments), :at)))",
+                    max(:at, coalesce((SELECT max(clock_ms) FROM payments), :at)), :mark)",
         )?
         .execute(named_params! {
             ":seq": seq,
@@ -265,12 +265,14 @@ fn summarize(conn: &Connection, summary: &Summary, seq: i64) -> rusqlite::Result
             ":open": summary.open,
             ":sale": summary.sale,
             ":at": summary.created_at.millis(),
+            ":mark": summary.mark,
         })?;
         return Ok(());
     }
     let changed = conn
         .prepare_cached(
-            "UPDATE payments SET last_seq = :seq, rev = :rev, state = :state, open = :open
+            "UPDATE payments SET last_seq = :seq, rev = :rev, state = :state, open = :open,
+                                 mark = :mark
              WHERE out_trade_no = :number AND rev = :rev - 1",
         )?
         .execute(named_params! {
@@ -278,6 +280,7 @@ fn summarize(conn: &Connection, summary: &Summary, seq: i64) -> rusqlite::Result
             ":rev": rev,
             ":state": summary.state,
             ":open": summary.open,
+            ":mark": summary.mark,
             ":number": summary.out_trade_no,
         })?;
     if changed == 1 {

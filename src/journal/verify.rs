@@ -8,7 +8,10 @@ use super::chain::hex;
 use super::files::Files;
 use super::open::{self, OpenError};
 use super::reader;
+use super::rows::mark_of;
+use super::schema::{self, WITH_MARKS};
 use super::sqlite::{self, RAW_COLUMNS, RawEntry, Tip};
+use crate::payment::CodeMark;
 
 /// What a sound journal holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,13 +130,17 @@ pub(super) fn check_payments(path: &Path, conn: &Connection) -> Result<(), Verif
     let wrong = |what: String| VerifyError::Payments { file: path.to_owned(), what };
     let failed = |error: rusqlite::Error| wrong(error.to_string());
     // The index hands the numbers over in order, so nothing is kept in memory.
+    // The daemon is not asked to run first: an older journal is checked as it is.
+    let has_marks = schema::version(conn).map_err(failed)? >= WITH_MARKS;
+    let mark = if has_marks { "p.mark" } else { "NULL" };
     let mut statement = conn
-        .prepare(
-            "SELECT e.number, e.first, e.last, p.first_seq, p.last_seq, p.open, p.state, p.sale
+        .prepare(&format!(
+            "SELECT e.number, e.first, e.last, p.first_seq, p.last_seq, p.open, p.state, p.sale,
+                    {mark}
              FROM (SELECT out_trade_no AS number, min(seq) AS first, max(seq) AS last
                    FROM entries WHERE out_trade_no IS NOT NULL GROUP BY out_trade_no) AS e
-             LEFT JOIN payments AS p ON p.out_trade_no = e.number",
-        )
+             LEFT JOIN payments AS p ON p.out_trade_no = e.number"
+        ))
         .map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
     let mut numbers: i64 = 0;
@@ -148,9 +155,12 @@ pub(super) fn check_payments(path: &Path, conn: &Connection) -> Result<(), Verif
             Some(!payment.is_final()),
             Some(payment.public().name().to_owned()),
             payment.order.sale.clone(),
+            mark_of(&payment).map(CodeMark::hex),
         );
-        let stands = (|| Ok((row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?)))()
-            .map_err(failed)?;
+        let stands = (|| {
+            Ok((row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?))
+        })()
+        .map_err(failed)?;
         if should != stands {
             return Err(wrong(format!("payment {number}")));
         }

@@ -38,15 +38,21 @@ impl fmt::Debug for SecretText {
 pub struct AuthCode(String);
 
 /// What a text is that is no payment code of Alipay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OtherCode {
     /// WeChat Pay: 18 digits that start with 10 to 15.
     WeChat,
     /// UnionPay QR: 19 digits that start with 62.
     UnionPay,
+    /// Another wallet: Bestpay (51), Suning (83), QQ (91), 18 digits; e-CNY
+    /// (01), 19 or 20 digits.
+    OtherWallet,
     /// The static code with which a person or shop *collects* money, shown by
     /// mistake in place of the code to *pay* with.
     CollectCode,
+    /// A label of the shop's scales that has the shape of a payment code, and
+    /// nothing says which of the two it is ([`ScaleLabels`]).
+    ScaleLabel,
     /// Digits that start as a payment code of Alipay does, but are too few or
     /// too many: torn, or two run together.
     Torn,
@@ -57,16 +63,42 @@ pub enum OtherCode {
 }
 
 impl OtherCode {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::WeChat,
+        Self::UnionPay,
+        Self::OtherWallet,
+        Self::CollectCode,
+        Self::ScaleLabel,
+        Self::Torn,
+        Self::Goods,
+        Self::Unreadable,
+    ];
+
     /// The stable name in events and problem details.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::WeChat => "wechat",
             Self::UnionPay => "unionpay",
+            Self::OtherWallet => "other_wallet",
             Self::CollectCode => "collect_code",
+            Self::ScaleLabel => "scale_label",
             Self::Torn => "torn",
             Self::Goods => "goods",
             Self::Unreadable => "unreadable",
+        }
+    }
+
+    /// It comes from a phone that somebody holds out to pay with, so that the
+    /// same text again soon after is the same phone and not a second article.
+    #[must_use]
+    pub fn is_from_a_phone(self) -> bool {
+        match self {
+            Self::WeChat | Self::UnionPay | Self::OtherWallet | Self::CollectCode | Self::Torn => {
+                true
+            }
+            Self::ScaleLabel | Self::Goods | Self::Unreadable => false,
         }
     }
 }
@@ -87,8 +119,9 @@ impl AuthCode {
         }
         if !text.bytes().all(|b| b.is_ascii_digit()) {
             let lower = text.to_ascii_lowercase();
-            let collects =
-                lower.starts_with("https://qr.alipay.com/") || lower.starts_with("wxp://");
+            let collects = ["https://qr.alipay.com/", "http://qr.alipay.com/", "wxp://"]
+                .iter()
+                .any(|start| lower.starts_with(start));
             return Err(if collects { OtherCode::CollectCode } else { OtherCode::Goods });
         }
         let starts_between = |low: &str, high: &str| {
@@ -98,10 +131,38 @@ impl AuthCode {
             16..=24 if starts_between("25", "30") => Ok(Self(text.to_owned())),
             18 if starts_between("10", "15") => Err(OtherCode::WeChat),
             19 if starts_between("62", "62") => Err(OtherCode::UnionPay),
+            18 if ["51", "83", "91"].iter().any(|prefix| text.starts_with(prefix)) => {
+                Err(OtherCode::OtherWallet)
+            }
+            19 | 20 if starts_between("01", "01") => Err(OtherCode::OtherWallet),
             // EAN-13 and shorter are goods; digits beyond that with this prefix
             // are what is left of a payment code.
             14.. if starts_between("25", "30") => Err(OtherCode::Torn),
             _ => Err(OtherCode::Goods),
+        }
+    }
+
+    /// The same for what a scanner read, with the AIM symbology identifier that
+    /// it came with: what is printed as EAN, GS1 DataBar or ITF is goods, whatever
+    /// its digits look like, and a label of the shop's scales pays only as a QR
+    /// code.
+    ///
+    /// # Errors
+    ///
+    /// What the text is instead.
+    pub fn read_scan(
+        text: &SecretText,
+        aim: Option<&str>,
+        labels: &ScaleLabels,
+    ) -> Result<Self, OtherCode> {
+        let read = Self::read(text);
+        if is_printed_on_goods(aim) && read != Err(OtherCode::Unreadable) {
+            return Err(OtherCode::Goods);
+        }
+        let is_qr = aim.is_some_and(|aim| aim.starts_with("]Q"));
+        match read {
+            Ok(code) if !is_qr && labels.could_be(&code) => Err(OtherCode::ScaleLabel),
+            read => read,
         }
     }
 
@@ -122,6 +183,45 @@ impl fmt::Debug for AuthCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.masked())
     }
+}
+
+/// The symbology is one of goods: EAN and UPC (`]E`), GS1 DataBar (`]e`), ITF
+/// (`]I`). No wallet shows its code in any of them.
+#[must_use]
+pub fn is_printed_on_goods(aim: Option<&str>) -> bool {
+    aim.is_some_and(|aim| ["]E", "]e", "]I"].iter().any(|symbology| aim.starts_with(symbology)))
+}
+
+/// How the labels of the shop's scales begin, where the scales print labels of
+/// 18 digits that look like payment codes of Alipay. Usually none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScaleLabels(Vec<String>);
+
+impl ScaleLabels {
+    /// Labels with these prefixes.
+    #[must_use]
+    pub fn new(prefixes: Vec<String>) -> Self {
+        Self(prefixes)
+    }
+
+    /// The digits may be such a label: 18 of them, a prefix of the shop's scales,
+    /// and the check digit fits. One payment code in ten fits by chance.
+    #[must_use]
+    pub fn could_be(&self, code: &AuthCode) -> bool {
+        let digits = code.reveal();
+        digits.len() == 18
+            && self.0.iter().any(|prefix| digits.starts_with(prefix))
+            && check_digit_fits(digits)
+    }
+}
+
+/// The check digit of EAN: weights 1 and 3 by turns, 3 beside the check digit.
+fn check_digit_fits(digits: &str) -> bool {
+    let weighted = |(index, byte): (usize, u8)| {
+        let weight = if index % 2 == 1 { 3 } else { 1 };
+        u32::from(byte.wrapping_sub(b'0')) * weight
+    };
+    digits.bytes().rev().enumerate().map(weighted).sum::<u32>() % 10 == 0
 }
 
 fn mask(digits: &str) -> String {
@@ -162,6 +262,7 @@ pub fn hide_codes(text: &str) -> String {
 fn could_be_a_code(digits: &str) -> bool {
     let prefix = digits.get(..2).and_then(|p| p.parse::<u8>().ok());
     match digits.len() {
+        19 | 20 if prefix == Some(1) => true,
         16..=27 => matches!(prefix, Some(10..=15 | 25..=30 | 51 | 62 | 83 | 91)),
         28.. => matches!(prefix, Some(25..=30)),
         _ => false,
@@ -178,11 +279,19 @@ mod tests {
 
     #[test]
     fn tells_codes_apart() {
-        use OtherCode::{CollectCode, Goods, Torn, UnionPay, Unreadable, WeChat};
+        use OtherCode::{CollectCode, Goods, OtherWallet, Torn, UnionPay, Unreadable, WeChat};
         for (text, kind) in [
             ("134567890123456789", WeChat),
             ("6212345678901234567", UnionPay),
+            ("511234567890123456", OtherWallet),
+            ("831234567890123456", OtherWallet),
+            ("911234567890123456", OtherWallet),
+            ("0112345678901234567", OtherWallet),
+            ("01123456789012345678", OtherWallet),
+            ("5112345678901234567", Goods),
             ("https://qr.alipay.com/fkx1234", CollectCode),
+            ("http://qr.alipay.com/fkx1234", CollectCode),
+            ("wxp://f2f0abcdef", CollectCode),
             ("HTTPS://QR.ALIPAY.COM/FKX1234", CollectCode),
             ("6901234567892", Goods),
             ("28123456", Goods),
@@ -204,6 +313,52 @@ mod tests {
         }
     }
 
+    /// A label of scales: prefix 26, article, amount, weight, check digit.
+    const LABEL: &str = "261234500999012348";
+
+    #[test]
+    fn a_label_of_the_scales_pays_only_as_a_qr_code() {
+        use OtherCode::{Goods, ScaleLabel, Unreadable};
+        let scan = |text: &str, aim: Option<&str>, prefixes: &[&str]| {
+            let labels = ScaleLabels::new(prefixes.iter().map(|p| (*p).to_owned()).collect());
+            AuthCode::read_scan(&SecretText::new(text.to_owned()), aim, &labels).err()
+        };
+        // Without the setting digits are digits, except where the symbology says
+        // that they are printed on goods.
+        for aim in [None, Some("]C0"), Some("]C1"), Some("]Q1"), Some("]X0")] {
+            assert_eq!(scan(LABEL, aim, &[]), None, "{aim:?}");
+            assert_eq!(scan(LABEL, aim, &["25", "27"]), None, "{aim:?}");
+        }
+        for aim in ["]E0", "]E3", "]e0", "]I0", "]I1"] {
+            for text in [LABEL, "281234567890123494", "134567890123456789", "281234567890123"] {
+                assert_eq!(scan(text, Some(aim), &[]), Some(Goods), "{text} {aim}");
+            }
+            assert_eq!(scan("", Some(aim), &[]), Some(Unreadable));
+        }
+        for (aim, verdict) in [
+            (None, Some(ScaleLabel)),
+            (Some("]C0"), Some(ScaleLabel)),
+            (Some("]Q1"), None),
+            (Some("]Q3"), None),
+            (Some("]E0"), Some(Goods)),
+        ] {
+            assert_eq!(scan(LABEL, aim, &["25", "26"]), verdict, "{aim:?}");
+        }
+        // A check digit that does not fit, another length, a longer prefix.
+        assert_eq!(scan("261234500999012341", None, &["26"]), None);
+        assert_eq!(scan("2612345009990123488", None, &["26"]), None);
+        assert_eq!(scan(LABEL, None, &["2612"]), Some(ScaleLabel));
+        assert_eq!(scan(LABEL, None, &["2613"]), None);
+    }
+
+    #[test]
+    fn the_check_digit_is_that_of_ean() {
+        for digits in ["6901234567892", "4006381333931", "73513537", "036000291452", LABEL] {
+            assert!(check_digit_fits(digits), "{digits}");
+        }
+        assert!(!check_digit_fits("6901234567893"));
+    }
+
     #[test]
     fn a_code_never_prints_itself() {
         let code = read("281234567890123494").expect("a code");
@@ -219,6 +374,7 @@ mod tests {
             "sign {\"auth_code\":\"28*************94\"}, twice 28*************94."
         );
         assert_eq!(hide_codes("134567890123456789"), "13**************89");
+        assert_eq!(hide_codes("0112345678901234567"), "01***************67");
         for harmless in ["6901234567892", "2013112011001004330000121536", "余额不足 88.88"] {
             assert_eq!(hide_codes(harmless), harmless);
         }

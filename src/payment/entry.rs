@@ -14,12 +14,14 @@ pub enum Entry {
         /// ... and the step is the reason.
         step: Step,
     },
-    /// A scanner read something that no payment was waiting for.
+    /// A scanner read something that no payment was waiting for, or that does not
+    /// pay the one that was.
     Scan {
         /// Which scanner.
         scanner: String,
         /// What it was: `alipay`, or the name of an
-        /// [`OtherCode`](super::OtherCode), or `too_early`.
+        /// [`OtherCode`](super::OtherCode), or `too_early`, or
+        /// `code_already_used`.
         kind: String,
         /// What it read; wallet codes masked.
         text: String,
@@ -69,8 +71,8 @@ pub enum ScannerNews {
 /// Why a payment changed, and what is sent because of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// The name of the event: `requested`, `code`, `due`, `stop`, `restarted`,
-    /// `pay_answered`, `query_answered`, `cancel_answered`.
+    /// The name of the event: `requested`, `code`, `hint`, `due`, `stop`,
+    /// `restarted`, `pay_answered`, `query_answered`, `cancel_answered`.
     pub name: String,
     /// The call that goes out once this is on disk.
     pub call: Option<Call>,

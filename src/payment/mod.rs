@@ -23,6 +23,8 @@ mod answer;
 mod clock;
 mod code;
 mod entry;
+mod hint;
+mod mark;
 mod next;
 mod order;
 mod state;
@@ -38,8 +40,10 @@ pub use answer::{
     Wire,
 };
 pub use clock::{Moment, Rules, Timestamp};
-pub use code::{AuthCode, OtherCode, SecretText, hide_codes};
+pub use code::{AuthCode, OtherCode, ScaleLabels, SecretText, hide_codes, is_printed_on_goods};
 pub use entry::{Entry, Recorded, ScannerNews, Step as EntryStep};
+pub use hint::Hint;
+pub use mark::{CodeKey, CodeMark};
 pub use order::{InvalidNumber, Order, OutTradeNo};
 pub use state::{Attention, CancelAction, Money, PayCall, Payment, Public, State, Undo};
 pub use step::{Call, Event, Illegal, Stepped};

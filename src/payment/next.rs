@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    Answered, Attention, Call, CancelAction, CancelAnswer, Moment, PayAnswer, PayCall, Payment,
-    QueryAnswer, Rules, State, Stepped, Timestamp, Trade, Trouble, TroubleKind, Undo,
+    Answered, Attention, Call, CancelAction, CancelAnswer, CodeMark, Hint, Moment, PayAnswer,
+    PayCall, Payment, QueryAnswer, Rules, State, Stepped, Timestamp, Trade, Trouble, TroubleKind,
+    Undo,
 };
 
 /// How long a payment code is good for ("refreshed about every minute",
@@ -92,6 +93,9 @@ impl<'a> Next<'a> {
         if self.payment.is_final() {
             self.payment.trouble = None;
         }
+        if !matches!(self.payment.state, State::AwaitingCode { .. }) {
+            self.payment.hint = None;
+        }
         self.payment.attention = self.attention();
         Stepped { payment: self.payment, call }
     }
@@ -101,9 +105,27 @@ impl<'a> Next<'a> {
         self.to(state, None)
     }
 
+    /// Tells the cashier why there is no code yet, or that nothing is in the way
+    /// any more.
+    pub(super) fn hint(mut self, hint: Option<&Hint>) -> Stepped {
+        self.payment.hint = hint.cloned();
+        self.stay()
+    }
+
+    /// The buyer's code is there.
+    pub(super) fn pay_with(self, mark: CodeMark) -> Stepped {
+        self.pay(Some(mark))
+    }
+
+    /// The code that could not be sent is tried once more.
+    pub(super) fn pay_again(self) -> Stepped {
+        let mark = self.payment.pay.as_ref().and_then(|p| p.mark);
+        self.pay(mark)
+    }
+
     /// Sends the pay, for the first time or again because it certainly never
     /// left the box.
-    pub(super) fn pay(mut self) -> Stepped {
+    fn pay(mut self, mark: Option<CodeMark>) -> Stepped {
         let now = self.now;
         let timeout = self.payment.order.timeout.unwrap_or(self.rules.timeout);
         let expire_after = self.rules.expire_after.max(timeout);
@@ -112,6 +134,7 @@ impl<'a> Next<'a> {
         self.payment.pay = Some(PayCall {
             deadline: unsent.map_or(now.steady + timeout, |p| p.deadline),
             code_until: unsent.map_or(now.steady + CODE_LIFE, |p| p.code_until),
+            mark,
             time_expire: (now.gateway + expire_after).round_up_to_second(),
             hold,
             hold_until: now.steady + hold,

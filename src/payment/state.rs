@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Order, Reason, Timestamp, Trade, Trouble};
+use super::{CodeMark, Hint, Order, Reason, Timestamp, Trade, Trouble};
 
 /// What a payment is waiting for, or how it ended.
 ///
@@ -56,7 +56,7 @@ pub enum CancelAction {
     None,
 }
 
-/// What is remembered of a pay that was decided, until the payment is final.
+/// What is remembered of a pay that was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayCall {
     /// When the window ends (steady clock). A stop by the cashier and a decline
@@ -64,6 +64,9 @@ pub struct PayCall {
     pub deadline: Timestamp,
     /// When the buyer's code is too old to be tried (steady clock).
     pub code_until: Timestamp,
+    /// The mark of the code, to know it again. (Payments of the journal's first
+    /// version have none.)
+    pub mark: Option<CodeMark>,
     /// `time_expire` of the pay (gateway's clock): after it the gateway refuses
     /// a pay that arrives late.
     pub time_expire: Timestamp,
@@ -143,6 +146,8 @@ pub struct Payment {
     pub attention: Option<Attention>,
     /// What last kept the payment from being settled.
     pub trouble: Option<Trouble>,
+    /// While it waits for its code: why it has not got one yet.
+    pub hint: Option<Hint>,
 }
 
 /// A payment's state as the register sees it.

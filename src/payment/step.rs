@@ -2,7 +2,8 @@
 
 use super::next::Next;
 use super::{
-    Answer, Answered, CancelAction, Moment, Order, OutTradeNo, Payment, Rules, State, Trade,
+    Answer, Answered, CancelAction, CodeMark, Hint, Moment, Order, OutTradeNo, Payment, Rules,
+    State, Trade,
 };
 
 /// Something that happened to a payment.
@@ -12,8 +13,11 @@ pub enum Event {
     /// The register asked for it, without a code.
     Requested,
     /// The buyer's code is there. (The code itself stays outside: it is a
-    /// secret, and nothing here depends on it.)
-    Code,
+    /// secret, and nothing here depends on it. Its mark is only remembered.)
+    Code(CodeMark),
+    /// Somebody tries to give it a code and does not succeed, or nothing is in
+    /// the way any more.
+    Hint(Option<Hint>),
     /// The point in time that [`Payment::due`] named has come.
     Due,
     /// The call in flight was answered, or will never be.
@@ -81,6 +85,7 @@ impl Payment {
             reason: None,
             attention: None,
             trouble: None,
+            hint: None,
         }
     }
 
@@ -113,7 +118,8 @@ impl Payment {
         let stepped = match (&self.state, event) {
             // --- waiting for the code: nothing has left the box --------------
             (S::AwaitingCode { .. }, E::Requested) => next.stay(),
-            (S::AwaitingCode { .. }, E::Code) => next.pay(),
+            (S::AwaitingCode { .. }, E::Code(mark)) => next.pay_with(*mark),
+            (S::AwaitingCode { .. }, E::Hint(hint)) => next.hint(hint.as_ref()),
             (S::AwaitingCode { .. }, E::Due | E::Stop) => next.cancelled(CancelAction::None),
             // The customer may still be standing there.
             (S::AwaitingCode { until }, E::Restarted) => next.wait_for_code(*until),
@@ -130,7 +136,7 @@ impl Payment {
             (S::Unsent { .. }, E::Due) if next.too_late_to_pay() => {
                 next.cancelled(CancelAction::None)
             }
-            (S::Unsent { .. }, E::Due) => next.pay(),
+            (S::Unsent { .. }, E::Due) => next.pay_again(),
             (S::Unsent { .. }, E::Stop) => next.cancelled(CancelAction::None),
             // The code is gone with the process, and a restart never pays.
             (S::Unsent { .. }, E::Restarted) => next.cancelled(CancelAction::None),
@@ -157,10 +163,13 @@ impl Payment {
 
             // --- cannot happen -----------------------------------------------
             (S::AwaitingCode { .. }, E::Answered(_)) => return Err(illegal()),
-            (S::Unsent { .. } | S::Resting { .. }, E::Requested | E::Code | E::Answered(_))
+            (
+                S::Unsent { .. } | S::Resting { .. },
+                E::Requested | E::Code(_) | E::Hint(_) | E::Answered(_),
+            )
             | (
                 S::Paying | S::Querying | S::Cancelling,
-                E::Requested | E::Code | E::Due | E::Answered(_),
+                E::Requested | E::Code(_) | E::Hint(_) | E::Due | E::Answered(_),
             ) => return Err(illegal()),
             // Nothing final is ever changed (rule 1).
             (S::Paid | S::Declined | S::Cancelled(_), _) => return Err(illegal()),

@@ -38,6 +38,8 @@ fn order() -> Order {
     }
 }
 
+const MARK: CodeMark = CodeMark([7; 16]);
+
 fn moment(seconds: f64) -> Moment {
     #[allow(clippy::cast_possible_truncation, reason = "test times are small")]
     let at = Timestamp((seconds * 1000.0) as i64);
@@ -78,7 +80,8 @@ fn answer(state: &State, word: &str) -> Answer {
 
 fn event(state: &State, word: &str, now: Moment) -> Event {
     match word {
-        "code" => Event::Code,
+        "code" => Event::Code(MARK),
+        "hint" => Event::Hint(Some(Hint::Shown(OtherCode::WeChat))),
         "due" => Event::Due,
         "stop" => Event::Stop,
         "restart" => Event::Restarted,
@@ -619,7 +622,7 @@ fn the_machine_as_a_table() {
              3s closed => CANCELLED close"
         }
     };
-    let words = ["code", "due", "stop", "restart", "answer"];
+    let words = ["code", "hint", "due", "stop", "restart", "answer"];
     let mut table = format!("{:16}", "");
     for word in words {
         table += &format!("{word:>22}");
@@ -682,7 +685,8 @@ fn the_registers_own_window_stretches_the_hold() {
     own.timeout = Some(Duration::from_secs(300));
     let now = moment(0.0);
     let payment = Payment::requested(own, now, &rules);
-    let pay = payment.step(&Event::Code, now, &rules).expect("legal").payment.pay.expect("paying");
+    let pay =
+        payment.step(&Event::Code(MARK), now, &rules).expect("legal").payment.pay.expect("paying");
     assert_eq!(pay.deadline, Timestamp(300_000));
     assert!(pay.time_expire >= pay.deadline, "the gateway must not refuse within the window");
     assert_eq!(pay.hold, Duration::from_secs(310));

@@ -1,6 +1,6 @@
 //! What the cashier is told: one true sentence, in Chinese and English.
 
-use super::{Attention, CancelAction, Payment, Public, State};
+use super::{Attention, CancelAction, Hint, OtherCode, Payment, Public, State};
 
 /// A sentence to read aloud.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,13 @@ impl Payment {
     pub fn cashier(&self) -> Sentence {
         let amount = self.order.amount;
         let why = self.reason.as_ref().map(|r| r.message.as_str()).unwrap_or_default();
+        if let Some(hint) = &self.hint {
+            let Sentence { zh, en } = hint.sentence();
+            return Sentence::new(
+                format!("{zh}（收款 {amount} 元）"),
+                format!("{en} ({amount} yuan)"),
+            );
+        }
         match (&self.state, self.public()) {
             (State::Paid, _) if self.attention.is_some() => Sentence::new(
                 format!("已收款 {amount} 元。撤销被支付宝拒绝，如需退钱请做退款"),
@@ -73,6 +80,96 @@ impl Payment {
                 "正在确认收款结果。结果未定，请勿重复收款",
                 "Finding out whether it was paid. Not settled yet: do not charge again for this sale",
             ),
+        }
+    }
+}
+
+impl Hint {
+    /// What was wrong, where the money is, and what to do.
+    #[must_use]
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            Self::Shown(code) => code.sentence(),
+            Self::TooEarly => Sentence::new(
+                "付款码在这笔收款开始之前就扫了，没有扣款。请再扫一次",
+                "The code was scanned before this payment began; nothing was charged. Scan it again",
+            ),
+            Self::ScanLost => Sentence::new(
+                "这次没有扫完整，没有扣款。请再扫一次",
+                "The scan was not read in full; nothing was charged. Scan again",
+            ),
+            Self::ScannerGone => Sentence::new(
+                "扫码枪没有连接或读不了，没有扣款。请用收银机扫顾客的付款码或手工输入，也可以重新插好扫码枪",
+                "The scanner is unplugged or cannot be read; nothing was charged. Scan the customer's code at the register or type it in, or plug the scanner in again",
+            ),
+            Self::CodeUsed { number, amount, state } => {
+                let Sentence { zh, en } = state.words();
+                Sentence::new(
+                    format!(
+                        "这个付款码已用于收款 {number}（{amount} 元，{zh}），这次没有扣款。请顾客刷新付款码再扫"
+                    ),
+                    format!(
+                        "This code was used for payment {number} ({amount} yuan, {en}); nothing was charged this time. Ask the customer to refresh the code, and scan again"
+                    ),
+                )
+            }
+        }
+    }
+}
+
+impl OtherCode {
+    /// What the cashier does about it.
+    #[must_use]
+    pub fn sentence(self) -> Sentence {
+        match self {
+            Self::WeChat => Sentence::new(
+                "这是微信付款码，没有扣款。请顾客打开支付宝付款码再扫",
+                "This is a WeChat code; nothing was charged. Ask the customer to open the Alipay payment code",
+            ),
+            Self::UnionPay => Sentence::new(
+                "这是云闪付付款码，没有扣款。请顾客打开支付宝付款码再扫",
+                "This is a UnionPay code; nothing was charged. Ask the customer to open the Alipay payment code",
+            ),
+            Self::OtherWallet => Sentence::new(
+                "这是其他钱包的付款码（不是支付宝），没有扣款。请顾客打开支付宝付款码再扫",
+                "This is another wallet's code, not Alipay's; nothing was charged. Ask the customer to open the Alipay payment code",
+            ),
+            Self::CollectCode => Sentence::new(
+                "这是收款码，不是付款码，没有扣款。请顾客打开支付宝的“付款”再扫",
+                "This code collects money and cannot pay; nothing was charged. Ask the customer to open \"Pay\" in Alipay",
+            ),
+            Self::ScaleLabel => Sentence::new(
+                "这可能是电子秤标签，不能确定是付款码，没有扣款。请扫顾客手机上付款码的二维码，不要扫条形码；手工输入时请顾客刷新付款码",
+                "This may be a label of the scales, so nothing was charged. Scan the QR code on the customer's phone instead of the barcode; if you typed it, ask the customer to refresh the code",
+            ),
+            Self::Torn => Sentence::new(
+                "付款码没有扫完整，没有扣款。请再扫一次",
+                "The payment code was not read in full; nothing was charged. Scan again",
+            ),
+            Self::Goods => Sentence::new(
+                "这不是付款码，没有扣款。请扫顾客手机上的支付宝付款码",
+                "This is no payment code; nothing was charged. Scan the Alipay payment code on the customer's phone",
+            ),
+            Self::Unreadable => Sentence::new(
+                "付款码没有读出来，没有扣款。请再扫一次",
+                "The code could not be read; nothing was charged. Scan again",
+            ),
+        }
+    }
+}
+
+impl Public {
+    /// The state in a word or two, for a sentence.
+    #[must_use]
+    pub fn words(self) -> Sentence {
+        match self {
+            Self::AwaitingCode => Sentence::new("等待扫码", "waiting for a code"),
+            Self::Processing => Sentence::new("结果未定", "not settled"),
+            Self::AwaitingBuyer => Sentence::new("等待顾客确认", "the customer must confirm"),
+            Self::Cancelling => Sentence::new("正在撤销", "being cancelled"),
+            Self::Paid => Sentence::new("已收款", "paid"),
+            Self::Declined => Sentence::new("未收款", "not paid"),
+            Self::Cancelled => Sentence::new("已撤销", "cancelled"),
         }
     }
 }

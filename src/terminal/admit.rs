@@ -1,12 +1,22 @@
 //! May this come in? Another question than what it does: the machine only sees
 //! what was admitted.
 
-use super::slot::{Happening, Slot};
+use super::sights::{GOODS_WINDOW, PHONE_WINDOW, Reading};
+use super::slot::{Happening, Offered, Slot};
 use super::{Denied, Known, Output, PayRequest, Reply, Request, RequestId, Terminal};
 use crate::payment::{
-    AuthCode, Entry, Illegal, Moment, Order, OtherCode, OutTradeNo, Payment, Public, SecretText,
-    State, Timestamp, hide_codes,
+    AuthCode, Entry, Hint, Illegal, Moment, Order, OtherCode, OutTradeNo, Payment, Public,
+    SecretText, State, Timestamp, hide_codes, is_printed_on_goods,
 };
+
+/// What a scanner has read.
+pub(super) struct Scan<'a> {
+    pub(super) scanner: &'a str,
+    pub(super) text: &'a SecretText,
+    pub(super) aim: Option<String>,
+    pub(super) started_at: Timestamp,
+    pub(super) known: Option<Box<Payment>>,
+}
 
 impl Terminal {
     pub(super) fn request(
@@ -19,7 +29,15 @@ impl Terminal {
     ) -> Result<(), Illegal> {
         let (number, happening) = match request {
             Request::Pay(request) => return self.pay(id, *request, known, now, out),
-            Request::Code { number, code } => (number, Happening::Code(id, code)),
+            Request::Code { number, code } => {
+                let waits = |slot: &Slot| matches!(slot.latest().state, State::AwaitingCode { .. });
+                if self.open.get(&number).is_some_and(waits) && self.codes.labels.could_be(&code) {
+                    let denied = Denied::NotAPaymentCode(OtherCode::ScaleLabel);
+                    out.push(Output::Reply { id, reply: Reply::Denied(denied) });
+                    return Ok(());
+                }
+                (number, Happening::Code(id, self.offered(code, known)))
+            }
             Request::Stop { number } => (number, Happening::Stop(id)),
         };
         if self.open.contains_key(&number) {
@@ -31,6 +49,12 @@ impl Terminal {
                 Reply::Denied(Denied::AlreadyPaid(payment.clone().into()))
             }
             (Some(payment), Happening::Stop(_)) => Reply::Stands(payment.clone()),
+            // The same code once more, because its first reply was lost.
+            (Some(payment), Happening::Code(_, offered))
+                if payment.pay.as_ref().is_some_and(|pay| pay.mark == Some(offered.mark)) =>
+            {
+                Reply::Stands(payment.clone())
+            }
             (Some(payment), _) => Reply::Denied(Denied::NotAwaitingCode(payment.clone().into())),
         };
         out.push(Output::Reply { id, reply });
@@ -59,7 +83,8 @@ impl Terminal {
             }
         }
         let PayRequest { mut order, code, .. } = request;
-        match self.may_begin(&order, code.is_some(), known) {
+        let offered = code.map(|code| self.offered(code, known));
+        match self.may_begin(&order, offered.as_ref(), known, now) {
             Ok(scanner) => order.scanner = scanner,
             Err(denied) => {
                 out.push(Output::Reply { id, reply: Reply::Denied(denied) });
@@ -67,9 +92,17 @@ impl Terminal {
             }
         }
         let number = order.out_trade_no.clone();
-        let payment = Payment::requested(order, now, &self.rules);
+        let mut payment = Payment::requested(order, now, &self.rules);
+        let is_absent = |scanner: &String| self.absent.contains(scanner);
+        if offered.is_none() && payment.order.scanner.as_ref().is_some_and(is_absent) {
+            payment.hint = Some(Hint::ScannerGone);
+        }
         self.open.insert(number.clone(), Slot::requested(payment, now));
-        self.happen(&number, Happening::Requested(id, code), now, out)
+        self.happen(&number, Happening::Requested(id, offered), now, out)
+    }
+
+    fn offered(&self, code: AuthCode, known: &Known) -> Offered {
+        Offered { mark: self.codes.key.mark(&code), code, known: known.code.clone() }
     }
 
     /// The payment that this request has asked for before: by its number, or by
@@ -114,8 +147,9 @@ impl Terminal {
     fn may_begin(
         &self,
         order: &Order,
-        has_code: bool,
+        offered: Option<&Offered>,
         known: &Known,
+        now: Moment,
     ) -> Result<Option<String>, Denied> {
         if self.stopping {
             return Err(Denied::Stopping);
@@ -134,7 +168,16 @@ impl Terminal {
             }
             Some(_) | None => {}
         }
-        let scanner = self.choose_scanner(order.scanner.as_deref(), has_code)?;
+        let scanner = self.choose_scanner(order.scanner.as_deref(), offered.is_some())?;
+        if let Some(Offered { code, mark, known }) = offered {
+            if self.codes.labels.could_be(code) {
+                return Err(Denied::NotAPaymentCode(OtherCode::ScaleLabel));
+            }
+            let number = &order.out_trade_no;
+            if let Some(earlier) = self.used_by_another(number, *mark, known.as_ref(), now) {
+                return Err(Denied::CodeAlreadyUsed(earlier.into()));
+            }
+        }
         if self.draining {
             return Err(Denied::Draining);
         }
@@ -144,8 +187,8 @@ impl Terminal {
         if let Err(why) = &self.clock {
             return Err(Denied::ClockWrong(why.clone()));
         }
-        match (&scanner, has_code) {
-            (Some(scanner), false) => match self.waiting_on(scanner) {
+        match (&scanner, offered) {
+            (Some(scanner), None) => match self.waiting_on(scanner) {
                 Some(number) => Err(Denied::ScannerBusy { number, scanner: scanner.clone() }),
                 None => Ok(Some(scanner.clone())),
             },
@@ -185,7 +228,7 @@ impl Terminal {
     }
 
     /// The payment that waits for a code on this scanner.
-    fn waiting_on(&self, scanner: &str) -> Option<OutTradeNo> {
+    pub(super) fn waiting_on(&self, scanner: &str) -> Option<OutTradeNo> {
         let waits = |slot: &&Slot| {
             let payment = slot.latest();
             payment.order.scanner.as_deref() == Some(scanner)
@@ -195,43 +238,61 @@ impl Terminal {
     }
 
     /// A scan: for the payment that waits for one on this scanner, if it is a
-    /// code of Alipay and began after the payment did; else an event.
+    /// code of Alipay and began after the payment did. Else an event, and if a
+    /// payment waits, its cashier is told what is wrong with it.
     pub(super) fn scan(
         &mut self,
-        scanner: &str,
-        text: &SecretText,
-        aim: Option<String>,
-        started_at: Timestamp,
+        scan: Scan<'_>,
         now: Moment,
         out: &mut Vec<Output>,
     ) -> Result<(), Illegal> {
-        let read = AuthCode::read(text);
+        let Scan { scanner, text, aim, started_at, known } = scan;
+        let read = AuthCode::read_scan(text, aim.as_deref(), &self.codes.labels);
         let waiting = self.waiting_on(scanner);
-        let in_time = waiting
-            .as_ref()
-            .and_then(|number| self.open.get(number))
-            .is_some_and(|slot| started_at >= slot.armed_at);
-        let kind = match &read {
-            Ok(_) if waiting.is_some() && !in_time => "too_early",
-            Ok(_) => "alipay",
-            Err(other) => other.name(),
-        };
+        let waiting_since =
+            waiting.as_ref().and_then(|number| self.open.get(number)).map(|slot| slot.armed_at);
+        let is_from_a_phone = read.as_ref().err().is_none_or(|other| other.is_from_a_phone());
+        let window = if is_from_a_phone { PHONE_WINDOW } else { GOODS_WINDOW };
+        let mark = self.codes.key.mark_text(text);
+        let reading = Reading { scanner, mark, window, at: started_at, waiting_since };
+        if self.sights.is_repeat(reading) {
+            return Ok(());
+        }
+        let in_time = waiting_since.is_some_and(|since| started_at >= since);
         let shown = match (&read, &read.as_ref().err()) {
             (Ok(code), _) => code.masked(),
             // Somebody's code with a digit missing is still nearly that code.
             (_, Some(OtherCode::Torn)) => "*".repeat(text.reveal().len()),
+            // Goods for certain, whatever the digits look like.
+            _ if is_printed_on_goods(aim.as_deref()) => text.reveal().to_owned(),
             _ => hide_codes(text.reveal()),
         };
-        let entry =
-            Entry::Scan { scanner: scanner.to_owned(), kind: kind.to_owned(), text: shown, aim };
-        match (read, waiting) {
+        let entry = |kind: &str| Entry::Scan {
+            scanner: scanner.to_owned(),
+            kind: kind.to_owned(),
+            text: shown,
+            aim,
+        };
+        let hint = match (read, &waiting) {
             (Ok(code), Some(number)) if in_time => {
-                self.happen(&number, Happening::Scanned(code, entry), now, out)
+                let offered = Offered { code, mark, known: known.map(|payment| *payment) };
+                let scanned = Happening::Scanned(offered, entry("alipay"));
+                return self.happen(number, scanned, now, out);
             }
-            _ => {
-                self.note(entry, out);
-                Ok(())
+            (Ok(_), Some(_)) => Hint::TooEarly,
+            (Ok(_), None) => {
+                self.note(entry("alipay"), out);
+                return Ok(());
             }
+            (Err(other), _) => Hint::Shown(other),
+        };
+        self.note(entry(hint.name()), out);
+        match waiting {
+            // What was scanned before the payment began was not meant for it.
+            Some(number) if in_time || hint == Hint::TooEarly => {
+                self.happen(&number, Happening::Hint(Some(hint)), now, out)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 }

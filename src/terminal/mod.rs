@@ -13,6 +13,7 @@
 
 mod admit;
 mod request;
+mod sights;
 mod slot;
 
 #[cfg(test)]
@@ -20,12 +21,14 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::payment::{
-    Answer, Answered, AuthCode, CancelAnswer, Entry, Event, Illegal, Moment, OutTradeNo, PayAnswer,
-    Payment, QueryAnswer, Rules, ScannerNews, SecretText, Timestamp, Trouble, TroubleKind,
+    Answer, Answered, AuthCode, CancelAnswer, CodeKey, CodeMark, Entry, Event, Illegal, Moment,
+    OutTradeNo, PayAnswer, Payment, QueryAnswer, Rules, ScaleLabels, ScannerNews, SecretText,
+    Timestamp, Trouble, TroubleKind,
 };
+use sights::Sights;
 use slot::{Happening, Slot};
 
 pub use request::{Denied, Known, PayRequest, Reply, Request};
@@ -59,6 +62,9 @@ pub enum Input {
         aim: Option<String>,
         /// When its first character came (steady clock).
         started_at: Timestamp,
+        /// The payment that last took this code, as the journal knows it now
+        /// ([`Terminal::mark_of_scan`]).
+        known: Option<Box<Payment>>,
     },
     /// A scanner came or went.
     News {
@@ -127,11 +133,24 @@ pub enum Output {
     },
 }
 
+/// How codes are told apart and known again.
+#[derive(Clone, Debug)]
+pub struct Codes {
+    /// Marks codes, so that they are known when they are shown again.
+    pub key: CodeKey,
+    /// The shop's scales, if they print labels that look like payment codes.
+    pub labels: ScaleLabels,
+}
+
 /// All payments of this box that are not final.
 #[derive(Debug)]
 pub struct Terminal {
     rules: Rules,
+    codes: Codes,
     scanners: Vec<String>,
+    /// The scanners that are known to be unplugged, or not to be read.
+    absent: BTreeSet<String>,
+    sights: Sights,
     open: BTreeMap<OutTradeNo, Slot>,
     writing: HashMap<Ticket, OutTradeNo>,
     journal: Result<(), String>,
@@ -147,10 +166,13 @@ pub struct Terminal {
 impl Terminal {
     /// A terminal without payments.
     #[must_use]
-    pub fn new(rules: Rules, scanners: Vec<String>) -> Self {
+    pub fn new(rules: Rules, codes: Codes, scanners: Vec<String>) -> Self {
         Self {
             rules,
+            codes,
             scanners,
+            absent: BTreeSet::new(),
+            sights: Sights::default(),
             open: BTreeMap::new(),
             writing: HashMap::new(),
             journal: Ok(()),
@@ -192,12 +214,11 @@ impl Terminal {
             Input::Request { id, request, known } => {
                 self.request(id, request, &known, now, &mut out)?;
             }
-            Input::Scan { scanner, text, aim, started_at } => {
-                self.scan(&scanner, &text, aim, started_at, now, &mut out)?;
+            Input::Scan { scanner, text, aim, started_at, known } => {
+                let scan = admit::Scan { scanner: &scanner, text: &text, aim, started_at, known };
+                self.scan(scan, now, &mut out)?;
             }
-            Input::News { scanner, news } => {
-                self.note(Entry::Scanner { scanner, news }, &mut out);
-            }
+            Input::News { scanner, news } => self.news(scanner, news, now, &mut out)?,
             Input::Answered { number, serial, answered } => {
                 self.watch_gateway(&answered.answer, &mut out);
                 self.happen(&number, Happening::Answered(serial, answered), now, &mut out)?;
@@ -212,6 +233,30 @@ impl Terminal {
             Input::Stop => self.stopping = true,
         }
         Ok(out)
+    }
+
+    /// The mark under which the journal has to be asked for this request's code.
+    #[must_use]
+    pub fn mark_of(&self, request: &Request) -> Option<CodeMark> {
+        let code = match request {
+            Request::Pay(request) => request.code.as_ref()?,
+            Request::Code { code, .. } => code,
+            Request::Stop { .. } => return None,
+        };
+        Some(self.codes.key.mark(code))
+    }
+
+    /// The same for a scan. Nothing if it is no code, or nobody waits for it.
+    #[must_use]
+    pub fn mark_of_scan(
+        &self,
+        scanner: &str,
+        text: &SecretText,
+        aim: Option<&str>,
+    ) -> Option<CodeMark> {
+        self.waiting_on(scanner)?;
+        let code = AuthCode::read_scan(text, aim, &self.codes.labels).ok()?;
+        Some(self.codes.key.mark(&code))
     }
 
     /// When something is due next (steady clock).
@@ -262,14 +307,23 @@ impl Terminal {
         out: &mut Vec<Output>,
     ) -> Result<(), Illegal> {
         while let Some(happening) = self.open.get_mut(number).and_then(|s| s.next_up(now)) {
+            let spent = happening.offered().and_then(|offered| {
+                self.used_by_another(number, offered.mark, offered.known.as_ref(), now)
+            });
             let step = match self.open.get_mut(number) {
-                Some(slot) => slot.admit(happening, now),
+                Some(slot) => slot.admit(happening, spent, now),
                 None => return Ok(()),
             };
             match step {
                 slot::Admitted::Nothing => {}
                 slot::Admitted::Reply(id, reply) => out.push(Output::Reply { id, reply }),
                 slot::Admitted::Scan(entry) => self.note(entry, out),
+                slot::Admitted::Used(entry, hint) => {
+                    self.note(entry, out);
+                    if let Some(slot) = self.open.get_mut(number) {
+                        slot.inbox.push_front(Happening::Hint(Some(hint)));
+                    }
+                }
                 slot::Admitted::Event(event, asked) => {
                     let Some(slot) = self.open.get(number) else { return Ok(()) };
                     let stepped = self.step(&slot.payment, &event, now)?;
@@ -296,6 +350,59 @@ impl Terminal {
             return bug.step(payment, event, now, &self.rules);
         }
         payment.step(event, now, &self.rules)
+    }
+
+    /// The payment, other than `number`, that this code was used for: an open one
+    /// as the terminal has it, a finished one as the journal knew it.
+    fn used_by_another(
+        &self,
+        number: &OutTradeNo,
+        mark: CodeMark,
+        known: Option<&Payment>,
+        now: Moment,
+    ) -> Option<Payment> {
+        #[cfg(test)]
+        if self.bug == Some(simulation::Bug::NoCodeLookUp) {
+            return None;
+        }
+        let has_used = |payment: &Payment| {
+            payment.order.out_trade_no != *number && payment.has_used(mark, now.steady)
+        };
+        let open = self.open.values().find(|slot| has_used(slot.latest()));
+        // Nobody is told more than is on disk, unless nothing of it is: then it
+        // is processing, and no promise.
+        let open = open.map(|slot| match slot.disk() {
+            Some(on_disk) if has_used(on_disk) => on_disk.clone(),
+            Some(_) | None => slot.latest().clone(),
+        });
+        let is_over = |payment: &&Payment| !self.open.contains_key(&payment.order.out_trade_no);
+        open.or_else(|| known.filter(is_over).filter(|p| has_used(p)).cloned())
+    }
+
+    /// A scanner came, went, or lost a scan: an entry of its own, and news for
+    /// the payment that waits for a code from it.
+    fn news(
+        &mut self,
+        scanner: String,
+        news: ScannerNews,
+        now: Moment,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Illegal> {
+        match news {
+            ScannerNews::Plugged => {
+                self.absent.remove(&scanner);
+            }
+            ScannerNews::Unplugged(_) => {
+                self.absent.insert(scanner.clone());
+            }
+            ScannerNews::ScanLost(_) => {}
+        }
+        let waiting = self.waiting_on(&scanner);
+        self.note(Entry::Scanner { scanner, news: news.clone() }, out);
+        match waiting {
+            Some(number) => self.happen(&number, Happening::News(news), now, out),
+            None => Ok(()),
+        }
     }
 
     fn written(

@@ -66,6 +66,8 @@ pub enum Denied {
     NotAwaitingCode(Box<Payment>),
     /// What was scanned or typed is no payment code of Alipay.
     NotAPaymentCode(OtherCode),
+    /// The code has been used for another payment: this one.
+    CodeAlreadyUsed(Box<Payment>),
     /// The journal cannot be written, so nothing new is begun; why.
     JournalUnavailable(String),
     /// The gateway would refuse what this box dates, so nothing new is begun;
@@ -104,4 +106,7 @@ pub struct Known {
     /// The attempt for the request's sale: the open or paid one if there is
     /// one, else the latest.
     pub sale: Option<Payment>,
+    /// The payment that last took the request's code
+    /// ([`Terminal::mark_of`](super::Terminal::mark_of)).
+    pub code: Option<Payment>,
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Denied, Output, Reply, RequestId, Serial, Ticket};
 use crate::payment::{
-    Answer, Answered, AuthCode, Call, CancelAnswer, Entry, EntryStep, Event, Moment, PayAnswer,
-    Payment, Public, QueryAnswer, State, Stepped, Timestamp,
+    Answer, Answered, AuthCode, Call, CancelAnswer, CodeMark, Entry, EntryStep, Event, Hint,
+    Moment, PayAnswer, Payment, Public, QueryAnswer, ScannerNews, State, Stepped, Timestamp,
 };
 
 /// After this long an entry that could not be written is tried again.
@@ -18,7 +18,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[allow(clippy::large_enum_variant, reason = "short-lived")]
 pub(super) enum Happening {
     /// The register asked for it just now, perhaps with a code.
-    Requested(RequestId, Option<AuthCode>),
+    Requested(RequestId, Option<Offered>),
     /// The same request once more, while the first was being written.
     Again(RequestId),
     /// The daemon was down.
@@ -30,9 +30,40 @@ pub(super) enum Happening {
     /// The cashier gives up.
     Stop(RequestId),
     /// The register has a code.
-    Code(RequestId, AuthCode),
+    Code(RequestId, Offered),
     /// The scanner has a code; the entry to write if nobody wants it any more.
-    Scanned(AuthCode, Entry),
+    Scanned(Offered, Entry),
+    /// The scanner came, went, or lost a scan.
+    News(ScannerNews),
+    /// What the cashier is to be told.
+    Hint(Option<Hint>),
+}
+
+/// A code that somebody has brought.
+#[derive(Debug)]
+pub(super) struct Offered {
+    pub(super) code: AuthCode,
+    pub(super) mark: CodeMark,
+    /// The payment that last took this code, as the journal knew it.
+    pub(super) known: Option<Payment>,
+}
+
+impl Happening {
+    /// The code that it brings, if it is not known yet whether that may be used.
+    pub(super) fn offered(&self) -> Option<&Offered> {
+        match self {
+            Self::Code(_, offered) | Self::Scanned(offered, _) => Some(offered),
+            // Admitted with the request.
+            Self::Requested(..)
+            | Self::Again(_)
+            | Self::Restarted
+            | Self::Due
+            | Self::Answered(..)
+            | Self::Stop(_)
+            | Self::News(_)
+            | Self::Hint(_) => None,
+        }
+    }
 }
 
 /// What a happening comes to, given how the payment stands.
@@ -44,6 +75,8 @@ pub(super) enum Admitted {
     Reply(RequestId, Reply),
     /// It was a scan that this payment does not want.
     Scan(Entry),
+    /// Its code has been used before, and the cashier is told.
+    Used(Entry, Hint),
     /// It goes through the machine.
     Event(Event, Asked),
 }
@@ -151,8 +184,14 @@ impl Slot {
         self.inbox.pop_front()
     }
 
-    /// Whether this may happen, as the payment stands now.
-    pub(super) fn admit(&mut self, happening: Happening, now: Moment) -> Admitted {
+    /// Whether this may happen, as the payment stands now. `spent` is the other
+    /// payment that has used the code in it.
+    pub(super) fn admit(
+        &mut self,
+        happening: Happening,
+        spent: Option<Payment>,
+        now: Moment,
+    ) -> Admitted {
         let stands = |slot: &Self, id| Admitted::Reply(id, Reply::Stands(slot.payment.clone()));
         match happening {
             Happening::Requested(id, None) => {
@@ -160,11 +199,9 @@ impl Slot {
                 let asked = Asked { started: Some(id), ..Asked::default() };
                 Admitted::Event(Event::Requested, asked)
             }
-            Happening::Requested(id, Some(code)) => {
-                let asked =
-                    Asked { started: Some(id), code: Some(code.masked()), ..Asked::default() };
-                self.code = Some(code);
-                Admitted::Event(Event::Code, asked)
+            Happening::Requested(id, Some(offered)) => {
+                let asked = Asked { started: Some(id), ..Asked::default() };
+                self.take(offered, asked)
             }
             Happening::Again(id) => stands(self, id),
             Happening::Restarted => Admitted::Event(Event::Restarted, Asked::default()),
@@ -187,23 +224,54 @@ impl Slot {
             Happening::Stop(id) => {
                 Admitted::Event(Event::Stop, Asked { stands: Some(id), ..Asked::default() })
             }
-            Happening::Code(id, code) if self.is_awaiting_code() => {
-                let asked =
-                    Asked { stands: Some(id), code: Some(code.masked()), ..Asked::default() };
-                self.code = Some(code);
-                Admitted::Event(Event::Code, asked)
-            }
+            Happening::Code(id, offered) if self.is_awaiting_code() => match spent {
+                Some(earlier) => {
+                    Admitted::Reply(id, Reply::Denied(Denied::CodeAlreadyUsed(earlier.into())))
+                }
+                None => self.take(offered, Asked { stands: Some(id), ..Asked::default() }),
+            },
+            // The same code once more, because its first reply was lost.
+            Happening::Code(id, offered) if self.has_taken(offered.mark) => stands(self, id),
             Happening::Code(id, _) => {
                 let denied = Denied::NotAwaitingCode(self.payment.clone().into());
                 Admitted::Reply(id, Reply::Denied(denied))
             }
-            Happening::Scanned(code, _) if self.is_awaiting_code() => {
-                let asked = Asked { code: Some(code.masked()), ..Asked::default() };
-                self.code = Some(code);
-                Admitted::Event(Event::Code, asked)
-            }
+            Happening::Scanned(offered, unwanted) if self.is_awaiting_code() => match spent {
+                Some(earlier) => used_for(unwanted, &earlier),
+                None => self.take(offered, Asked::default()),
+            },
             Happening::Scanned(_, unwanted) => Admitted::Scan(unwanted),
+            Happening::News(news) => match news {
+                ScannerNews::Unplugged(_) => self.hint(Some(Hint::ScannerGone)),
+                ScannerNews::ScanLost(_) => self.hint(Some(Hint::ScanLost)),
+                ScannerNews::Plugged if self.payment.hint == Some(Hint::ScannerGone) => {
+                    self.hint(None)
+                }
+                ScannerNews::Plugged => Admitted::Nothing,
+            },
+            Happening::Hint(hint) => self.hint(hint),
         }
+    }
+
+    /// The code goes with the pay, and its mark to disk.
+    fn take(&mut self, offered: Offered, mut asked: Asked) -> Admitted {
+        asked.code = Some(offered.code.masked());
+        self.code = Some(offered.code);
+        Admitted::Event(Event::Code(offered.mark), asked)
+    }
+
+    /// What the cashier has been told already needs no entry.
+    fn hint(&self, hint: Option<Hint>) -> Admitted {
+        if self.is_awaiting_code() && self.payment.hint != hint {
+            Admitted::Event(Event::Hint(hint), Asked::default())
+        } else {
+            Admitted::Nothing
+        }
+    }
+
+    /// This payment has taken the code with this mark, whatever became of it.
+    fn has_taken(&self, mark: CodeMark) -> bool {
+        self.payment.pay.as_ref().is_some_and(|pay| pay.mark == Some(mark))
     }
 
     fn is_awaiting_code(&self) -> bool {
@@ -237,9 +305,12 @@ impl Slot {
             verdict: verdict(&event).map(str::to_owned),
             wire: match &event {
                 Event::Answered(answered) => Some(answered.wire.clone()),
-                Event::Requested | Event::Code | Event::Due | Event::Stop | Event::Restarted => {
-                    None
-                }
+                Event::Requested
+                | Event::Code(_)
+                | Event::Hint(_)
+                | Event::Due
+                | Event::Stop
+                | Event::Restarted => None,
             },
         };
         let entry = Entry::Payment { payment: payment.clone(), step };
@@ -250,8 +321,9 @@ impl Slot {
     fn step_name(&self, event: &Event) -> &'static str {
         match event {
             Event::Requested => "requested",
-            Event::Code if !self.is_on_disk => "requested",
-            Event::Code => "code",
+            Event::Code(_) if !self.is_on_disk => "requested",
+            Event::Code(_) => "code",
+            Event::Hint(_) => "hint",
             Event::Due => "due",
             Event::Stop => "stop",
             Event::Restarted => "restarted",
@@ -301,17 +373,24 @@ impl Slot {
             out.push(Output::Reply { id, reply });
         };
         writing.asked.started.into_iter().chain(writing.asked.stands).for_each(&mut deny);
-        // Nobody at the register waits through a disk that is full.
+        // Nobody at the register waits through a disk that is full, and no code is
+        // kept for it.
+        let mut code_lost = false;
         self.inbox.retain(|happening| match happening {
             Happening::Again(id) | Happening::Stop(id) | Happening::Code(id, _) => {
                 deny(*id);
+                false
+            }
+            Happening::Scanned(..) => {
+                code_lost = true;
                 false
             }
             Happening::Requested(..)
             | Happening::Restarted
             | Happening::Due
             | Happening::Answered(..)
-            | Happening::Scanned(..) => true,
+            | Happening::News(_)
+            | Happening::Hint(_) => true,
         });
         if !self.is_on_disk {
             return true;
@@ -324,13 +403,30 @@ impl Slot {
             }
             Event::Restarted => self.inbox.push_front(Happening::Restarted),
             Event::Due => self.inbox.push_front(Happening::Due),
-            // The cashier has been told; the customer shows the code once more.
-            Event::Code => self.code = None,
+            // The customer shows the code once more. A register has been told so.
+            Event::Code(_) => {
+                self.code = None;
+                code_lost |= writing.asked.stands.is_none();
+            }
+            Event::Hint(hint) => self.inbox.push_front(Happening::Hint(hint)),
             Event::Requested | Event::Stop => {}
+        }
+        if code_lost {
+            self.inbox.push_back(Happening::Hint(Some(Hint::ScanLost)));
         }
         self.stalled_until = Some(now.steady + RETRY_AFTER);
         false
     }
+}
+
+/// The code has been used for another payment: what the scan event and the
+/// cashier are told.
+fn used_for(mut scan: Entry, earlier: &Payment) -> Admitted {
+    let hint = Hint::used_for(earlier);
+    if let Entry::Scan { kind, .. } = &mut scan {
+        hint.name().clone_into(kind);
+    }
+    Admitted::Used(scan, hint)
 }
 
 /// The judgement on an answer, in one word.

@@ -292,6 +292,7 @@ pub fn payment(number: &str, state: State) -> Payment {
     payment.pay = sent.then_some(PayCall {
         deadline: NOW,
         code_until: NOW,
+        mark: None,
         time_expire: NOW,
         hold: Duration::ZERO,
         hold_until: NOW,

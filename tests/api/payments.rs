@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tilld::api::{Backend, PaymentView, Which};
-use tilld::payment::{Call, CancelAction, Public, Reason, State, Timestamp, Trade};
+use tilld::payment::{
+    Call, CancelAction, Hint, OtherCode, Public, Reason, State, Timestamp, Trade,
+};
 
 use crate::client::Terminal;
 use crate::fake::{NOW, order, payment};
@@ -96,6 +98,33 @@ async fn the_example_of_the_contract_is_what_we_say() {
     assert_eq!(serde_json::from_value::<PaymentView>(told.clone()).unwrap(), read);
     for (member, value) in example.as_object().unwrap() {
         assert_eq!(&told[member], value, "{member}");
+    }
+}
+
+#[tokio::test]
+async fn a_hint_is_told_in_a_word_and_in_a_sentence() {
+    let terminal = Terminal::start();
+    let used = Hint::used_for(&payment("A1", State::Paid));
+    for (index, (hint, kind, earlier)) in [
+        (Hint::Shown(OtherCode::WeChat), "wechat", Value::Null),
+        (Hint::Shown(OtherCode::ScaleLabel), "scale_label", Value::Null),
+        (Hint::ScannerGone, "scanner_gone", Value::Null),
+        (Hint::ScanLost, "scan_lost", Value::Null),
+        (Hint::TooEarly, "too_early", Value::Null),
+        (used, "code_already_used", json!("A1")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let number = format!("H{index}");
+        let mut waits = payment(&number, State::AwaitingCode { until: NOW });
+        waits.hint = Some(hint.clone());
+        terminal.fake.journal(&waits, "hint");
+        let told = terminal.get(&format!("/v1/payments/{number}")).await.json();
+        assert_eq!(told["hint"], json!({ "kind": kind, "out_trade_no": earlier }));
+        assert_eq!((&told["state"], &told["money"]), (&json!("awaiting_code"), &json!("none")));
+        let zh = told["cashier"]["zh"].as_str().unwrap();
+        assert!(zh.starts_with(&hint.sentence().zh) && zh.contains("88.88 元"), "{zh}");
     }
 }
 

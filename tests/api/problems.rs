@@ -159,6 +159,7 @@ async fn other_codes_are_named_and_no_code_is_ever_repeated() {
     for (code, kind) in [
         ("134567890123456789", OtherCode::WeChat),
         ("6212345678901234567", OtherCode::UnionPay),
+        ("831234567890123456", OtherCode::OtherWallet),
         ("https://qr.alipay.com/fkx1234", OtherCode::CollectCode),
         ("281234567890123", OtherCode::Torn),
         ("6901234567892", OtherCode::Goods),
@@ -168,6 +169,7 @@ async fn other_codes_are_named_and_no_code_is_ever_repeated() {
         let told = terminal.put("/v1/payments/A1", &body).await;
         let told = told.problem(422, "not_a_payment_code");
         assert_eq!(told["kind"], kind.name());
+        assert_eq!(told["cashier"]["zh"], kind.sentence().zh);
         assert_eq!(told["money"], "none");
         assert!(code.is_empty() || !told.to_string().contains(code), "{told}");
     }
@@ -188,6 +190,35 @@ async fn other_codes_are_named_and_no_code_is_ever_repeated() {
     }
     let told = terminal.get(&format!("/v1/{code}")).await;
     assert!(!told.body.contains(code), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_code_that_was_used_before_names_the_payment_it_was_used_for() {
+    let terminal = Terminal::start();
+    let body = json!({ "amount": "1", "subject": "x", "auth_code": "281234567890123494" });
+    for (state, words) in [
+        (State::Paid, "paid"),
+        (State::Querying, "not settled"),
+        (State::Declined, "not paid"),
+        (State::Cancelled(CancelAction::Close), "cancelled"),
+    ] {
+        let earlier = payment("A1", state);
+        for path in ["/v1/payments/A2", "/v1/payments/A2/code"] {
+            terminal.fake.will_deny(Denied::CodeAlreadyUsed(Box::new(earlier.clone())));
+            let told = match path {
+                "/v1/payments/A2" => terminal.put(path, &body.to_string()).await,
+                _ => terminal.post(path, r#"{"auth_code":"281234567890123494"}"#).await,
+            };
+            let told = told.problem(409, "code_already_used");
+            // This request has charged nothing; the earlier payment speaks for itself.
+            assert_eq!((&told["money"], &told["retry"]), (&json!("none"), &json!("after_fix")));
+            assert_eq!(told["out_trade_no"], "A1");
+            assert_eq!(told["payment"]["money"], earlier.money().name());
+            assert!(told["cashier"]["en"].as_str().unwrap().contains(words), "{told}");
+            assert!(told["cashier"]["zh"].as_str().unwrap().contains("刷新"), "{told}");
+            assert!(!told.to_string().contains("281234567890123494"), "{told}");
+        }
+    }
 }
 
 #[tokio::test]

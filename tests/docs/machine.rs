@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use tilld::payment::{
-    Answer, Answered, CancelAction, CancelAnswer, Event, Moment, Order, PayAnswer, Payment, Public,
-    QueryAnswer, Reason, Rules, State, Timestamp, Trade, Trouble, TroubleKind, Wire,
+    Answer, Answered, CancelAction, CancelAnswer, CodeMark, Event, Hint, Moment, Order, PayAnswer,
+    Payment, Public, QueryAnswer, Reason, Rules, State, Timestamp, Trade, Trouble, TroubleKind,
+    Wire,
 };
 
 use super::{page, section};
@@ -35,6 +36,10 @@ fn trouble(kind: TroubleKind) -> Trouble {
 
 fn reason() -> Reason {
     Reason { code: "40004".to_owned(), sub_code: None, message: "no".to_owned() }
+}
+
+fn code() -> Event {
+    Event::Code(CodeMark([7; 16]))
 }
 
 /// Every kind of answer to the call that is in flight.
@@ -170,9 +175,16 @@ fn walk() -> Walked {
             }
             if matches!(payment.state, State::AwaitingCode { .. }) {
                 events = if is_on_disk {
-                    vec![Event::Code, Event::Code, Event::Due, Event::Stop, Event::Restarted]
+                    vec![
+                        code(),
+                        code(),
+                        Event::Hint(Some(Hint::ScanLost)),
+                        Event::Due,
+                        Event::Stop,
+                        Event::Restarted,
+                    ]
                 } else {
-                    vec![Event::Code]
+                    vec![code()]
                 };
             }
             let event = random.one_of(events);

@@ -12,6 +12,7 @@
 
 mod activation;
 mod clock;
+mod codes;
 mod configuration;
 mod disk;
 mod endings;

@@ -80,8 +80,8 @@ fn no_code_and_no_key_is_told_to_anybody() {
         }
     });
     // A gateway that repeats what it was sent.
-    let auth_code = canary("2850", 18);
     for (number, code) in [("ECHO1", "40004"), ("ECHO2", "40002")] {
+        let auth_code = canary("2850", 18);
         let text = format!("payment {auth_code} of {{\"auth_code\":\"{auth_code}\"}}");
         let answer = Said {
             code: code.into(),

@@ -10,7 +10,9 @@ mod verdict;
 use std::time::Duration;
 
 use super::sign::{PrivateKey, PublicKey, SignType};
-use crate::payment::{AuthCode, Event, Moment, Order, Payment, Rules, SecretText, Timestamp};
+use crate::payment::{
+    AuthCode, CodeMark, Event, Moment, Order, Payment, Rules, SecretText, Timestamp,
+};
 
 /// 2026-01-02 03:04:05 at +08:00.
 const NOW: Timestamp = Timestamp(1_767_294_245_000);
@@ -41,7 +43,7 @@ fn payment(order: Order) -> Payment {
     let now = Moment { steady: Timestamp(5_000), wall: NOW, gateway: NOW };
     let rules = Rules { expire_after: Duration::from_mins(2), ..Rules::default() };
     let requested = Payment::requested(order, now, &rules);
-    requested.step(&Event::Code, now, &rules).unwrap().payment
+    requested.step(&Event::Code(CodeMark([7; 16])), now, &rules).unwrap().payment
 }
 
 fn app_private() -> PrivateKey {

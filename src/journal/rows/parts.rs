@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RowError;
 use crate::payment::{
-    Amount, Attention, Call, EntryStep, Reason, ScannerNews, Trade, Trouble, TroubleKind, Wire,
-    hide_codes,
+    Amount, Attention, Call, EntryStep, Hint, OtherCode, Public, Reason, ScannerNews, Trade,
+    Trouble, TroubleKind, Wire, hide_codes,
 };
 
 words!(CallRow = Call { Pay, Query, Cancel });
@@ -22,6 +22,67 @@ words!(
         Restart
     }
 );
+
+// --- what the cashier is told while the code is waited for --------------------
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum HintRow {
+    /// With the names that scan events have for what was shown.
+    Shown {
+        kind: String,
+    },
+    TooEarly,
+    ScanLost,
+    ScannerGone,
+    CodeUsed {
+        out_trade_no: String,
+        amount_fen: u64,
+        state: String,
+    },
+}
+
+impl From<&Hint> for HintRow {
+    fn from(hint: &Hint) -> Self {
+        match hint {
+            Hint::Shown(code) => Self::Shown { kind: code.name().to_owned() },
+            Hint::TooEarly => Self::TooEarly,
+            Hint::ScanLost => Self::ScanLost,
+            Hint::ScannerGone => Self::ScannerGone,
+            Hint::CodeUsed { number, amount, state } => Self::CodeUsed {
+                out_trade_no: number.to_string(),
+                amount_fen: amount.fen(),
+                state: state.name().to_owned(),
+            },
+        }
+    }
+}
+
+impl TryFrom<HintRow> for Hint {
+    type Error = RowError;
+
+    fn try_from(row: HintRow) -> Result<Self, RowError> {
+        let value = |error: &dyn std::error::Error| RowError::Value(error.to_string());
+        let unheard = |word: &str| RowError::Value(format!("nobody knows {word:?}"));
+        Ok(match row {
+            HintRow::Shown { kind } => {
+                let code = OtherCode::ALL.into_iter().find(|code| code.name() == kind);
+                Self::Shown(code.ok_or_else(|| unheard(&kind))?)
+            }
+            HintRow::TooEarly => Self::TooEarly,
+            HintRow::ScanLost => Self::ScanLost,
+            HintRow::ScannerGone => Self::ScannerGone,
+            HintRow::CodeUsed { out_trade_no, amount_fen, state } => Self::CodeUsed {
+                number: out_trade_no.parse().map_err(|error| value(&error))?,
+                amount: Amount::from_fen(amount_fen).map_err(|error| value(&error))?,
+                state: Public::ALL
+                    .into_iter()
+                    .find(|public| public.name() == state)
+                    .ok_or_else(|| unheard(&state))?,
+            },
+        })
+    }
+}
 
 // --- what the gateway told ---------------------------------------------------
 

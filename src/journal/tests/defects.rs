@@ -210,6 +210,22 @@ fn a_journal_on_a_full_disk_is_opened_and_read() {
     until("there is room again", || is_writable(&writer));
 }
 
+#[test]
+fn an_upgrade_on_a_full_disk_uses_the_reserve() {
+    let Some(disk) = SmallDisk::new("6m") else { return };
+    // What the version before would leave: its journal, and the reserve.
+    drop(open(&disk.path()).expect("a new journal"));
+    std::fs::copy(super::opening::version_1_file(), disk.path()).expect("copied");
+    let filler = disk.fill();
+    let (writer, reader) = open(&disk.path()).expect("brought up to this version");
+    let three = requested("20150320010101003", None);
+    assert_eq!(reader.open_payments().expect("readable"), std::slice::from_ref(&three));
+    let paying = paying_by_code(&three, CodeMark([1; 16]));
+    wait(writer.append(entry(&paying), Timestamp(1))).expect("the reserve makes room");
+    std::fs::remove_file(filler).expect("room again");
+    until("there is room again", || is_writable(&writer));
+}
+
 // --- a read-only disk --------------------------------------------------------
 
 #[test]

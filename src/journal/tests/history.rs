@@ -13,7 +13,7 @@ fn bench() -> Bench {
         entry(&two),
         entry(&cancelled(&one)),
         entry(&requested("A3", Some("S1"))),
-        entry(&changed(&two, State::Paying)),
+        entry(&paying_by_code(&two, CodeMark([0x77; 16]))),
     ] {
         bench.append(entry).expect("written");
     }
@@ -162,7 +162,7 @@ fn the_list_of_payments_can_be_rebuilt_from_the_entries() {
     let conn = bench.sql();
     let rows = || -> Vec<String> {
         let sql = "SELECT json_array(first_seq, out_trade_no, last_seq, rev, state, open, sale,
-                                     created_at_ms, clock_ms) FROM payments ORDER BY first_seq";
+                                     created_at_ms, clock_ms, mark) FROM payments ORDER BY first_seq";
         let mut statement = conn.prepare(sql).expect("prepared");
         let rows = statement.query_map([], |row| row.get(0)).expect("queried");
         rows.collect::<Result<_, _>>().expect("read")
@@ -181,7 +181,9 @@ fn a_list_of_payments_that_does_not_follow_from_the_entries_is_noticed() {
         "UPDATE payments SET last_seq = 1 WHERE out_trade_no = 'A1'",
         "UPDATE payments SET sale = 'S9' WHERE out_trade_no = 'A3'",
         "DELETE FROM payments WHERE out_trade_no = 'A1'",
-        "INSERT INTO payments VALUES(99, 'A9', 99, 1, 'paid', 0, NULL, 0, 0)",
+        "INSERT INTO payments VALUES(99, 'A9', 99, 1, 'paid', 0, NULL, 0, 0, NULL)",
+        "UPDATE payments SET mark = NULL WHERE out_trade_no = 'A2'",
+        "UPDATE payments SET mark = replace(mark, '7', '8') WHERE out_trade_no = 'A2'",
     ] {
         let folder = bench().close();
         let path = folder.path().join("journal.db");

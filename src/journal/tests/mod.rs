@@ -19,7 +19,8 @@ use tempfile::TempDir;
 
 use super::{AppendError, Health, OpenError, Pending, Reader, Writer, open};
 use crate::payment::{
-    Amount, CancelAction, Entry, EntryStep, Order, OutTradeNo, Payment, State, Timestamp, Trade,
+    Amount, CancelAction, CodeMark, Entry, EntryStep, Order, OutTradeNo, PayCall, Payment, State,
+    Timestamp, Trade,
 };
 
 // --- a journal to play with --------------------------------------------------
@@ -192,10 +193,31 @@ fn requested_at(name: &str, sale: Option<&str>, at: i64) -> Payment {
         reason: None,
         attention: None,
         trouble: None,
+        hint: None,
     }
 }
 
 /// The same payment after its next change, now in `state`.
+/// The payment has taken the code with this mark.
+fn paying_by_code(payment: &Payment, mark: CodeMark) -> Payment {
+    let pay = PayCall {
+        deadline: Timestamp(60_000),
+        code_until: Timestamp(60_000),
+        mark: Some(mark),
+        time_expire: Timestamp(120_000),
+        hold: Duration::from_secs(130),
+        hold_until: Timestamp(130_000),
+        waiting: false,
+        declined: false,
+        stopped: false,
+        asked: false,
+        foreign: false,
+        late_pay_over: false,
+        undo: None,
+    };
+    Payment { pay: Some(pay), ..changed(payment, State::Paying) }
+}
+
 fn changed(payment: &Payment, state: State) -> Payment {
     Payment { state, rev: payment.rev + 1, ..payment.clone() }
 }

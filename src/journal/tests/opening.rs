@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
 use crate::journal::verify;
-use crate::payment::{Call, PayCall, Reason, ScannerNews, Undo, Wire};
+use crate::payment::{Call, CodeMark, PayCall, Reason, ScannerNews, Undo, Wire};
 
 /// Every file of a folder with its content.
 fn picture(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -60,7 +60,7 @@ fn a_newer_journal_is_refused_and_left_alone() {
     drop(conn);
     let before = picture(folder.path());
     let error = refusal(&path);
-    assert!(matches!(error, OpenError::Newer { found: 7, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 7, known: 2, .. }), "{error}");
     assert_eq!(picture(folder.path()), before);
 }
 
@@ -270,6 +270,7 @@ fn version_1() -> Vec<Entry> {
         sent_to_untouched: true,
     };
     let call = PayCall {
+        mark: None,
         deadline: Timestamp(62_000),
         code_until: Timestamp(63_000),
         time_expire: Timestamp(122_000),
@@ -309,21 +310,8 @@ fn version_1() -> Vec<Entry> {
     ]
 }
 
-fn version_1_file() -> PathBuf {
+pub(super) fn version_1_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journals/v1.db")
-}
-
-/// Makes `tests/journals/v1.db`. Not to be run again once version 1 is released.
-#[test]
-#[ignore = "writes into the source tree"]
-fn write_version_1() {
-    let bench = Bench::new();
-    for entry in version_1() {
-        bench.append(entry).expect("written");
-    }
-    let folder = bench.close();
-    std::fs::create_dir_all(version_1_file().parent().expect("a folder")).expect("made");
-    std::fs::copy(folder.path().join("journal.db"), version_1_file()).expect("copied");
 }
 
 #[test]
@@ -334,7 +322,32 @@ fn a_journal_of_version_1_is_still_read() {
     let report = verify(&path).expect("sound");
     assert_eq!((report.entries, report.payments, report.open), (8, 3, 1));
     let (writer, reader) = open(&path).expect("the journal");
+    let rows_of = |file: &Path| -> Vec<String> {
+        let sql = "SELECT json_array(seq, at_ms, kind, out_trade_no, body, hex(prev), hex(hash))
+                   FROM entries WHERE seq <= 8 ORDER BY seq";
+        let conn = Connection::open(file).expect("open");
+        let mut statement = conn.prepare(sql).expect("prepared");
+        let rows = statement.query_map([], |row| row.get(0)).expect("queried");
+        rows.collect::<Result<_, _>>().expect("read")
+    };
+    let copy = folder.path().join("as-it-was.db");
+    std::fs::copy(version_1_file(), &copy).expect("copied");
+    assert_eq!(rows_of(&path), rows_of(&copy), "no entry is touched on the way up");
     let read = reader.after(0, 100).expect("readable");
     assert_eq!(read.into_iter().map(|r| r.entry).collect::<Vec<_>>(), version_1());
     assert_eq!(wait(writer.append(news("nine"), Timestamp(1))), Ok(9));
+
+    // It is of version 2 from here on: codes are known again.
+    let mark = CodeMark([0xab; 16]);
+    assert_eq!(reader.payment_of_code(mark).expect("readable"), None);
+    let three = requested("20150320010101003", None);
+    let paying = paying_by_code(&three, mark);
+    assert_eq!(wait(writer.append(entry(&paying), Timestamp(2))), Ok(10));
+    assert_eq!(reader.payment_of_code(mark).expect("readable"), Some(paying));
+    drop((writer, reader));
+    assert_eq!(verify(&path).expect("sound").entries, 10);
+    let version: i32 = Connection::open(&path)
+        .and_then(|conn| conn.pragma_query_value(None, "user_version", |row| row.get(0)))
+        .expect("a version");
+    assert_eq!(version, 2);
 }

@@ -3,7 +3,7 @@
 use rusqlite::StatementStatus;
 
 use super::*;
-use crate::journal::reader::{OPEN_SEQS, list_sql};
+use crate::journal::reader::{OF_CODE, OPEN_SEQS, list_sql};
 use crate::journal::{Filter, Which};
 use crate::payment::Public;
 
@@ -154,6 +154,7 @@ fn everything_is_found_through_an_index() {
             "payments_one_per_sale",
         ),
         ("SELECT 1 FROM payments WHERE clock_ms >= ?1 ORDER BY clock_ms LIMIT 1", "by_clock"),
+        (OF_CODE, "payments_of_mark"),
         ("SELECT max(clock_ms) FROM payments", "by_clock"),
         ("SELECT seq FROM entries WHERE out_trade_no = ?1 ORDER BY seq", "entries_of_payment"),
         ("SELECT min(seq) FROM entries WHERE out_trade_no = ?1", "entries_of_payment"),
@@ -212,4 +213,26 @@ fn starting_costs_the_same_with_many_finished_payments() {
         })
     };
     assert_eq!(cost(10), cost(3000), "in steps of SQLite's machine");
+}
+
+#[test]
+fn a_code_is_found_at_the_payment_that_last_took_it() {
+    let bench = Bench::new();
+    let (ours, other) = (CodeMark([1; 16]), CodeMark([2; 16]));
+    let (one, two) = (requested("A1", None), requested("A2", None));
+    for entry in [entry(&one), entry(&two), entry(&paying_by_code(&two, ours))] {
+        bench.append(entry).expect("written");
+    }
+    let found = |bench: &Bench, mark| bench.reader.payment_of_code(mark).expect("readable");
+    assert_eq!(found(&bench, other), None);
+    assert_eq!(found(&bench, ours), Some(paying_by_code(&two, ours)));
+    // It never left the box, and was taken by the older payment then.
+    let gone = changed(&paying_by_code(&two, ours), State::Cancelled(CancelAction::None));
+    bench.append(entry(&gone)).expect("written");
+    assert_eq!(found(&bench, ours), Some(gone));
+    let taken = paying_by_code(&one, ours);
+    bench.append(entry(&taken)).expect("written");
+    assert_eq!(found(&bench, ours).as_ref(), Some(&taken));
+    let bench = bench.reopen();
+    assert_eq!(found(&bench, ours), Some(taken), "after a restart, too");
 }

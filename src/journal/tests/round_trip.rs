@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::payment::{
-    Attention, Call, PayCall, Reason, ScannerNews, Trouble, TroubleKind, Undo, Wire,
+    Attention, Call, CodeMark, Hint, OtherCode, PayCall, Public, Reason, ScannerNews, Trouble,
+    TroubleKind, Undo, Wire,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -76,10 +77,12 @@ fn undo() -> impl Strategy<Value = Undo> {
 
 fn pay_call() -> impl Strategy<Value = PayCall> {
     let times = (time(), time(), time(), length(), time());
-    (times, any::<[bool; 6]>(), maybe(undo())).prop_map(|(times, flags, undo)| {
+    let mark = maybe(any::<[u8; 16]>().prop_map(CodeMark));
+    (times, any::<[bool; 6]>(), maybe(undo()), mark).prop_map(|(times, flags, undo, mark)| {
         let (deadline, code_until, time_expire, hold, hold_until) = times;
         let [waiting, declined, stopped, asked, foreign, late_pay_over] = flags;
         PayCall {
+            mark,
             deadline,
             code_until,
             time_expire,
@@ -136,10 +139,10 @@ fn any_order() -> impl Strategy<Value = Order> {
 }
 
 fn payment() -> impl Strategy<Value = Payment> {
-    let words = (trade(), maybe(reason()), maybe(attention()), maybe(trouble()));
+    let words = (trade(), maybe(reason()), maybe(attention()), maybe(trouble()), maybe(hint()));
     (any_order(), state(), time(), time(), maybe(pay_call()), words).prop_map(
         |(order, state, created_at, updated_at, pay, words)| {
-            let (trade, reason, attention, trouble) = words;
+            let (trade, reason, attention, trouble, hint) = words;
             Payment {
                 order: order.into(),
                 state,
@@ -151,9 +154,25 @@ fn payment() -> impl Strategy<Value = Payment> {
                 reason,
                 attention,
                 trouble,
+                hint,
             }
         },
     )
+}
+
+fn hint() -> impl Strategy<Value = Hint> {
+    let used = (amount(), prop::sample::select(Public::ALL.to_vec()), 0..1000_u32);
+    prop_oneof![
+        prop::sample::select(OtherCode::ALL.to_vec()).prop_map(Hint::Shown),
+        Just(Hint::TooEarly),
+        Just(Hint::ScanLost),
+        Just(Hint::ScannerGone),
+        used.prop_map(|(amount, state, number)| Hint::CodeUsed {
+            number: format!("N{number}").parse().expect("a number"),
+            amount,
+            state,
+        }),
+    ]
 }
 
 fn wire() -> impl Strategy<Value = Wire> {

@@ -49,10 +49,14 @@ pub(crate) enum Bug {
     NoActionIsFinal,
     /// Rule 10: the box's wall clock decides when a late pay is impossible.
     HorizonByWallClock,
+    /// A code that was used before is charged again.
+    NoCodeLookUp,
+    /// Codes are known again only until the next restart.
+    CodesForgottenAtRestart,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::ActsBeforeDisk,
         Self::NoFsync,
         Self::NoSaleGuard,
@@ -73,6 +77,8 @@ impl Bug {
         Self::RefusedIsCancelled,
         Self::NoActionIsFinal,
         Self::HorizonByWallClock,
+        Self::NoCodeLookUp,
+        Self::CodesForgottenAtRestart,
     ];
 
     /// A step of the machine with this bug in it.

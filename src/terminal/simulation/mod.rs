@@ -11,6 +11,7 @@
 
 mod bugs;
 mod gateway;
+mod shown;
 mod world;
 
 pub(crate) use bugs::Bug;

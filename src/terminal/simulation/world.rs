@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use super::Random;
 use super::bugs::Bug;
 use super::gateway::{Gateway, Later, Nature, Status, unsettled};
+use super::shown::Shown;
 use crate::payment::{
-    Amount, Answer, Answered, AuthCode, Call, CancelAction, CancelAnswer, Entry, Moment, Order,
-    OutTradeNo, PayAnswer, Payment, QueryAnswer, Rules, SecretText, State, Timestamp, TroubleKind,
-    Wire,
+    Amount, Answer, Answered, AuthCode, Call, CancelAction, CancelAnswer, CodeKey, CodeMark, Entry,
+    Hint, Moment, Order, OutTradeNo, PayAnswer, Payment, QueryAnswer, Rules, ScaleLabels,
+    ScannerNews, SecretText, State, Timestamp, TroubleKind, Wire,
 };
 use crate::terminal::{
-    Denied, Input, Known, Output, PayRequest, Reply, Request, RequestId, Serial, Terminal, Ticket,
+    Codes, Denied, Input, Known, Output, PayRequest, Reply, Request, RequestId, Serial, Terminal,
+    Ticket,
 };
 
 /// When the trouble is over and everything has to come to its end.
@@ -35,10 +37,13 @@ pub(super) struct Ends {
     crashes: u64,
     denied_in_doubt: u64,
     journal_unavailable: u64,
+    code_used: u64,
+    scanner_gone: u64,
+    other_hints: u64,
 }
 
 impl Ends {
-    fn all(&self) -> [u64; 10] {
+    fn all(&self) -> [u64; 13] {
         [
             self.paid,
             self.declined,
@@ -50,6 +55,9 @@ impl Ends {
             self.crashes,
             self.denied_in_doubt,
             self.journal_unavailable,
+            self.code_used,
+            self.scanner_gone,
+            self.other_hints,
         ]
     }
 
@@ -68,6 +76,9 @@ impl Ends {
         self.crashes += other.crashes;
         self.denied_in_doubt += other.denied_in_doubt;
         self.journal_unavailable += other.journal_unavailable;
+        self.code_used += other.code_used;
+        self.scanner_gone += other.scanner_gone;
+        self.other_hints += other.other_hints;
     }
 }
 
@@ -84,6 +95,9 @@ enum Happening {
     Ask { number: String },
     Stop { number: String },
     Scan { sale: usize },
+    Reading { sale: usize, text: String },
+    Scanner { sale: usize, news: ScannerNews },
+    LookAtLanes,
     Arrive { number: String, call: Call, expires: Timestamp, reply: Option<(u32, Serial)> },
     Answer { life: u32, number: String, serial: Serial, answered: Box<Answered> },
     Later { number: String, what: Later },
@@ -119,6 +133,13 @@ struct World {
     chaos: bool,
     gateway: Gateway,
     disk: BTreeMap<String, Payment>,
+    /// The number of the last entry of each payment, and the life it is of.
+    written: HashMap<String, (u64, u32)>,
+    shown: Shown,
+    /// Scanners that are unplugged.
+    gone: [bool; SALES],
+    /// When the disk last failed, or the terminal last began.
+    unrest: i64,
     /// Acknowledged, but (with a bug) not on the medium.
     cache: Vec<Payment>,
     writes: VecDeque<(Ticket, Entry)>,
@@ -158,6 +179,10 @@ pub(super) fn play(seed: u64, bug: Option<Bug>) -> Report {
         chaos: true,
         gateway: Gateway::new(nature),
         disk: BTreeMap::new(),
+        written: HashMap::new(),
+        shown: Shown::default(),
+        gone: [false; SALES],
+        unrest: 0,
         cache: Vec::new(),
         writes: VecDeque::new(),
         disk_full: false,
@@ -202,6 +227,18 @@ impl World {
             let day = 86_400_000;
             let jump = if self.random.chance(50) { day } else { -day };
             self.after(at, Happening::WallJump(jump));
+        }
+        for sale in 0..SALES {
+            if self.random.chance(25) {
+                let (at, length) = (self.random.below(250_000), self.random.below(60_000));
+                let gone = ScannerNews::Unplugged("simulated".to_owned());
+                self.after(at, Happening::Scanner { sale, news: gone });
+                self.after(at + length, Happening::Scanner { sale, news: ScannerNews::Plugged });
+            }
+        }
+        for _ in 0..8 {
+            let at = self.random.below(350_000);
+            self.after(at, Happening::LookAtLanes);
         }
         self.after(0, Happening::Start);
         self.after(HEALED_AT.unsigned_abs(), Happening::Heal);
@@ -256,15 +293,14 @@ impl World {
                 let number = number.parse().expect("valid");
                 self.request(Request::Stop { number }, known);
             }
-            Happening::Scan { sale } => {
-                let scan = Input::Scan {
-                    scanner: format!("lane{sale}"),
-                    text: SecretText::new("281234567890123494".to_owned()),
-                    aim: None,
-                    started_at: self.moment().steady,
-                };
-                self.handle(scan);
+            Happening::Scan { sale } => self.scan(sale),
+            Happening::Reading { sale, text } => self.reading(sale, &text),
+            Happening::Scanner { sale, news } => {
+                self.gone[sale] = matches!(news, ScannerNews::Unplugged(_));
+                self.say(format!("lane{sale} {news:?}"));
+                self.handle(Input::News { scanner: format!("lane{sale}"), news });
             }
+            Happening::LookAtLanes => self.look_at_lanes(),
             Happening::Arrive { number, call, expires, reply } => {
                 self.arrive(&number, call, expires, reply);
             }
@@ -298,6 +334,7 @@ impl World {
             Happening::Start => self.start(),
             Happening::DiskFull(full) => {
                 self.disk_full = full && self.chaos;
+                self.unrest = self.now;
                 let state = if self.disk_full { Err("disk full".to_owned()) } else { Ok(()) };
                 self.handle(Input::Journal(state));
             }
@@ -358,7 +395,8 @@ impl World {
             self.after(5_000, Happening::Ask { number: number.to_owned() });
             return;
         }
-        let with_code = sale.is_multiple_of(2);
+        let code =
+            sale.is_multiple_of(2).then(|| self.shown.with_request(number, &mut self.random));
         let guarded = self.bug != Some(Bug::NoSaleGuard);
         let order = Order {
             out_trade_no: number.parse().expect("valid"),
@@ -371,8 +409,7 @@ impl World {
             goods_detail: None,
             timeout: None,
         };
-        let text = SecretText::new("281234567890123494".to_owned());
-        let code = with_code.then(|| AuthCode::read(&text).expect("a code"));
+        let code = code.map(|text| AuthCode::read(&SecretText::new(text)).expect("a payment code"));
         let request = PayRequest { order, code, keyed_by_sale: false };
         let known = self.known(number);
         self.say(format!("register asks for {number}"));
@@ -391,10 +428,72 @@ impl World {
                 .or_else(|| attempts().next_back())
                 .filter(|_| self.bug != Some(Bug::NoSaleGuard))
                 .cloned(),
+            code: None,
+        }
+    }
+
+    /// What the journal finds for a code.
+    fn used_for(&self, mark: Option<CodeMark>) -> Option<Payment> {
+        let marked = |p: &&Payment| p.pay.as_ref().is_some_and(|pay| pay.mark == mark);
+        let when = |p: &Payment| self.written[p.order.out_trade_no.as_str()];
+        let forgets = self.bug == Some(Bug::CodesForgottenAtRestart);
+        let found = self.disk.values().filter(marked).max_by_key(|p| when(p));
+        mark.and(found).filter(|p| !forgets || when(p).1 == self.life).cloned()
+    }
+
+    /// A buyer holds something before the scanner, perhaps for a while.
+    fn scan(&mut self, sale: usize) {
+        if self.gone[sale] {
+            return;
+        }
+        if self.random.chance(5) {
+            let news = ScannerNews::ScanLost("simulated".to_owned());
+            self.handle(Input::News { scanner: format!("lane{sale}"), news });
+        }
+        let text = self.shown.before_a_scanner(&mut self.random);
+        self.after(0, Happening::Reading { sale, text: text.clone() });
+        if self.random.chance(30) {
+            let again = 300 + self.random.below(4_000);
+            self.after(again, Happening::Reading { sale, text });
+        }
+    }
+
+    fn reading(&mut self, sale: usize, text: &str) {
+        let Some(terminal) = &self.terminal else { return };
+        if self.gone[sale] {
+            return;
+        }
+        let scanner = format!("lane{sale}");
+        let started_at = self.moment().steady;
+        let secret = SecretText::new(text.to_owned());
+        let known = self.used_for(terminal.mark_of_scan(&scanner, &secret, None)).map(Box::new);
+        self.say(format!("{scanner} reads {text}"));
+        self.handle(Input::Scan { scanner, text: secret, aim: None, started_at, known });
+    }
+
+    /// The cashier of a payment that waits knows whether its scanner is there.
+    fn look_at_lanes(&mut self) {
+        let calm = self.terminal.is_some() && !self.disk_full && self.writes.is_empty();
+        if !calm || self.now < self.unrest + 5_000 {
+            return;
+        }
+        let waiting: Vec<_> = self
+            .disk
+            .values()
+            .filter(|p| matches!(p.state, State::AwaitingCode { .. }))
+            .map(|p| (p.order.out_trade_no.to_string(), p.hint == Some(Hint::ScannerGone)))
+            .collect();
+        for (number, says_gone) in waiting {
+            let is_gone = self.gone[self.sale_of[&number]];
+            if says_gone != is_gone {
+                self.broke(format!("{number}: scanner gone {is_gone}, told {says_gone}"));
+            }
         }
     }
 
     fn request(&mut self, request: Request, known: Known) {
+        let mark = self.terminal.as_ref().and_then(|terminal| terminal.mark_of(&request));
+        let known = Known { code: self.used_for(mark), ..known };
         self.last_request += 1;
         let id = self.last_request;
         self.handle(Input::Request { id, request, known: Box::new(known) });
@@ -412,7 +511,11 @@ impl World {
         self.learned_skew = None;
         self.wall_offset = 0;
         let lanes = (0..SALES).map(|n| format!("lane{n}")).collect();
-        let mut terminal = Terminal::new(self.rules, lanes);
+        let codes = Codes {
+            key: CodeKey::derive(b"simulated"),
+            labels: ScaleLabels::new(vec!["26".to_owned()]),
+        };
+        let mut terminal = Terminal::new(self.rules, codes, lanes);
         terminal.bug = self.bug;
         let open = self.disk.values().filter(|p| !p.is_final()).cloned().collect();
         self.say("start".to_owned());
@@ -424,6 +527,14 @@ impl World {
                     self.handle(Input::Journal(Err("disk full".to_owned())));
                 }
                 self.act(out);
+                self.unrest = self.now;
+                for sale in 0..SALES {
+                    let news = match self.gone[sale] {
+                        true => ScannerNews::Unplugged("simulated".to_owned()),
+                        false => ScannerNews::Plugged,
+                    };
+                    self.handle(Input::News { scanner: format!("lane{sale}"), news });
+                }
             }
             Err(illegal) => self.broke(illegal.to_string()),
         }
@@ -473,16 +584,16 @@ impl World {
                     {
                         self.tell(payment);
                         if let Some(call) = step.call {
-                            self.send(call, payment, Some(0));
+                            self.send(call, payment, Some(0), None);
                         }
                     }
                     self.writes.push_back((ticket, entry));
                     let wait = 1 + self.random.below(20);
                     self.after(wait, Happening::Flush { life: self.life });
                 }
-                Output::Send { serial, call, payment, .. } => {
+                Output::Send { serial, call, payment, code } => {
                     if self.bug != Some(Bug::ActsBeforeDisk) || call != Call::Pay {
-                        self.send(call, &payment, Some(serial));
+                        self.send(call, &payment, Some(serial), code.as_ref());
                     }
                 }
                 Output::Reply { id, reply } => self.replied(id, reply),
@@ -501,6 +612,14 @@ impl World {
                     self.after(5_000, Happening::Ask { number });
                 }
             }
+            Reply::Denied(Denied::CodeAlreadyUsed(_)) => {
+                self.ends.code_used += 1;
+                // The customer refreshes the code.
+                if let Some(number) = number {
+                    self.shown.refresh(&number);
+                    self.after(3_000, Happening::Ask { number });
+                }
+            }
             Reply::Denied(_) => {}
         }
     }
@@ -514,7 +633,17 @@ impl World {
             return;
         }
         if let Entry::Payment { payment, .. } = entry {
-            self.say(format!("disk: {} {:?}", payment.order.out_trade_no, payment.state));
+            let Payment { order, state, hint, .. } = &payment;
+            self.say(format!("disk: {} {state:?} {hint:?}", order.out_trade_no));
+            match &payment.hint {
+                Some(Hint::CodeUsed { .. }) => self.ends.code_used += 1,
+                Some(Hint::ScannerGone) => self.ends.scanner_gone += 1,
+                Some(_) => self.ends.other_hints += 1,
+                None => {}
+            }
+            if payment.hint.is_some() && !matches!(payment.state, State::AwaitingCode { .. }) {
+                self.broke(format!("{} has a hint", payment.order.out_trade_no));
+            }
             if self.bug == Some(Bug::NoFsync) && self.random.chance(50) {
                 self.cache.push(payment.clone());
             } else {
@@ -529,14 +658,27 @@ impl World {
 
     fn put_on_disk(&mut self, payment: Payment) {
         for earlier in std::mem::take(&mut self.cache) {
-            self.disk.insert(earlier.order.out_trade_no.to_string(), earlier);
+            self.settle_on_disk(earlier);
         }
-        self.disk.insert(payment.order.out_trade_no.to_string(), payment);
+        self.settle_on_disk(payment);
+    }
+
+    fn settle_on_disk(&mut self, payment: Payment) {
+        let number = payment.order.out_trade_no.to_string();
+        self.order += 1;
+        self.written.insert(number.clone(), (self.order, self.life));
+        self.disk.insert(number, payment);
     }
 
     // --- the network ---------------------------------------------------------------
 
-    fn send(&mut self, call: Call, payment: &Payment, serial: Option<Serial>) {
+    fn send(
+        &mut self,
+        call: Call,
+        payment: &Payment,
+        serial: Option<Serial>,
+        code: Option<&AuthCode>,
+    ) {
         let number = payment.order.out_trade_no.to_string();
         let Some(serial) = serial else { return };
         let expires = payment.pay.as_ref().map_or(Timestamp(0), |p| p.time_expire);
@@ -556,6 +698,9 @@ impl World {
             let cached = self.cache.iter().any(|p| p.order.out_trade_no.as_str() == number);
             if on_disk != Some(&State::Paying) && !cached {
                 self.broke(format!("pay of {number} sent while the journal says {on_disk:?}"));
+            }
+            if let Some(wrong) = code.and_then(|code| self.shown.sent(code.reveal(), &number)) {
+                self.broke(wrong);
             }
             let sent = self.pays_sent.entry(number.clone()).or_default();
             *sent += 1;

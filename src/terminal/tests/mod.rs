@@ -1,5 +1,7 @@
 //! What is admitted, what is denied, and the order of disk and world.
 
+mod codes;
+
 use super::*;
 use crate::payment::{Amount, CancelAction, Order, State, Trade, Wire};
 
@@ -18,7 +20,7 @@ impl Till {
     fn new(scanners: &[&str]) -> Self {
         let scanners = scanners.iter().map(|s| (*s).to_owned()).collect();
         Self {
-            terminal: Terminal::new(Rules::default(), scanners),
+            terminal: Terminal::new(Rules::default(), till_codes(), scanners),
             disk: BTreeMap::new(),
             unwritten: Vec::new(),
             notes: Vec::new(),
@@ -79,12 +81,30 @@ impl Till {
         let live = |p: &&Payment| p.state == State::Paid || !p.is_final();
         let attempts: Vec<_> = self.disk.values().filter(of_sale).collect();
         let attempt = attempts.iter().copied().find(live).or(attempts.last().copied());
-        Box::new(Known { number: self.disk.get(number).cloned(), sale: attempt.cloned() })
+        let number = self.disk.get(number).cloned();
+        Box::new(Known { number, sale: attempt.cloned(), code: None })
+    }
+
+    /// What the journal would find for a code.
+    fn used_for(&self, mark: Option<CodeMark>) -> Option<Payment> {
+        let marked = |p: &&Payment| p.pay.as_ref().is_some_and(|pay| pay.mark == mark);
+        let all = self.disk.values().filter(marked);
+        mark.and(all.max_by_key(|payment| payment.updated_at).cloned())
     }
 
     fn pay(&mut self, id: RequestId, request: PayRequest) {
-        let known = self.known(&request.order.out_trade_no, request.order.sale.as_deref());
-        self.handle(Input::Request { id, request: Request::Pay(Box::new(request)), known });
+        let mut known = self.known(&request.order.out_trade_no, request.order.sale.as_deref());
+        let request = Request::Pay(Box::new(request));
+        known.code = self.used_for(self.terminal.mark_of(&request));
+        self.handle(Input::Request { id, request, known });
+    }
+
+    fn bring(&mut self, id: RequestId, number: &str, text: &str) {
+        let number: OutTradeNo = number.parse().expect("valid");
+        let mut known = self.known(&number, None);
+        let request = Request::Code { number, code: code(text) };
+        known.code = self.used_for(self.terminal.mark_of(&request));
+        self.handle(Input::Request { id, request, known });
     }
 
     fn stop(&mut self, id: RequestId, number: &str) {
@@ -94,12 +114,35 @@ impl Till {
     }
 
     fn scan(&mut self, scanner: &str, text: &str, started_at: i64) {
+        self.scan_as(scanner, text, None, started_at);
+    }
+
+    fn scan_as(&mut self, scanner: &str, text: &str, aim: Option<&str>, started_at: i64) {
+        let text = SecretText::new(text.to_owned());
+        let known = self.used_for(self.terminal.mark_of_scan(scanner, &text, aim));
         self.handle(Input::Scan {
             scanner: scanner.to_owned(),
-            text: SecretText::new(text.to_owned()),
-            aim: None,
+            text,
+            aim: aim.map(str::to_owned),
             started_at: Timestamp(started_at),
+            known: known.map(Box::new),
         });
+    }
+
+    fn news(&mut self, scanner: &str, news: ScannerNews) {
+        self.handle(Input::News { scanner: scanner.to_owned(), news });
+    }
+
+    /// The daemon was down.
+    fn restart(&mut self, scanners: &[&str]) {
+        let scanners = scanners.iter().map(|s| (*s).to_owned()).collect();
+        self.terminal = Terminal::new(Rules::default(), till_codes(), scanners);
+        (self.unwritten, self.sent) = (Vec::new(), Vec::new());
+        let open = self.disk.values().filter(|p| !p.is_final()).cloned().collect();
+        for output in self.terminal.recover(open, self.moment()).expect("legal") {
+            let Output::Write { ticket, entry } = output else { panic!("acts before disk") };
+            self.unwritten.push((ticket, entry));
+        }
     }
 
     fn answer(&mut self, answer: Answer) {
@@ -153,9 +196,23 @@ fn request(number: &str) -> PayRequest {
     PayRequest { order, code: None, keyed_by_sale: false }
 }
 
+fn till_codes() -> Codes {
+    let labels = ScaleLabels::new(vec!["26".to_owned()]);
+    Codes { key: CodeKey::derive(b"the key of the tests"), labels }
+}
+
+fn code(text: &str) -> AuthCode {
+    AuthCode::read(&SecretText::new(text.to_owned())).expect("a code")
+}
+
+/// The code of the customer who pays this number.
+fn code_for(number: &str) -> String {
+    let digits: u32 = number.bytes().fold(0, |sum, b| sum * 7 + u32::from(b));
+    format!("2812345678{digits:08}")
+}
+
 fn with_code(number: &str) -> PayRequest {
-    let code = AuthCode::read(&SecretText::new(CODE.to_owned())).ok();
-    PayRequest { code, ..request(number) }
+    PayRequest { code: Some(code(&code_for(number))), ..request(number) }
 }
 
 fn for_sale(number: &str, sale: &str) -> PayRequest {
@@ -308,6 +365,7 @@ fn scanners_are_chosen_and_shared_one_at_a_time() {
 fn only_a_code_that_began_after_the_payment_pays_it() {
     let mut till = Till::new(&["a"]);
     till.scan("a", CODE, till.now);
+    till.now += 5_000;
     till.pay(1, request("T1"));
     till.sync();
     till.scan("a", CODE, till.now - 1);
@@ -529,14 +587,7 @@ fn recovery_is_the_live_path_and_never_pays() {
     till.sync();
     till.pay(2, request("T2"));
     till.sync();
-    let open: Vec<_> = till.disk.values().cloned().collect();
-    till.terminal = Terminal::new(Rules::default(), vec!["a".to_owned()]);
-    till.sent.clear();
-    let out = till.terminal.recover(open, till.moment()).expect("legal");
-    for output in out {
-        let Output::Write { ticket, entry } = output else { panic!("acts before disk") };
-        till.unwritten.push((ticket, entry));
-    }
+    till.restart(&["a"]);
     till.sync();
     assert_eq!(till.calls(), [crate::payment::Call::Query]);
     // The customer of T2 is still there.

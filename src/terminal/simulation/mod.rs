@@ -10,6 +10,7 @@
 #![allow(clippy::indexing_slicing, reason = "the model's own numbers")]
 
 mod bugs;
+mod ends;
 mod gateway;
 mod shown;
 mod world;
@@ -47,7 +48,7 @@ fn setting(name: &str, default: u64) -> u64 {
 fn no_seed_finds_a_payment_whose_books_differ() {
     let payments = setting("SIM_PAYMENTS", 20_000);
     let first = setting("SIM_SEED", 1);
-    let (mut played, mut seed, mut ends) = (0, first, world::Ends::default());
+    let (mut played, mut seed, mut ends) = (0, first, ends::Ends::default());
     while played < payments {
         let report = world::play(seed, None);
         if let Err(broken) = report.verdict {

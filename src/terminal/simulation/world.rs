@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
 use super::Random;
 use super::bugs::Bug;
+use super::ends::Ends;
 use super::gateway::{Gateway, Later, Nature, Status, unsettled};
 use super::shown::Shown;
 use crate::payment::{
@@ -23,64 +24,6 @@ const HEALED_AT: i64 = 400_000;
 const SETTLED_BY: i64 = HEALED_AT + 3_600_000;
 const REQUEST_TIMEOUT: i64 = 10_000;
 const SALES: usize = 8;
-
-/// How the payments of a run ended.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Ends {
-    paid: u64,
-    declined: u64,
-    closed: u64,
-    refunded: u64,
-    never_sent: u64,
-    paid_though_stopped: u64,
-    foreign: u64,
-    crashes: u64,
-    denied_in_doubt: u64,
-    journal_unavailable: u64,
-    code_used: u64,
-    scanner_gone: u64,
-    other_hints: u64,
-}
-
-impl Ends {
-    fn all(&self) -> [u64; 13] {
-        [
-            self.paid,
-            self.declined,
-            self.closed,
-            self.refunded,
-            self.never_sent,
-            self.paid_though_stopped,
-            self.foreign,
-            self.crashes,
-            self.denied_in_doubt,
-            self.journal_unavailable,
-            self.code_used,
-            self.scanner_gone,
-            self.other_hints,
-        ]
-    }
-
-    pub(super) fn has_all(&self) -> bool {
-        self.all().iter().all(|n| *n > 0)
-    }
-
-    pub(super) fn add(&mut self, other: &Self) {
-        self.paid += other.paid;
-        self.declined += other.declined;
-        self.closed += other.closed;
-        self.refunded += other.refunded;
-        self.never_sent += other.never_sent;
-        self.paid_though_stopped += other.paid_though_stopped;
-        self.foreign += other.foreign;
-        self.crashes += other.crashes;
-        self.denied_in_doubt += other.denied_in_doubt;
-        self.journal_unavailable += other.journal_unavailable;
-        self.code_used += other.code_used;
-        self.scanner_gone += other.scanner_gone;
-        self.other_hints += other.other_hints;
-    }
-}
 
 pub(super) struct Report {
     pub(super) payments: u64,

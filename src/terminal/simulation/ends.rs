@@ -1,0 +1,59 @@
+//! How the payments of a run ended, and what their cashiers read meanwhile.
+
+/// How the payments of a run ended.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Ends {
+    pub(super) paid: u64,
+    pub(super) declined: u64,
+    pub(super) closed: u64,
+    pub(super) refunded: u64,
+    pub(super) never_sent: u64,
+    pub(super) paid_though_stopped: u64,
+    pub(super) foreign: u64,
+    pub(super) crashes: u64,
+    pub(super) denied_in_doubt: u64,
+    pub(super) journal_unavailable: u64,
+    pub(super) code_used: u64,
+    pub(super) scanner_gone: u64,
+    pub(super) other_hints: u64,
+}
+
+impl Ends {
+    fn all(&self) -> [u64; 13] {
+        [
+            self.paid,
+            self.declined,
+            self.closed,
+            self.refunded,
+            self.never_sent,
+            self.paid_though_stopped,
+            self.foreign,
+            self.crashes,
+            self.denied_in_doubt,
+            self.journal_unavailable,
+            self.code_used,
+            self.scanner_gone,
+            self.other_hints,
+        ]
+    }
+
+    pub(super) fn has_all(&self) -> bool {
+        self.all().iter().all(|n| *n > 0)
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.paid += other.paid;
+        self.declined += other.declined;
+        self.closed += other.closed;
+        self.refunded += other.refunded;
+        self.never_sent += other.never_sent;
+        self.paid_though_stopped += other.paid_though_stopped;
+        self.foreign += other.foreign;
+        self.crashes += other.crashes;
+        self.denied_in_doubt += other.denied_in_doubt;
+        self.journal_unavailable += other.journal_unavailable;
+        self.code_used += other.code_used;
+        self.scanner_gone += other.scanner_gone;
+        self.other_hints += other.other_hints;
+    }
+}

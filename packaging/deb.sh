@@ -5,8 +5,8 @@
 #
 # PROFILE is release, or lab for a quick build. VERSION is the package's, with
 # its revision (usually that of Cargo.toml with -1): to test upgrades, the same
-# code can be packaged with a lower one. cargo-deb is installed where it is
-# missing, into $TILLD_TOOLS (usually ~/.cache/tilld-ci/tools).
+# code can be packaged with a lower one. The tools it takes are installed where
+# they are missing, into $TILLD_TOOLS (usually ~/.cache/tilld-ci/tools).
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 profile=release
@@ -25,7 +25,7 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 cd "$here"
 
-tools=$("$here/packaging/tools.sh" cargo-deb)
+tools=$(packaging/tools.sh cargo-deb cargo-cyclonedx)
 
 # Cargo.toml has one version; Debian's has a revision as well.
 crate=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
@@ -42,7 +42,8 @@ rm -rf "$beside"
 # The generator is quick to build as it is for development, and reads the same
 # definitions.
 cargo run --locked --quiet --example package-pages -- "$beside" "$version" "$date" >&2
-gzip -9 -n "$beside/changelog.Debian" "$beside"/man/*
+SOURCE_DATE_EPOCH=$epoch packaging/sbom.sh "$beside/tilld.cdx.json"
+gzip -9 -n "$beside/changelog.Debian" "$beside/tilld.cdx.json" "$beside"/man/*
 
 umask 022
 deb=$out/tilld_${version}_$(dpkg --print-architecture).deb

@@ -107,6 +107,7 @@ mod tests {
     fn the_real_one_has_an_entry_for_the_version_that_is_packaged() {
         let text = debian("9.9.9-1", "Sat, 21 Nov 2026 10:00:00 +0000");
         assert!(text.starts_with("tilld ("), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let mut points = text.lines().filter(|line| line.starts_with("  "));
+        assert!(points.all(|line| line.chars().count() <= 78), "{text}");
     }
 }

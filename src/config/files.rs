@@ -16,8 +16,14 @@ use crate::payment::SecretText;
 /// Keys and certificates are a few thousand bytes.
 const LENGTH_MAX: u64 = 64 * 1024;
 
-/// The name under which systemd hands over the private key.
-const CREDENTIAL: &str = "alipay-app-key";
+/// The names under which systemd hands over the private key, by what it is
+/// taken from: the credentials folder; or the place that installations by hand
+/// use.
+const CREDENTIALS: [&str; 2] = ["alipay-app-key", "alipay-app-key-beside"];
+
+/// What the unit hands over for a key that is not there, because systemd's own
+/// complaint about a missing one helps nobody.
+const NO_KEY: &[u8] = b"none";
 
 /// A file with a key in it, as bytes: what they mean is not judged here. It is
 /// wiped when dropped and cannot be printed.
@@ -77,15 +83,35 @@ impl Loader<'_> {
     /// The private key: systemd's copy when there is one, because then the file
     /// itself need not be readable for us.
     pub(super) fn private_key(&mut self, section: &mut Section<'_>) -> Option<KeyFile> {
-        let (key, example) = ("private_key_file", "/etc/tilld/app_private_key.pem");
-        let credential = self.credentials.map(|folder| folder.join(CREDENTIAL));
-        if let Some(value) = credential.filter(|path| path.exists()) {
+        let (key, example) = ("private_key_file", "/etc/tilld/credentials/alipay-app-key.pem");
+        let folder = self.credentials;
+        let mut handed_over: Vec<PathBuf> = CREDENTIALS
+            .iter()
+            .filter_map(|name| Some(folder?.join(name)))
+            .filter(|path| path.exists())
+            .collect();
+        let by_our_unit = !handed_over.is_empty();
+        handed_over.retain(|path| !holds_no_key(path));
+        if let Some(value) = handed_over.first().cloned() {
             let named = self.path(section, key, example);
             let place = named.map_or_else(|| section.place(self.file, key), |item| item.place);
+            if handed_over.len() > 1 {
+                let text = format!(
+                    "there is a key in {example} and one in /etc/tilld/app_private_key.pem, and the first is used; remove the other"
+                );
+                self.reader.warnings.push(place.fault(&text));
+            }
             return self.key_file(Item { value, place });
         }
         let path = self.required_path(section, key, example)?;
         let place = path.place.clone();
+        if by_our_unit && read_file(&path.value).is_err() {
+            let text = format!(
+                "there is no private key; write it to {example}, as root and with chmod 600, and start tilld again"
+            );
+            self.reader.faults.push(place.fault(&text));
+            return None;
+        }
         let file = self.key_file(path)?;
         self.warn_if_others_can_read(&file.path, &place);
         Some(file)
@@ -135,6 +161,11 @@ fn read_path(base: &Path, text: &str) -> Result<PathBuf, String> {
         return Err("is empty; write the path of a file".to_owned());
     }
     Ok(base.join(text))
+}
+
+/// The unit's own word for a key that is not there.
+fn holds_no_key(path: &Path) -> bool {
+    read_file(path).is_ok_and(|bytes| bytes.trim_ascii() == NO_KEY)
 }
 
 /// Reads a file of which nothing must be left behind in memory.

@@ -125,7 +125,8 @@ pub fn load(file: &Path) -> Result<Config, Vec<Fault>> {
 }
 
 /// The same with the folder in which systemd hands over secrets. A file
-/// `alipay-app-key` in it takes the place of `private_key_file`.
+/// `alipay-app-key` in it takes the place of `private_key_file`, unless all it
+/// says is `none`.
 ///
 /// # Errors
 ///

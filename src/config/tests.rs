@@ -212,7 +212,7 @@ fn what_is_missing() {
         &[
             r#"tilld.toml:1: terminal.id: is missing; write id = "T_001""#,
             r#"tilld.toml:1: alipay.app_id: is missing; write app_id = "2014072300007148""#,
-            r#"tilld.toml:1: alipay.private_key_file: is missing; write private_key_file = "/etc/tilld/app_private_key.pem""#,
+            r#"tilld.toml:1: alipay.private_key_file: is missing; write private_key_file = "/etc/tilld/credentials/alipay-app-key.pem""#,
             r#"tilld.toml:1: alipay.alipay_public_key_file: is missing; write alipay_public_key_file = "/etc/tilld/alipay_public_key.pem""#,
         ],
     );
@@ -533,6 +533,41 @@ fn a_key_from_systemd_takes_the_place_of_the_file() {
 }
 
 #[test]
+fn a_key_that_the_unit_did_not_find_is_missed_by_name() {
+    let folder = folder();
+    let credentials = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        fs::write(credentials.path().join(name), text).expect("a credential");
+    };
+    let file = folder.path().join("tilld.toml");
+    let nowhere = GOOD.replace("app.pem", "/etc/tilld/credentials/not-there.pem");
+    let load = |text: &str| {
+        fs::write(&file, text).expect("a configuration");
+        load_with(&file, Some(credentials.path()))
+    };
+    // The words of the unit for a missing file, in both of its places.
+    write("alipay-app-key", "none");
+    write("alipay-app-key-beside", "none");
+    let faults = load(&nowhere).expect_err("no key anywhere");
+    assert_eq!(
+        said(folder.path(), &faults),
+        [
+            "tilld.toml:6: alipay.private_key_file: there is no private key; write it to /etc/tilld/credentials/alipay-app-key.pem, as root and with chmod 600, and start tilld again"
+        ]
+    );
+    // A file that the daemon may read itself still does.
+    assert_eq!(load(GOOD).expect("good").alipay.private_key.bytes(), b"private");
+    // The place that installations by hand use.
+    write("alipay-app-key-beside", "by hand");
+    assert_eq!(load(&nowhere).expect("good").alipay.private_key.bytes(), b"by hand");
+    // Both: one is used, and it is said which.
+    write("alipay-app-key", "the usual");
+    let config = load(&nowhere).expect("good");
+    assert_eq!(config.alipay.private_key.bytes(), b"the usual");
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+}
+
+#[test]
 fn what_is_no_toml() {
     for (text, line, key) in [
         (format!("{GOOD}gateway = https://x\n"), 8, "gateway"),
@@ -572,8 +607,14 @@ fn the_shipped_configuration() {
     let folder = folder();
     // Its keys are where a distribution puts them; here they are beside it.
     let text = shipped
-        .replace("/etc/tilld/app_private_key.pem", "app.pem")
+        .replace("/etc/tilld/credentials/alipay-app-key.pem", "app.pem")
         .replace("/etc/tilld/alipay_public_key.pem", "alipay.pem");
+    // As it is shipped it lacks the one thing that nobody can guess, so that it
+    // is not started with somebody else's.
+    let faults = load_text(folder.path(), &text).expect_err("no application");
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].key(), "alipay.app_id");
+    let text = text.replace("app_id = \"\"", "app_id = \"2014072300007148\"");
     let config = load_text(folder.path(), &text).expect("good");
     assert_eq!(config.warnings, []);
     assert_eq!(config.rules, Rules::default());

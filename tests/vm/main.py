@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 import traceback
@@ -35,6 +36,11 @@ def main():
             print(f"{group}: {name}")
         return 0
 
+    def ended(*_):
+        raise KeyboardInterrupt
+
+    # Whoever ends this ends the guest as well.
+    signal.signal(signal.SIGTERM, ended)
     clock = Clock()
 
     def say(text):

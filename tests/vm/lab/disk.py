@@ -66,6 +66,19 @@ def read_log(path):
     return flushes, writes
 
 
+def count_flushes(path):
+    """How many there are in a log that is being written."""
+    many, place = 0, SECTOR
+    with open(path, "rb") as f:
+        length = os.fstat(f.fileno()).st_size
+        while place + SECTOR <= length:
+            f.seek(place)
+            _, sectors, flags, _ = struct.unpack("<QQQQ", f.read(32))
+            place += SECTOR + (0 if flags & DISCARD else sectors * SECTOR)
+            many += 1 if flags & (FLUSH | FUA) else 0
+    return many
+
+
 class Replay:
     """A disk, brought forward flush by flush."""
 

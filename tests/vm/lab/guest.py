@@ -50,6 +50,8 @@ class Guest:
         kvm = self.lab.kvm
         data = f"driver=file,node-name=data,filename={self.disk('data')},cache.direct=off"
         if write_log:
+            # qemu does not make it.
+            open(write_log, "w").close()
             data = (
                 f"driver=blklogwrites,node-name=data,file.driver=file,file.filename={self.disk('data')},"
                 f"log.driver=file,log.filename={write_log},log-sector-size=512"
@@ -87,8 +89,12 @@ class Guest:
                 env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )
         self.learned = set()
-        self.qmp = Qmp(self.dir + "/qmp.sock")
-        self.agent = Agent(self.dir + "/agent.sock")
+        try:
+            self.qmp = Qmp(self.dir + "/qmp.sock")
+            self.agent = Agent(self.dir + "/agent.sock")
+        except (OSError, RuntimeError, ValueError, AssertionError) as error:
+            self.cut()
+            raise AssertionError(f"qemu does not start: {error}: {tail(self.read('qemu.log'))}")
 
     def alive(self):
         return self.process is not None and self.process.poll() is None

@@ -25,6 +25,10 @@ const BATCH_MAX: usize = 256;
 /// at about a megabyte.
 const CHECKPOINT_AFTER: u32 = 40;
 
+/// The same while the reserve is in use: a log that is moved early begins at its
+/// front again, and does not grow.
+const CHECKPOINT_AFTER_WHEN_FULL: u32 = 4;
+
 /// The thread's turn is never longer than this without work, for the watchdog;
 /// and a journal that cannot be written is tried this often.
 const TURN: Duration = Duration::from_secs(1);
@@ -162,7 +166,9 @@ impl Desk {
             if self.trouble().is_some() && self.tried_at.is_none_or(|at| at.elapsed() >= TURN) {
                 self.try_to_recover();
             }
-            if self.uncheckpointed >= CHECKPOINT_AFTER {
+            let is_full = self.trouble().is_some() && !reserve::is_there(&self.files);
+            let after = if is_full { CHECKPOINT_AFTER_WHEN_FULL } else { CHECKPOINT_AFTER };
+            if self.uncheckpointed >= after {
                 self.checkpoint("PASSIVE");
             }
         }
@@ -402,6 +408,9 @@ impl Desk {
 
     fn is_writable(&mut self) -> Result<(), String> {
         self.connect().inspect_err(|_| self.reader.close())?;
+        // First a look: a probe writes, and what the reserve gave is for the
+        // payments that are open.
+        reserve::look_for_room(&self.files).map_err(|error| no_reserve(&error))?;
         if let Err(error) = sqlite::probe(self.connection()?) {
             if sqlite::is_full(&error) {
                 return Err("the disk is full".to_owned());
@@ -411,13 +420,15 @@ impl Desk {
             return Err(error.to_string());
         }
         self.uncheckpointed = self.uncheckpointed.saturating_add(1);
-        reserve::ensure(&self.files).map_err(|error| {
-            if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-                format!("the disk is full: {error}")
-            } else {
-                format!("the reserve beside it cannot be made: {error}")
-            }
-        })
+        reserve::ensure(&self.files).map_err(|error| no_reserve(&error))
+    }
+}
+
+fn no_reserve(error: &io::Error) -> String {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        format!("the disk is full: {error}")
+    } else {
+        format!("the reserve beside it cannot be made: {error}")
     }
 }
 

@@ -27,13 +27,7 @@ pub(super) fn is_there(files: &Files) -> bool {
 /// Makes the reserve if it is not there, provided that there is room for it and
 /// some more; `Err` says why there is not.
 pub(super) fn ensure(files: &Files) -> io::Result<()> {
-    let needed = if is_there(files) { MARGIN } else { MARGIN + SIZE as u64 };
-    if room(files)? < needed {
-        return Err(io::Error::new(
-            io::ErrorKind::StorageFull,
-            "too little room on the disk beside the reserve for open payments",
-        ));
-    }
+    look_for_room(files)?;
     if is_there(files) {
         return Ok(());
     }
@@ -44,6 +38,18 @@ pub(super) fn ensure(files: &Files) -> io::Result<()> {
         give_up(files)?;
     }
     made
+}
+
+/// Whether there is room for the reserve and some more, without writing a byte.
+pub(super) fn look_for_room(files: &Files) -> io::Result<()> {
+    let needed = if is_there(files) { MARGIN } else { MARGIN + SIZE as u64 };
+    if room(files)? < needed {
+        return Err(io::Error::new(
+            io::ErrorKind::StorageFull,
+            "too little room on the disk beside the reserve for open payments",
+        ));
+    }
+    Ok(())
 }
 
 /// What is left on the disk for us, in bytes.

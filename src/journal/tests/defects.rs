@@ -195,6 +195,34 @@ fn on_a_full_disk_open_payments_are_brought_to_their_end_and_nothing_is_begun() 
 }
 
 #[test]
+fn looking_for_room_does_not_use_up_the_reserve() {
+    let Some(disk) = SmallDisk::new("6m") else { return };
+    let (writer, _reader) = open(&disk.path()).expect("a new journal");
+    let append = |entry: Entry| wait(writer.append(entry, Timestamp(1)));
+    let mut one = requested("A1", None);
+    append(entry(&one)).expect("written");
+    let filler = disk.fill();
+    // Until the reserve has to help.
+    let reserve = disk.folder.path().join("journal.db-reserve");
+    while reserve.exists() {
+        one = changed(&one, State::Querying);
+        append(entry(&one)).expect("the reserve makes room");
+    }
+    let log = || std::fs::metadata(disk.folder.path().join("journal.db-wal")).expect("there").len();
+    let heartbeat = || writer.heartbeat().load(std::sync::atomic::Ordering::Relaxed);
+    let (before, turns) = (log(), heartbeat());
+    until("it has looked for room", || heartbeat() >= turns + 4);
+    assert_eq!(log(), before, "only payments write to it now");
+    // More of them than the reserve has room for, were the log to grow with each.
+    for _ in 0..60 {
+        one = changed(&one, State::Querying);
+        append(entry(&one)).expect("the log begins at its front again");
+    }
+    std::fs::remove_file(filler).expect("room again");
+    until("there is room again", || is_writable(&writer));
+}
+
+#[test]
 fn a_journal_on_a_full_disk_is_opened_and_read() {
     let Some(disk) = SmallDisk::new("6m") else { return };
     let (writer, reader) = open(&disk.path()).expect("a new journal");

@@ -16,6 +16,9 @@ from .image import LOAD_MB
 # Lengths of time, as short as an emulated machine bears.
 PAYMENT = 'poll_interval = "1s"\ntimeout = "8s"\nexpire_after = "10s"\nlate_margin = "2s"\ncode_timeout = "60s"\n'
 
+# The same for tests in which a payment is to be paid although much goes on.
+PATIENT = PAYMENT.replace('"8s"', '"25s"').replace('"10s"', '"40s"')
+
 
 class Gateway:
     """`till sandbox` on this machine; in the guest it is 10.0.3.2."""

@@ -5,7 +5,7 @@ import random
 
 from .guest import Guest
 from .host import HERE, content, digest
-from .shop import Gateway, begin, configure, install, log
+from .shop import PAYMENT, Gateway, begin, configure, install, log
 
 TESTS = []
 
@@ -84,7 +84,7 @@ class Stage:
         guest.save("shop")
         self.lab.keep("shop", key)
 
-    def shop(self, scanners="", **options):
+    def shop(self, scanners="", payment=PAYMENT, **options):
         """A guest with the package installed, its daemon not running."""
         if not self.gateway:
             self.open_gateway()
@@ -93,8 +93,8 @@ class Stage:
         guest = self.guest = Guest(self.lab)
         guest.fresh("shop")
         guest.restore("shop", **options)
-        if scanners:
-            configure(guest, self.gateway, scanners)
+        if scanners or payment != PAYMENT:
+            configure(guest, self.gateway, scanners, payment)
         return guest
 
     def end(self):

@@ -246,6 +246,6 @@ def ask_no_more():
     asking["stop"] = True
 
 
-def monotonic():
-    """Seconds that the guest was awake."""
-    return time.clock_gettime(time.CLOCK_MONOTONIC)
+def slept():
+    """Seconds that the guest was suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -14,7 +14,7 @@ PACKAGES = "systemd-sysv,udev,kmod,iproute2,python3,util-linux,procps,e2fsprogs"
 MODULES = """
  virtio_pci virtio_blk crc32c_generic ext4 overlay virtio_net virtio_console virtio_rng vmgenid
  xhci_pci usbhid hid_generic evdev uinput ftdi_sio cdc_acm usbserial usb_serial_simple pl2303 cp210x
- dummy_hcd libcomposite usb_f_hid usb_f_acm sch_netem i8042 atkbd rtc_cmos
+ dummy_hcd libcomposite usb_f_hid usb_f_acm sch_netem i8042 atkbd button
 """.split()
 # What the initramfs loads, in this order.
 BOOT_MODULES = "virtio_pci virtio_blk crc32c_generic ext4 overlay".split()

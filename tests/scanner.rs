@@ -8,15 +8,16 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::termios::{FlowArg, tcflow};
 use tilld::payment::{ScannerNews, Timestamp};
 use tilld::scanner::{
@@ -31,18 +32,21 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A scanner made of a pseudo terminal, plugged in under a name that stays.
 struct Pty {
-    master: fs::File,
+    master: PtyMaster,
 }
 
 impl Pty {
     fn plug(name: &Path) -> Self {
-        let pty = openpty(None, None).expect("a pseudo terminal");
-        let slave =
-            fs::read_link(format!("/proc/self/fd/{}", pty.slave.as_raw_fd())).expect("its name");
+        // Not for children that are started meanwhile: they would keep it plugged.
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let master = posix_openpt(flags).expect("a pseudo terminal");
+        grantpt(&master).expect("granted");
+        unlockpt(&master).expect("unlocked");
+        let slave = ptsname_r(&master).expect("its name");
         let new = name.with_extension("new");
         symlink(slave, &new).expect("a link");
         fs::rename(&new, name).expect("its place");
-        Self { master: pty.master.into() }
+        Self { master }
     }
 
     fn send(&mut self, text: impl AsRef<[u8]>) {

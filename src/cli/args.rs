@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -39,6 +39,11 @@ pub(super) struct Global {
 }
 
 impl Global {
+    /// Whether the socket is that of the installation.
+    pub(super) fn is_usual_socket(&self) -> bool {
+        self.socket() == Path::new(SOCKET)
+    }
+
     pub(super) fn socket(&self) -> PathBuf {
         let set = |value: &OsString| !value.is_empty();
         self.socket
@@ -107,7 +112,12 @@ pub(super) enum Command {
     /// List the scanners
     Scanners,
     /// Examine the terminal and say how to mend each fault
-    Doctor,
+    Doctor {
+        /// Examine the box with this configuration as well [default:
+        /// /etc/tilld/tilld.toml, unless another socket is named]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// See the whole job at work on this machine; nothing to install or configure
     Demo {
         /// Keep the demo's files, and say where they are

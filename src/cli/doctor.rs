@@ -1,5 +1,9 @@
-//! `till doctor`: what is wrong, as far as it can be seen through the socket,
-//! and how to mend it.
+//! `till doctor`: what is wrong, as far as it can be seen through the socket and
+//! on the box, and how to mend it.
+
+mod host;
+
+use std::path::Path;
 
 use serde_json::json;
 
@@ -9,6 +13,9 @@ use super::out::Out;
 use super::status::CLOCK_SKEW_MAX_MS;
 use super::words::{self, Lang, Phrase};
 use super::{Exit, absence_text};
+
+/// The configuration of an installation.
+pub(super) const CONFIG: &str = "/etc/tilld/tilld.toml";
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +49,15 @@ impl Finding {
     }
 }
 
-/// Examines the terminal: 0 when there is no fault, else 1.
-pub(super) async fn doctor(client: &Client, out: &Out) -> Exit {
-    let findings = examine(client).await;
+/// Examines the terminal: 0 when there is no fault, else 1. With a configuration
+/// it examines the box as well.
+pub(super) async fn doctor(client: &Client, out: &Out, config: Option<&Path>) -> Exit {
+    let mut findings = examine(client).await;
+    if let Some(config) = config {
+        let answers = findings.first().is_some_and(|first| first.grade == Grade::Good);
+        let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+        findings.extend(host::Host::this().examine(&config, client.socket(), answers));
+    }
     let faults = findings.iter().filter(|finding| finding.grade == Grade::Bad).count();
     if out.json {
         let findings: Vec<_> = findings.iter().map(as_json).collect();
@@ -72,6 +85,10 @@ async fn examine(client: &Client) -> Vec<Finding> {
     if view.stopping {
         let (text, fix) = (words::IS_STOPPING.both(&[]), words::FIX_START.both(&[]));
         findings.push(Finding::bad("stopping", text, fix));
+    }
+    if view.draining {
+        let (text, fix) = (words::IS_DRAINING.both(&[]), words::FIX_DRAINING.both(&[]));
+        findings.push(Finding::note("draining", text, fix));
     }
     findings.push(version(&view));
     findings.push(gateway(&view));
@@ -151,6 +168,9 @@ fn journal(view: &StatusView) -> Finding {
 
 fn clock(view: &StatusView) -> Finding {
     let fix = words::FIX_CLOCK.both(&[]);
+    if let Some(why) = &view.clock.wrong {
+        return Finding::bad("clock", words::CLOCK_KEEPS_OUT.both(&[why]), fix);
+    }
     match view.gateway.clock_skew_ms {
         Some(skew) if skew.unsigned_abs() > CLOCK_SKEW_MAX_MS => {
             Finding::bad("clock", words::CLOCK_BAD.both(&[&(skew / 1000).to_string()]), fix)
@@ -216,6 +236,11 @@ fn as_json(finding: &Finding) -> serde_json::Value {
     json!({
         "check": finding.check,
         "ok": finding.grade != Grade::Bad,
+        "grade": match finding.grade {
+            Grade::Good => "good",
+            Grade::Note => "note",
+            Grade::Bad => "fault",
+        },
         "text": both(&finding.text),
         "fix": finding.fix.as_ref().map(both),
     })

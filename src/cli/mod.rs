@@ -21,6 +21,7 @@ mod words;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -155,7 +156,11 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
         Command::Watch { from } => block_on(&out, watch::watch(&client, &out, from)),
         Command::Status => block_on(&out, status::status(&client, &out)),
         Command::Scanners => block_on(&out, status::scanners(&client, &out)),
-        Command::Doctor => block_on(&out, doctor::doctor(&client, &out)),
+        Command::Doctor { config } => {
+            let usual = || global.is_usual_socket().then(|| PathBuf::from(doctor::CONFIG));
+            let config = config.or_else(usual);
+            block_on(&out, doctor::doctor(&client, &out, config.as_deref()))
+        }
     }
 }
 

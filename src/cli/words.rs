@@ -252,6 +252,12 @@ phrases! {
     FIX_ANSWER =
         "检查 --socket 指向的程序；查看日志：journalctl -u tilld",
         "check which program owns the socket; see the log: journalctl -u tilld";
+    IS_DRAINING =
+        "tilld 正在等待升级，不接受新的收款",
+        "tilld waits for an upgrade and takes no new payments";
+    FIX_DRAINING =
+        "让升级完成；没有人重新启动它的话，两分钟后自动恢复收款",
+        "let the upgrade finish; if nobody restarts it, payments are taken again within two minutes";
     IS_STOPPING = "tilld 正在停止，不接受新的收款", "tilld is stopping and takes no new payments";
     VERSION_GOOD = "tilld 版本 {}", "tilld version {}";
     VERSION_DIFFERS = "tilld 版本 {}，till 版本 {}", "tilld has version {}, till has {}";
@@ -277,6 +283,7 @@ phrases! {
     JOURNAL_UNTOLD = "终端没有报告交易流水的状态", "The terminal does not tell how its journal is";
     FIX_JOURNAL = "检查磁盘空间和权限：df -h {}", "check disk space and rights: df -h {}";
     CLOCK_GOOD = "时钟与支付宝一致", "The clock agrees with Alipay's";
+    CLOCK_KEEPS_OUT = "时间不对，不能开始新的收款：{}", "The clock is wrong, so no payment is begun: {}";
     CLOCK_BAD = "时钟与支付宝相差 {} 秒", "The clock is {} s away from Alipay's";
     CLOCK_UNTOLD = "还不知道时钟是否准确：要等支付宝第一次应答", "Whether the clock is right is known after Alipay's first answer";
     FIX_CLOCK = "打开时间同步：timedatectl set-ntp true", "switch time synchronisation on: timedatectl set-ntp true";
@@ -284,6 +291,60 @@ phrases! {
     FIX_STUCK = "查看过程：till show --steps {}", "see what happened: till show --steps {}";
     OPEN_GOOD = "没有需要处理的付款", "No payment needs a person";
     OPEN_UNTOLD = "无法读取未完成的付款：{}", "Cannot read the unfinished payments: {}";
+
+    // Doctor: what is seen on the box itself.
+    CONFIG_GOOD = "配置 {} 和密钥没有错误", "The configuration {} and the keys are in order";
+    CONFIG_BAD = "配置：{}", "Configuration: {}";
+    FIX_CONFIG =
+        "修改后再检查：tilld check --config {}；然后 systemctl restart tilld",
+        "mend it and check again: tilld check --config {}; then systemctl restart tilld";
+    CONFIG_UNREADABLE = "无法读取配置 {}：{}", "Cannot read the configuration {}: {}";
+    FIX_CONFIG_NONE =
+        "写一份配置：docs/operators.md；或用 --config 指定",
+        "write one (docs/operators.md), or name it with --config";
+    CONFIG_UNCHECKED = "配置 {} 的密钥无法检查", "The keys of the configuration {} cannot be checked";
+    FIX_ROOT = "以 root 再执行一次：sudo till doctor", "run it again as root: sudo till doctor";
+    NO_TILLD = "找不到程序 tilld", "There is no program tilld";
+    FIX_NO_TILLD = "安装 tilld，或把它放在 till 旁边", "install tilld, or put it beside till";
+    JOURNAL_NONE = "还没有交易流水 {}", "There is no journal {} yet";
+    FIX_JOURNAL_NONE =
+        "第一次启动时自动生成；如果以前收过款，先找回原来的文件",
+        "the first start makes it; if payments were taken before, find the old file first";
+    JOURNAL_UNCHECKED = "交易流水 {} 没有核对", "The journal {} was not verified";
+    VERIFY_GOOD = "交易流水完整：{}", "The journal is whole: {}";
+    VERIFY_BAD = "交易流水有问题：{}", "The journal is not sound: {}";
+    FIX_VERIFY =
+        "保留文件，检查磁盘，见 docs/operators.md 的 The journal 一节",
+        "keep the file, check the disk, and see \"The journal\" in docs/operators.md";
+    DISK = "磁盘剩余 {} MiB（{}）", "{} MiB are free on the disk of {}";
+    FIX_DISK = "清理磁盘：df -h {}；不要删除交易流水", "make room: df -h {}; never delete the journal";
+    TIME_SYNCED = "时间已同步（{}）", "The clock is synchronised ({})";
+    TIME_UNSYNCED = "时间没有同步", "The clock is not synchronised";
+    TIME_UNTOLD = "不知道时间是否同步", "Whether the clock is synchronised is not known";
+    UNIT_GOOD = "{} 已启用并在运行", "{} is enabled and active";
+    UNIT_BAD = "{} 没有运行：{}", "{} is not active: {}";
+    FIX_UNIT =
+        "查看原因：journalctl -u {}；启动：systemctl enable --now {}",
+        "see why: journalctl -u {}; start it: systemctl enable --now {}";
+    UNIT_DISABLED = "{} 在运行，但开机时不会启动：{}", "{} is active, but will not start with the box: {}";
+    FIX_UNIT_DISABLED = "systemctl enable {}", "systemctl enable {}";
+    UNITS_UNTOLD = "这里没有 systemd，服务没有检查", "There is no systemd here, so units were not looked at";
+    FIX_UNITS_UNTOLD = "确认 tilld 会随机器启动", "see to it that tilld starts with the box";
+    ACCESS_GOOD = "可以收款的用户（组 {}）：{}", "Users who may take payments (group {}): {}";
+    ACCESS_NOBODY = "组 {} 没有成员：只有 root 能收款", "The group {} has no members: only root may take payments";
+    FIX_ACCESS =
+        "加入收银系统的用户：usermod -aG {} 用户名，然后重新登录",
+        "add the register's user: usermod -aG {} USER, and log in again";
+    ACCESS_ALL = "本机任何用户都能使用套接字 {}", "Any user of this box may use the socket {}";
+    FIX_ACCESS_ALL =
+        "在 tilld.socket 里写 SocketMode=0660（没有 systemd 时是 api.mode）",
+        "write SocketMode=0660 in tilld.socket (without systemd: api.mode)";
+    INTRUDER =
+        "装有 {}：它会抢占新插入的串口设备",
+        "{} is installed: it opens new serial devices for something else";
+    FIX_INTRUDER =
+        "不需要就卸载 {}；需要就按 70-tilld.rules 末尾的说明为扫码枪加规则",
+        "remove {} if nobody needs it, or add a rule for the scanner as 70-tilld.rules says at its end";
 
     // Around clap.
     USAGE_HEAD = "用法：", "Usage: ";
@@ -334,6 +395,10 @@ pub(super) const HELP_ZH: &[(&str, &str)] = &[
     ("status", "终端的状况：扫码枪、网关、交易流水、时钟"),
     ("scanners", "列出扫码枪"),
     ("doctor", "检查终端，对每个故障说明怎样处理"),
+    (
+        "doctor.config",
+        "连同本机和这个配置文件一起检查 [默认 /etc/tilld/tilld.toml，指定了其他套接字时不检查]",
+    ),
     ("demo", "在本机演示整个收款过程，无需安装和配置"),
     ("demo.keep", "保留演示的文件，并说明在哪里"),
     ("sandbox", "模拟的支付宝网关，供开发收银系统使用"),

@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use serde_json::{Value, json};
 
 use crate::PAY;
@@ -242,14 +244,20 @@ fn the_live_line_counts_down_on_a_terminal() {
     counting["seconds_left"] = json!(42);
     let story = vec![say(&counting), say(&counting), say(&paid("A1"))];
     let fake = Fake::new(in_turn(story));
-    let pty = nix::pty::openpty(None, None).expect("a terminal");
+    // Neither end goes to children that other tests start meanwhile.
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = posix_openpt(flags).expect("a terminal");
+    grantpt(&master).expect("granted");
+    unlockpt(&master).expect("unlocked");
+    let slave = ptsname_r(&master).expect("its name");
+    let slave = std::fs::File::options().read(true).write(true).open(slave).expect("its end");
     let mut command = command(&fake.socket(), PAY);
-    let child = command.stderr(pty.slave).spawn().expect("till starts");
+    let child = command.stderr(slave).spawn().expect("till starts");
     drop(command);
     let ran = end(child);
     let mut screen = vec![];
     // A terminal whose last writer is gone ends with EIO.
-    let _ = std::io::Read::read_to_end(&mut std::fs::File::from(pty.master), &mut screen);
+    let _ = std::io::Read::read_to_end(&mut { master }, &mut screen);
     let screen = String::from_utf8_lossy(&screen);
     assert_eq!((ran.code, ran.out.as_str()), (0, "Paid 88.88 yuan\n"));
     let live = "\r\x1b[?7l\x1b[KWaiting for the customer to confirm 88.88 yuan  42 s left\x1b[?7h";

@@ -15,6 +15,7 @@ mod clock;
 mod codes;
 mod configuration;
 mod disk;
+mod doctor;
 mod endings;
 mod gateway;
 mod http;

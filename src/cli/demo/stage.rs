@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::pty::openpty;
+use nix::fcntl::OFlag;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
@@ -104,7 +104,7 @@ fn temporary_folders() -> PathBuf {
 /// A scanner made of a pseudo terminal, plugged in under a name that stays.
 struct Scanner {
     name: PathBuf,
-    master: fs::File,
+    master: PtyMaster,
     device: PathBuf,
 }
 
@@ -112,13 +112,17 @@ impl Scanner {
     /// A device that was held by a process which was killed stays held while
     /// its other end is open, so every daemon gets a device of its own.
     fn plug(name: &Path) -> io::Result<Self> {
-        let pty = openpty(None, None)?;
-        let device = fs::read_link(format!("/proc/self/fd/{}", pty.slave.as_raw_fd()))?;
+        // No child may inherit it: a daemon that is started meanwhile would keep the
+        // scanner plugged.
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+        grantpt(&master)?;
+        unlockpt(&master)?;
+        let device = PathBuf::from(ptsname_r(&master)?);
         let beside = name.with_extension("new");
         let _ = fs::remove_file(&beside);
         symlink(&device, &beside)?;
         fs::rename(&beside, name)?;
-        Ok(Self { name: name.to_owned(), master: pty.master.into(), device })
+        Ok(Self { name: name.to_owned(), master, device })
     }
 
     fn read(&mut self, code: &SecretText) -> io::Result<()> {

@@ -619,9 +619,10 @@ fn not_opened(why: OpenError) -> Ended {
         | OpenError::Newer { .. }
         | OpenError::Damaged { .. }
         | OpenError::Unreadable { .. } => Ended::Config(text),
-        OpenError::InUse(_) | OpenError::Read { .. } | OpenError::Prepare { .. } => {
-            Ended::Unavailable(text)
-        }
+        OpenError::InUse(_)
+        | OpenError::NoRoom(_)
+        | OpenError::Read { .. }
+        | OpenError::Prepare { .. } => Ended::Unavailable(text),
     }
 }
 

@@ -76,6 +76,10 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The disk has no room for the first journal, or for one that has to be
+    /// brought up to this version.
+    #[error("the disk is full: there is no room for the journal {file}; make room for some megabytes and start again", file = .0.display())]
+    NoRoom(PathBuf),
     /// The disk or the rights stand in the way of the first journal, or of one
     /// that has to be brought up to this version.
     #[error("the journal {file} cannot be made ready; check the disk and who owns the folder", file = .file.display())]
@@ -190,7 +194,17 @@ fn cannot_prepare(
     files: &Files,
 ) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> OpenError {
     let file = files.journal.clone();
-    move |source| OpenError::Prepare { file, source }
+    move |source| {
+        let by_sqlite = source.downcast_ref::<rusqlite::Error>().is_some_and(sqlite::is_full);
+        let by_system = source.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        });
+        if by_sqlite || by_system {
+            OpenError::NoRoom(file)
+        } else {
+            OpenError::Prepare { file, source }
+        }
+    }
 }
 
 // --- the first journal -------------------------------------------------------

@@ -184,3 +184,48 @@ fn a_read_only_disk_takes_no_new_payment_and_the_open_ones_wait() {
     daemon.stop();
     assert_eq!(tilld::journal::verify(&shop.journal()).expect("a sound journal").open, 0);
 }
+
+#[test]
+fn a_first_start_that_the_disk_does_not_allow_says_why() {
+    let Some((shop, disk)) = shop() else { return };
+    let starts = |words: &[&str]| {
+        let mut daemon = shop.spawn(shop.command());
+        assert_eq!(daemon.ended().code(), Some(69), "{}", daemon.log());
+        let said = daemon.log();
+        let lines: Vec<_> = said.lines().filter(|line| line.contains("ERROR")).collect();
+        assert_eq!(lines.len(), 1, "{said}");
+        let missing = words.iter().find(|word| !lines[0].contains(**word));
+        assert!(missing.is_none(), "{missing:?} is not in {said}");
+        assert!(lines[0].contains(shop.journal().to_str().unwrap()), "{said}");
+        assert!(!shop.journal().exists(), "half a journal");
+        assert!(!shop.socket().exists(), "nobody shall wait for it");
+    };
+    let much = disk.fill();
+    starts(&["the disk is full"]);
+    fs::remove_file(&much).unwrap();
+    disk.remount("ro");
+    starts(&["Read-only file system"]);
+    disk.remount("rw");
+    let daemon = shop.start();
+    assert_eq!(
+        outcome(&daemon.pay("FIRST", &with_code("1.00")).expect(201)),
+        is("paid", "taken", "")
+    );
+}
+
+#[test]
+fn a_start_on_a_full_disk_answers_and_begins_nothing() {
+    let Some((shop, disk)) = shop() else { return };
+    let daemon = shop.start();
+    let before = daemon.pay("BEFORE", &with_code("1.00")).expect(201);
+    daemon.stop();
+    let much = disk.fill();
+    let daemon = shop.start();
+    let status = daemon.status();
+    assert_eq!(status["journal"]["writable"], false, "{status}");
+    assert!(status["journal"]["reason"].as_str().unwrap().contains("full"), "{status}");
+    refused(&daemon.put("NEW", &with_code("1.00")).expect(503));
+    assert_eq!(daemon.payment("BEFORE"), before);
+    fs::remove_file(&much).unwrap();
+    until_taken(&daemon, "NEW");
+}

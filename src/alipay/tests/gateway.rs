@@ -311,6 +311,45 @@ async fn a_connection_that_was_closed_long_ago_costs_nothing() {
     }
 }
 
+/// After a suspend the other side of an idle connection is gone, and nobody has
+/// told this one.
+#[tokio::test]
+async fn forgotten_connections_are_not_used_again() {
+    let replies = (0..4).map(|_| Play::Reply(signed(Call::Pay, PAID)));
+    let gateway = Gateway::plays(replies).await;
+    let client = Client::new(settings(&gateway.url())).unwrap();
+    let payment = payment(order());
+    for (forget, connections) in [(false, 1), (false, 1), (true, 2), (false, 2)] {
+        if forget {
+            client.forget_connections();
+        }
+        let answered = client.call(Call::Pay, &payment, Some(&code()), NOW).await;
+        assert_eq!(say(&answered), "paid");
+        assert_eq!(gateway.connections.load(Ordering::SeqCst), connections);
+    }
+}
+
+#[tokio::test]
+async fn a_probe_asks_about_nobody_and_learns_the_gateways_clock() {
+    let nobody = r#"{"code":"40004","msg":"Business Failed","sub_code":"ACQ.TRADE_NOT_EXIST","sub_msg":"x","out_trade_no":"TILLD_PROBE"}"#;
+    let gateway = Gateway::plays([Play::Reply(signed(Call::Query, nobody))]).await;
+    let client = Client::new(settings(&gateway.url())).unwrap();
+    let probed = client.probe(NOW).await;
+    assert_eq!(probed.answered.answer, Answer::Query(QueryAnswer::NotExist));
+    assert_eq!(probed.answered.gateway_time, Some(Timestamp(1_767_294_247_000)));
+    assert!(!probed.certificate_out_of_date);
+    let requests = gateway.requests();
+    assert!(requests[0].contains("method=alipay.trade.query&"), "{}", requests[0]);
+    let body = "biz_content=%7B%22out_trade_no%22%3A%22TILLD_PROBE%22%7D";
+    assert_eq!(requests[0].split_once("\r\n\r\n").unwrap().1, body);
+    // Nobody is there: that is no matter of dates.
+    drop(gateway);
+    let unheard = Client::new(settings("http://127.0.0.1:9/gateway.do")).unwrap();
+    let probed = unheard.probe(NOW).await;
+    assert_eq!(probed.answered.gateway_time, None);
+    assert!(!probed.certificate_out_of_date);
+}
+
 /// A proxy that passes the request on, throws the answer away, and says what it
 /// likes.
 async fn lying_proxy(gateway: SocketAddr, says: &'static str) -> SocketAddr {

@@ -33,14 +33,16 @@ pub(super) struct Ran {
     pub(super) text: String,
 }
 
+/// Runs a program with its arguments; nothing if the box has none of that name.
+type Runner = Box<dyn Fn(&str, &[&str]) -> Option<Ran>>;
+
 /// A box to look at.
 pub(super) struct Host {
     /// Where its files begin.
     root: PathBuf,
     /// Root may read everything.
     is_root: bool,
-    /// Runs a program; nothing if the box has none of that name.
-    run: Box<dyn Fn(&str, &[&str]) -> Option<Ran>>,
+    run: Runner,
 }
 
 /// What the configuration says that matters here.
@@ -85,11 +87,10 @@ impl Host {
             Ok(text) => text,
             Err(why) => {
                 let text = words::CONFIG_UNREADABLE.both(&[&shown, &why.to_string()]);
-                findings.push(match why.kind() {
-                    ErrorKind::PermissionDenied => {
-                        Finding::note("config", text, words::FIX_ROOT.both(&[]))
-                    }
-                    _ => Finding::bad("config", text, words::FIX_CONFIG_NONE.both(&[])),
+                findings.push(if why.kind() == ErrorKind::PermissionDenied {
+                    Finding::note("config", text, words::FIX_ROOT.both(&[]))
+                } else {
+                    Finding::bad("config", text, words::FIX_CONFIG_NONE.both(&[]))
                 });
                 return Settings::default();
             }
@@ -168,10 +169,12 @@ impl Host {
             words::DISK.both(&[&(room >> 20).to_string(), &shown]),
             words::FIX_DISK.both(&[&shown]),
         );
-        Some(match room {
-            ..ROOM_LOW => Finding::bad("disk", text, fix),
-            ..ROOM_SCARCE => Finding::note("disk", text, fix),
-            _ => Finding::good("disk", text),
+        Some(if room < ROOM_LOW {
+            Finding::bad("disk", text, fix)
+        } else if room < ROOM_SCARCE {
+            Finding::note("disk", text, fix)
+        } else {
+            Finding::good("disk", text)
         })
     }
 
@@ -321,10 +324,13 @@ mod tests {
     use super::super::Grade;
     use super::*;
 
+    /// What each command is answered with, and whether it went well.
+    type Said = BTreeMap<String, (bool, String)>;
+
     /// A box made of a folder, and of what its programs say.
     struct Box {
         root: tempfile::TempDir,
-        says: Rc<RefCell<BTreeMap<String, (bool, String)>>>,
+        says: Rc<RefCell<Said>>,
         is_root: bool,
     }
 

@@ -29,6 +29,9 @@ use crate::payment::Timestamp;
 /// one that hangs is not waited for longer than this.
 const STUCK: Duration = Duration::from_secs(3);
 
+/// No scanner waits as long between two keys, whatever ends its codes.
+const QUIET: Duration = Duration::from_millis(100);
+
 /// The nodes that one scanner types through, as the kernel has them.
 pub(super) trait Nodes {
     /// Keys are down. The kernel throws away what was typed and not read yet
@@ -74,7 +77,7 @@ impl Hold {
     pub(super) fn new(settings: &ScannerSettings, nodes: usize, now: Timestamp) -> Self {
         Self {
             owned: settings.mode == Mode::Owned,
-            quiet: settings.gap,
+            quiet: settings.gap.max(QUIET),
             keys: (0..nodes).map(|_| Keys::new(settings.gap)).collect(),
             typist: settings.typed_guard.then(Typist::default),
             ours: false,
@@ -190,7 +193,7 @@ impl Hold {
             return Ok(());
         }
         self.ours = true;
-        self.keys.iter_mut().for_each(Keys::restart);
+        self.keys.iter_mut().for_each(Keys::all_up);
         if let Some(typist) = &mut self.typist {
             *typist = Typist::default();
         }
@@ -231,7 +234,7 @@ impl Hold {
             }
             if is_press(event) {
                 if self.typist.as_mut().is_some_and(|typist| typist.press(event)) {
-                    self.keys.iter_mut().for_each(Keys::restart);
+                    self.keys.iter_mut().for_each(Keys::forget);
                     return Ok(Look::Typed);
                 }
                 self.mixed(node, event.at, say);

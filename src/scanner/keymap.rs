@@ -67,12 +67,17 @@ impl Keys {
         Self { framer: Framer::new(gap), held: Held::default(), dropped: false, separate: false }
     }
 
-    /// Forgets what is pending: others have had the keys since.
-    pub fn restart(&mut self) {
-        self.framer.forget();
+    /// Tells that no key is down: others had the keys since, and saw those come
+    /// up that were.
+    pub fn all_up(&mut self) {
         self.held = Held::default();
         self.dropped = false;
         self.separate = false;
+    }
+
+    /// Forgets what is pending without a word.
+    pub fn forget(&mut self) {
+        self.framer.forget();
     }
 
     /// Whether at `at` a code had begun and could still become one.

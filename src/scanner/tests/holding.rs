@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -325,6 +326,45 @@ fn a_key_that_is_down_is_not_taken_away() {
     );
     check(&came, &[], &["a"]);
     assert_eq!(came.hands, [(1000, true), (5000, false)]);
+}
+
+#[test]
+fn a_shift_that_came_up_in_other_hands_is_up() {
+    let came = armed(
+        "
+        1000 waits
+        2000 down 42
+        2500 ends
+        7000 up 42
+        8000 waits
+        9000 type 6901⏎ 8
+        ",
+    );
+    check(&came, &[], &["6901"]);
+}
+
+#[test]
+fn the_rest_of_a_torn_code_is_none_although_it_changed_hands() {
+    let came = armed(&format!(
+        "
+        1000 waits
+        1500 type {GOODS}⏎ 8
+        2000 type 2812 8
+        2100 ends
+        2250 waits
+        2400 type {CODE}⏎ 8
+        4000 type {CODE}⏎ 8
+        "
+    ));
+    check(&came, &[], &[GOODS, "Torn", CODE]);
+    assert_eq!(came.hands.len(), 3);
+}
+
+#[test]
+fn a_short_gap_cuts_no_slow_scan_in_two() {
+    let hasty = ScannerSettings { gap: Duration::from_millis(10), ..settings(Mode::Armed) };
+    let came = play(&hasty, &format!("1000 type {GOODS}⏎ 60\n1100 waits\n1900 ends"));
+    assert_eq!(came.hands, []);
 }
 
 #[test]

@@ -205,6 +205,9 @@ phrases! {
     KIND_ALIPAY = "支付宝付款码", "payment code of Alipay";
     KIND_WECHAT = "微信付款码", "payment code of WeChat";
     KIND_UNIONPAY = "云闪付付款码", "payment code of UnionPay";
+    KIND_OTHER_WALLET = "其他钱包的付款码", "payment code of another wallet";
+    KIND_SCALE_LABEL = "可能是电子秤标签", "perhaps a label of the scales";
+    KIND_CODE_USED = "已经用过的付款码", "payment code that was used before";
     KIND_COLLECT_CODE = "收款码", "code to collect with";
     KIND_TORN = "没有扫完整的付款码", "torn payment code";
     KIND_GOODS = "商品码", "goods";
@@ -427,6 +430,9 @@ pub(super) fn name(name: &str, lang: Lang) -> String {
         "wechat" => KIND_WECHAT,
         "unionpay" => KIND_UNIONPAY,
         "collect_code" => KIND_COLLECT_CODE,
+        "other_wallet" => KIND_OTHER_WALLET,
+        "scale_label" => KIND_SCALE_LABEL,
+        "code_already_used" => KIND_CODE_USED,
         "torn" => KIND_TORN,
         "goods" => KIND_GOODS,
         "unreadable" => KIND_UNREADABLE,
@@ -447,6 +453,15 @@ mod tests {
             assert!(!phrase.zh.is_empty() && !phrase.en.is_empty(), "{name}");
             let places = |text: &str| text.matches("{}").count();
             assert_eq!(places(phrase.zh), places(phrase.en), "{name}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_scanner_reads_has_a_name_in_both_languages() {
+        let others = crate::payment::OtherCode::ALL.map(crate::payment::OtherCode::name);
+        for kind in others.into_iter().chain(["alipay", "too_early", "code_already_used"]) {
+            assert_ne!(name(kind, Lang::Zh), kind);
+            assert!(!name(kind, Lang::En).contains('_'), "{kind}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
 use crate::journal::verify;
-use crate::payment::{Call, CodeMark, PayCall, Reason, ScannerNews, Undo, Wire};
+use crate::payment::{Call, CodeMark, Hint, OtherCode, PayCall, Reason, ScannerNews, Undo, Wire};
 
 /// Every file of a folder with its content.
 fn picture(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -350,4 +350,57 @@ fn a_journal_of_version_1_is_still_read() {
         .and_then(|conn| conn.pragma_query_value(None, "user_version", |row| row.get(0)))
         .expect("a version");
     assert_eq!(version, 2);
+}
+
+/// What `tests/journals/v2.db` tells. It is frozen with the file.
+fn version_2() -> Vec<Entry> {
+    let hinted = |payment: &Payment, hint: Option<Hint>| Entry::Payment {
+        payment: Payment { hint, rev: payment.rev, ..payment.clone() },
+        step: EntryStep { name: "hint".to_owned(), ..<_>::default() },
+    };
+    let mark = CodeMark([0x1f; 16]);
+    let (one, two) = (requested("20260320010101001", None), requested("20260320010101002", None));
+    let taken = paying_by_code(&one, mark);
+    let waits = |rev| Payment { rev, ..two.clone() };
+    let used = Hint::used_for(&paid(&taken));
+    let hints = OtherCode::ALL.map(Hint::Shown).into_iter().chain([
+        Hint::TooEarly,
+        Hint::ScanLost,
+        Hint::ScannerGone,
+        used,
+    ]);
+    let mut all = vec![entry(&one), entry(&taken), entry(&paid(&taken)), entry(&two)];
+    all.extend(hints.zip(2..).map(|(hint, rev)| hinted(&waits(rev), Some(hint))));
+    all.push(hinted(&waits(14), None));
+    all
+}
+
+fn version_2_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journals/v2.db")
+}
+
+/// Makes `tests/journals/v2.db`. Not to be run again once version 2 is released.
+#[test]
+#[ignore = "writes into the source tree"]
+fn write_version_2() {
+    let bench = Bench::new();
+    for entry in version_2() {
+        bench.append(entry).expect("written");
+    }
+    let folder = bench.close();
+    std::fs::copy(folder.path().join("journal.db"), version_2_file()).expect("copied");
+}
+
+#[test]
+fn a_journal_of_version_2_is_still_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.db");
+    std::fs::copy(version_2_file(), &path).expect("copied");
+    let report = verify(&path).expect("sound");
+    assert_eq!((report.entries, report.payments, report.open), (17, 2, 1));
+    let (_writer, reader) = open(&path).expect("the journal");
+    let read = reader.after(0, 100).expect("readable");
+    assert_eq!(read.into_iter().map(|r| r.entry).collect::<Vec<_>>(), version_2());
+    let found = reader.payment_of_code(CodeMark([0x1f; 16])).expect("readable").expect("it");
+    assert_eq!(found.state, State::Paid);
 }

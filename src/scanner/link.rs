@@ -23,6 +23,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A device that was there for less than this is not trusted to stay.
 const STEADY_AFTER: Duration = Duration::from_secs(2);
 
+/// Why a device cannot be opened is told when it has lasted so long.
+const DOUBT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The same loss is told once in this time: noise on a line loses a scan with
 /// every byte, and each telling is written to the journal.
 const LOST_AGAIN_AFTER: Duration = Duration::from_secs(2);
@@ -129,7 +132,7 @@ pub(super) struct Link {
     /// It went away, and this was told.
     went: bool,
     /// Why it could not be opened since then, not told yet.
-    doubt: Option<Shut>,
+    doubt: Option<(Shut, Timestamp)>,
 }
 
 impl Link {
@@ -210,15 +213,32 @@ impl Link {
     /// The device cannot be opened. The same reason again is no news.
     ///
     /// Of one that just went away it is none that it is not there. And while it
-    /// comes back the system is still about to give it to us (udev sets group
-    /// and mode after the node is there), so only what lasts is told.
+    /// comes the system is still about to give it to us (udev sets group and
+    /// mode after the node is there), so only what lasts is told.
     pub(super) fn shut(&mut self, shut: Shut) {
-        if self.went && (shut.absent || self.doubt.as_ref() != Some(&shut)) {
-            self.doubt = Some(shut);
+        if self.went && shut.absent {
+            self.doubt = None;
             return;
         }
-        self.went = false;
-        self.stands(ScannerNews::Unplugged(shut.why));
+        let now = self.now();
+        let is_first = self.told.is_none() && self.untold.is_none();
+        let is_same = matches!(&self.told, Some(ScannerNews::Unplugged(why)) if *why == shut.why);
+        let lasts = match &self.doubt {
+            Some((doubt, since)) if *doubt == shut => now >= *since + DOUBT_TIMEOUT,
+            _ => false,
+        };
+        if is_same || lasts || (is_first && shut.absent) {
+            self.went = false;
+            self.doubt = None;
+            self.stands(ScannerNews::Unplugged(shut.why));
+        } else if self.doubt.as_ref().is_none_or(|(doubt, _)| *doubt != shut) {
+            self.doubt = Some((shut, now));
+        }
+    }
+
+    /// Something was plugged in: it is worth looking again soon.
+    pub(super) fn hurry(&mut self) {
+        self.backoff = BACKOFF_MIN;
     }
 
     /// How long to wait before the device is tried again.
@@ -331,11 +351,15 @@ mod tests {
     fn the_same_again_is_no_news() {
         let (mut link, mut source, now) = link(9);
         for why in ["not there", "not there", "may not"] {
-            link.shut(why.to_owned().into());
+            // What lasts is told, once.
+            for _ in 0..2 {
+                link.shut(why.to_owned().into());
+                now.fetch_add(1000, Ordering::Relaxed);
+            }
         }
         link.framed(Some(Framed::Lost(Lost::Garbled)));
         link.framed(Some(Framed::Lost(Lost::Garbled)));
-        now.store(2000, Ordering::Relaxed);
+        now.fetch_add(2000, Ordering::Relaxed);
         link.framed(Some(Framed::Lost(Lost::Garbled)));
         let garbled = format!("lost {}", Lost::Garbled);
         assert_eq!(heard(&mut source), ["gone not there", "gone may not", &garbled, &garbled]);
@@ -343,17 +367,22 @@ mod tests {
 
     #[test]
     fn one_unplugging_is_one_piece_of_news() {
-        let (mut link, mut source, _) = link(9);
+        let (mut link, mut source, now) = link(9);
         let absent = || Shut { why: "not there".to_owned(), absent: true };
         let not_yet = || Shut::from("may not".to_owned());
         link.shut(absent());
         link.shut(absent());
+        // The first time it is plugged in.
+        link.shut(not_yet());
+        link.shut(not_yet());
         for _ in 0..2 {
             link.plugged();
             link.unplugged("pulled".to_owned());
             link.shut(absent());
             link.shut(absent());
             // While it comes back.
+            link.shut(not_yet());
+            now.fetch_add(999, Ordering::Relaxed);
             link.shut(not_yet());
         }
         link.plugged();
@@ -364,10 +393,14 @@ mod tests {
         );
         // What lasts is told.
         link.unplugged("pulled".to_owned());
-        link.shut(not_yet());
-        link.shut(not_yet());
+        for _ in 0..3 {
+            link.shut(not_yet());
+            now.fetch_add(500, Ordering::Relaxed);
+        }
         link.shut(not_yet());
         assert_eq!(heard(&mut source), ["gone pulled", "gone may not"]);
+        link.shut(absent());
+        now.fetch_add(1000, Ordering::Relaxed);
         link.shut(absent());
         assert_eq!(heard(&mut source), ["gone not there"]);
     }

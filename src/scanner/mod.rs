@@ -23,6 +23,7 @@ pub mod found;
 pub mod framing;
 mod hidraw;
 mod hold;
+mod hotplug;
 mod identity;
 pub mod keymap;
 mod link;

@@ -13,8 +13,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::Handle;
 use super::link::{BEAT, Link, Shut};
+use super::{Handle, hotplug};
 
 /// Wakes a thread from its poll, to stop it or to tell it something.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Wake {
     stopped: AtomicBool,
     /// See [`Calls`].
     calls: AtomicU32,
+    /// How often devices were plugged in or out.
+    plugs: AtomicU32,
     event: EventFd,
 }
 
@@ -55,6 +57,7 @@ impl Wake {
         Ok(Self {
             stopped: AtomicBool::new(false),
             calls: AtomicU32::new(0),
+            plugs: AtomicU32::new(0),
             event: EventFd::from_flags(flags)?,
         })
     }
@@ -75,6 +78,16 @@ impl Wake {
 
     pub(super) fn calls(&self) -> Calls {
         Calls(self.calls.load(Ordering::Acquire))
+    }
+
+    /// Tells that a device was plugged in or out.
+    pub(super) fn plug(&self) {
+        self.plugs.fetch_add(1, Ordering::AcqRel);
+        self.ring();
+    }
+
+    pub(super) fn plugs(&self) -> u32 {
+        self.plugs.load(Ordering::Acquire)
     }
 
     fn ring(&self) {
@@ -150,6 +163,7 @@ pub(super) fn start<D: 'static>(
     let name: String = format!("scan-{id}").chars().filter(|c| *c != '\0').take(15).collect();
     let begun = Wake::new().map_err(std::io::Error::from).and_then(|wake| {
         let wake = Arc::new(wake);
+        hotplug::tell(&wake);
         let of_thread = Arc::clone(&wake);
         let thread = std::thread::Builder::new()
             .name(name)
@@ -166,6 +180,8 @@ fn keep_reading<D>(
     read: impl Fn(&mut D, &Wake, &mut Link) -> End,
 ) {
     while !wake.is_stopped() && !link.is_closed() {
+        // What is plugged in from here on is looked at anew.
+        let plugs = wake.plugs();
         match open(wake, link) {
             Ok(mut device) => {
                 link.plugged();
@@ -179,7 +195,7 @@ fn keep_reading<D>(
             Err(shut) => link.shut(shut),
         }
         let mut rest = link.backoff();
-        while !rest.is_zero() {
+        while !rest.is_zero() && wake.plugs() == plugs {
             link.beat();
             let nap = rest.min(BEAT);
             if wake.sleep(nap) {
@@ -187,12 +203,43 @@ fn keep_reading<D>(
             }
             rest = rest.saturating_sub(nap);
         }
+        if wake.plugs() != plugs {
+            link.hurry();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The pause after a failure is long, and what is plugged in ends it.
+    #[test]
+    fn what_is_plugged_in_is_looked_at_at_once() {
+        let (sink, _source) = tokio::sync::mpsc::channel(9);
+        let clock: super::super::Clock = Arc::new(|| crate::payment::Timestamp(0));
+        let mut link = Link::new("lane-1".to_owned(), clock, sink);
+        // It has been away for long.
+        while link.backoff() < Duration::from_secs(5) {}
+        let wake = Wake::new().expect("an event");
+        let tries = AtomicU32::new(0);
+        let open = |wake: &Wake, _: &mut Link| {
+            let tried = tries.fetch_add(1, Ordering::Relaxed);
+            match tried {
+                0..=2 => wake.plug(),
+                3 => return Ok(()),
+                _ => wake.stop(),
+            }
+            Err::<(), _>(Shut { why: "not there".to_owned(), absent: true })
+        };
+        keep_reading(&wake, &mut link, open, |(), wake, _| {
+            wake.stop();
+            End::Stopped
+        });
+        assert_eq!(tries.load(Ordering::Relaxed), 4);
+        // Each second of a pause is a beat.
+        assert_eq!(link.beats().load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn a_thread_hears_what_it_is_told_before_a_device_that_never_falls_silent() {
@@ -212,6 +259,8 @@ mod tests {
         wake.arm(true);
         assert_eq!(poll(), Woken::Told);
         assert!(wake.calls().waits() && wake.calls() != before);
+        wake.plug();
+        assert_eq!((poll(), wake.plugs()), (Woken::Told, 1));
         drop(other);
         assert_eq!(poll(), Woken::Device(true));
         wake.stop();

@@ -52,7 +52,7 @@ fn check(devices: &str, stories: &str) {
                 let shown = nodes.iter().map(|node| as_on_the_box(&fake, node));
                 shown.map(|node| node.display().to_string()).collect::<Vec<_>>().join(" ")
             }
-            Err(why) => format!("! {why}"),
+            Err(shut) => format!("! {}", shut.why),
         };
         assert_eq!(said, expected, "{asked}, in{devices}");
     }

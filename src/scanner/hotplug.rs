@@ -8,7 +8,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -32,8 +32,8 @@ const FOLDERS: [&str; 8] = [
 /// A device comes as a node, then gets its group and mode, then its links: that
 /// is over when nothing has happened for this long.
 const QUIET: Duration = Duration::from_millis(100);
-/// Readers look again after so many waits for quiet in any case.
-const QUIETS_MAX: usize = 10;
+/// Something that never falls quiet must not hide what else comes.
+const NOISE_MAX: Duration = Duration::from_secs(1);
 
 type Readers = Mutex<Vec<Weak<Wake>>>;
 
@@ -68,11 +68,8 @@ fn watch(dev: &Path, readers: Arc<Readers>) -> std::io::Result<()> {
 fn keep_watching(inotify: &Inotify, dev: &Path, readers: &Readers) {
     while happened(inotify, PollTimeout::NONE).is_ok() {
         let quiet = PollTimeout::try_from(QUIET).unwrap_or(PollTimeout::ZERO);
-        for _ in 0..QUIETS_MAX {
-            if happened(inotify, quiet) != Ok(true) {
-                break;
-            }
-        }
+        let began = Instant::now();
+        while happened(inotify, quiet) == Ok(true) && began.elapsed() < NOISE_MAX {}
         // Before the readers look, so that nothing comes in between unseen.
         watch_folders(inotify, dev);
         let readers = readers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -69,7 +69,11 @@ fn the_arrows_between_the_rooms() {
         ("scanner", &["scanner", "payment"], "a scanner is read the same whatever it is for"),
         ("config", &["config", "payment", "scanner"], "parsed once at the door"),
         ("api", &["api", "terminal", "payment"], "the API speaks for the core, not around it"),
-        ("cli", &["cli", "api", "payment", "sandbox"], "people come in by the same socket"),
+        (
+            "cli",
+            &["cli", "api", "payment", "sandbox", "scanner"],
+            "people come in by the same socket; what is plugged in is seen without the daemon",
+        ),
         (
             "sandbox",
             &["sandbox", "alipay", "payment"],

@@ -109,8 +109,18 @@ pub(super) enum Command {
     },
     /// How the terminal is: scanners, gateway, journal, clock
     Status,
-    /// List the scanners
-    Scanners,
+    /// List the scanners, and what is plugged in and could be one
+    Scanners {
+        /// learn: find a scanner by one scan, and print its configuration and udev rule
+        #[arg(value_enum, hide_possible_values = true)]
+        what: Option<Learn>,
+        /// How long learn waits for a scan, in seconds
+        #[arg(long, value_name = "SECS", default_value_t = 60)]
+        timeout: u64,
+        /// Look at the /sys and /dev below another root
+        #[arg(long, value_name = "DIR", hide = true)]
+        sysroot: Option<PathBuf>,
+    },
     /// Examine the terminal and say how to mend each fault
     Doctor {
         /// Examine the box with this configuration as well [default:
@@ -126,6 +136,13 @@ pub(super) enum Command {
     },
     /// A simulated Alipay gateway, for developing a register program
     Sandbox(crate::sandbox::cli::Args),
+}
+
+/// What `till scanners` can do beside listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Learn {
+    /// Find a scanner by one scan.
+    Learn,
 }
 
 /// What a payment needs.

@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 mod out;
 mod pay;
+mod scanners;
 mod show;
 mod status;
 mod wait;
@@ -50,7 +51,8 @@ pub enum Exit {
     Usage,
     /// The daemon cannot be reached.
     Absent,
-    /// `doctor` found a fault; or a question about no payment has no answer.
+    /// `doctor` found a fault; or a question about no payment has no answer, as
+    /// when no scanner was learned.
     Fault,
 }
 
@@ -155,7 +157,16 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
         Command::Sandbox(args) => block_on(&out, sandbox(args)),
         Command::Watch { from } => block_on(&out, watch::watch(&client, &out, from)),
         Command::Status => block_on(&out, status::status(&client, &out)),
-        Command::Scanners => block_on(&out, status::scanners(&client, &out)),
+        Command::Scanners { what, timeout, sysroot } => {
+            let root = sysroot.as_deref();
+            match what {
+                None => block_on(&out, scanners::list(&client, &out, root)),
+                Some(args::Learn::Learn) => {
+                    let timeout = std::time::Duration::from_secs(timeout);
+                    block_on(&out, scanners::learn(&client, &out, root, timeout))
+                }
+            }
+        }
         Command::Doctor { config } => {
             let usual = || global.is_usual_socket().then(|| PathBuf::from(doctor::CONFIG));
             let config = config.or_else(usual);

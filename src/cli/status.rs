@@ -1,4 +1,4 @@
-//! `till status` and `till scanners`: how the terminal is.
+//! `till status`: how the terminal is.
 
 use crate::api::client::{Client, Money, ScannerView, StatusView};
 
@@ -13,22 +13,6 @@ pub(super) const CLOCK_SKEW_MAX_MS: u64 = 5000;
 
 /// Shows how the terminal is.
 pub(super) async fn status(client: &Client, out: &Out) -> Exit {
-    ask(client, out, |view, lang| Some(status_lines(view, lang))).await
-}
-
-/// Lists the scanners.
-pub(super) async fn scanners(client: &Client, out: &Out) -> Exit {
-    ask(client, out, |view, lang| {
-        (!view.scanners.is_empty()).then(|| scanner_lines(&view.scanners, lang))
-    })
-    .await
-}
-
-async fn ask(
-    client: &Client,
-    out: &Out,
-    lines: impl Fn(&StatusView, Lang) -> Option<Vec<String>>,
-) -> Exit {
     let asked = async {
         let answer = client.get("/v1/status").await?;
         let view: StatusView = answer.read()?;
@@ -41,12 +25,9 @@ async fn ask(
             Exit::DONE
         }
         Ok((_, view)) => {
-            match lines(&view, out.lang) {
-                Some(lines) => lines.iter().for_each(|line| {
-                    out.line(line);
-                }),
-                None => out.note(words::NO_SCANNERS.text(out.lang)),
-            }
+            status_lines(&view, out.lang).iter().for_each(|line| {
+                out.line(line);
+            });
             Exit::DONE
         }
     }
@@ -107,7 +88,8 @@ fn status_lines(view: &StatusView, lang: Lang) -> Vec<String> {
     lines
 }
 
-fn scanner_lines(scanners: &[ScannerView], lang: Lang) -> Vec<String> {
+/// The configured scanners as a table.
+pub(super) fn scanner_lines(scanners: &[ScannerView], lang: Lang) -> Vec<String> {
     let head = [words::HEAD_SCANNER, words::HEAD_KIND, words::HEAD_STATE, words::HEAD_DEVICE];
     let mut rows = vec![head.map(|phrase| phrase.text(lang).to_owned()).to_vec()];
     rows.extend(scanners.iter().map(|scanner| {

@@ -349,6 +349,35 @@ phrases! {
         "不需要就卸载 {}；需要就按 70-tilld.rules 末尾的说明为扫码枪加规则",
         "remove {} if nobody needs it, or add a rule for the scanner as 70-tilld.rules says at its end";
 
+    // Scanners that are plugged in.
+    SCANNERS_ALONE = "终端没有应答（{}：{}），下面只列出插在本机上的设备", "The terminal does not answer ({}: {}); below is what is plugged in";
+    SCANNERS_UNTOLD = "终端没有说明它的扫码枪：{}", "The terminal does not tell of its scanners: {}";
+    NO_DEVICES = "本机没有插上可能是扫码枪的设备", "Nothing that could be a scanner is plugged in";
+    WAY_SERIAL = "序列号 {}", "serial {}";
+    WAY_READ = "就是配置里的 {}，正在读取", "This is {} of the configuration, and is being read";
+    WAY_NOT_READ = "就是配置里的 {}，没有在读取", "This is {} of the configuration, and is not being read";
+    WAY_OPENS = "当前用户可以打开它", "This user may open it";
+    WAY_SHUT = "当前用户不能打开它", "This user may not open it";
+    WAY_REFUSED = "不会被使用，除非写明 force = true：{}", "It is not taken unless force = true says so: {}";
+    REFUSED_OF_THE_BOX = "这是本机自带的键盘", "it is the box's own keyboard";
+    REFUSED_VIRTUAL = "这是由程序模拟的键盘", "it is a keyboard that a program made";
+    REFUSED_POINTER = "它还能移动光标，是鼠标或键鼠接收器", "it moves a pointer, so it is a mouse or a receiver of one";
+    REFUSED_MANY_NODES = "它的键盘接口比扫码枪多", "it has more nodes with keys than a scanner has";
+    REFUSED_ONLY_KEYBOARD = "这是本机唯一的键盘", "it is the only keyboard of this box";
+    LEARN_SCAN = "请用扫码枪扫一个码（正在听 {} 个设备，按 Ctrl-C 结束）", "Scan something with the scanner now (listening to {} devices; Ctrl-C ends)";
+    LEARN_PLUG_IN = "没有可以听的设备，请插上扫码枪（按 Ctrl-C 结束）", "There is nothing to listen to; plug the scanner in (Ctrl-C ends)";
+    LEARN_SOME_SHUT = "有 {} 个设备打不开，请用 root 运行（sudo till scanners learn）：{}", "{} devices cannot be opened; run it as root (sudo till scanners learn): {}";
+    LEARN_SHUT = "没有设备可以打开，需要 root 权限或 tilld 组：sudo till scanners learn（{}）", "No device could be opened: it takes root or the group tilld: sudo till scanners learn ({})";
+    LEARN_IN_USE = "终端正在使用扫码枪 {}：它扫的码这里听不到", "The terminal is using the scanner {}: what it scans is not heard here";
+    LEARN_LOST = "{} 发来的内容读不懂：{}", "What came from {} cannot be read: {}";
+    LEARN_NOTHING = "没有听到扫码", "No scan was heard";
+    LEARN_GONE = "{} 扫码后就不见了，请插好再试", "{} scanned and went away; plug it in and try again";
+    LEARNED = "扫到 {}（{} 个字符），来自 {}，{}", "Scanned {} ({} characters), by {}, {}";
+    LEARNED_FORCE = "写明 force = true，因为{}", "It takes force = true, because {}";
+    RULE_NEEDED = "写入 /etc/udev/rules.d/71-tilld-local.rules，然后 udevadm control --reload && udevadm trigger", "to /etc/udev/rules.d/71-tilld-local.rules, then udevadm control --reload && udevadm trigger";
+    RULE_SHIPPED = "70-tilld.rules 已包含这家厂商，不必另写", "70-tilld.rules knows this maker: not needed beside it";
+    RULE_ARMED = "mode = \"armed\" 时把 LIBINPUT_IGNORE_DEVICE 写成 \"0\"", "for mode = \"armed\" write LIBINPUT_IGNORE_DEVICE as \"0\"";
+
     // Around clap.
     USAGE_HEAD = "用法：", "Usage: ";
     COMMANDS_HEAD = "命令", "Commands";
@@ -396,7 +425,10 @@ pub(super) const HELP_ZH: &[(&str, &str)] = &[
     ("watch", "持续显示终端上发生的事，每件一行"),
     ("watch.from", "从这个事件编号之后开始；0 是保留的全部"),
     ("status", "终端的状况：扫码枪、网关、交易流水、时钟"),
-    ("scanners", "列出扫码枪"),
+    ("scanners", "列出扫码枪，以及插在本机上可能是扫码枪的设备"),
+    ("scanners.what", "learn：扫一个码，找到是哪个设备，并给出它的配置和 udev 规则"),
+    ("scanners.timeout", "learn 等待扫码的时间，秒"),
+    ("scanners.sysroot", "查看另一个根目录下的 /sys 和 /dev"),
     ("doctor", "检查终端，对每个故障说明怎样处理"),
     (
         "doctor.config",

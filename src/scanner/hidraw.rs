@@ -66,6 +66,17 @@ pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>
 }
 
 fn open(path: &Path, gap: Duration, link: &mut Link) -> Result<(File, Reports), Shut> {
+    let (file, layout) = look(path)?;
+    let setting = vendor(&file).ok().and_then(|vendor| layout.redirect(vendor));
+    if setting.is_some_and(|setting| set(path, setting).is_err()) {
+        // It may have been told before, or by its maker's own set-up code.
+        link.framed(Some(Framed::Lost(Lost::Keyboard)));
+    }
+    Ok((file, Reports::new(layout, gap)))
+}
+
+/// Opens a scanner as it is, and changes nothing of it.
+pub(super) fn look(path: &Path) -> Result<(File, Layout), Shut> {
     let shown = path.display();
     let cannot = |error: &io::Error| super::cannot_open(path, "HID device (hidraw)", error);
     let mut options = OpenOptions::new();
@@ -73,12 +84,7 @@ fn open(path: &Path, gap: Duration, link: &mut Link) -> Result<(File, Reports), 
     let file = options.open(path).map_err(|error| cannot(&error))?;
     let descriptor = descriptor(&file).map_err(|error| cannot(&error))?;
     let layout = Layout::read(&descriptor).map_err(|error| format!("{shown}: {error}"))?;
-    let setting = vendor(&file).ok().and_then(|vendor| layout.redirect(vendor));
-    if setting.is_some_and(|setting| set(path, setting).is_err()) {
-        // It may have been told before, or by its maker's own set-up code.
-        link.framed(Some(Framed::Lost(Lost::Keyboard)));
-    }
-    Ok((file, Reports::new(layout, gap)))
+    Ok((file, layout))
 }
 
 fn vendor(file: &File) -> io::Result<u16> {

@@ -5,6 +5,7 @@
 //! and where two devices would do, none is taken.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 
 use super::found::{Bus, Class, Found, Keys, Node};
@@ -46,39 +47,68 @@ pub(super) fn keyboard(
     force: bool,
 ) -> Result<Vec<PathBuf>, Shut> {
     if let Some(why) = refusal(devices, device).filter(|_| !force) {
-        return Err(format!("{device} {why}").into());
+        let force = "if it is a scanner all the same write force = true";
+        return Err(format!("{device} {why}; {force}").into());
     }
     Ok(device.key_nodes().map(|node| node.path.clone()).collect())
 }
 
-/// Why a keyboard is not taken unless it is forced; in words that follow its
-/// name.
+/// Why a keyboard is not taken unless it is forced. Prints as words that follow
+/// its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is the keyboard of the box's own port.
+    OfTheBox,
+    /// A program made it.
+    Virtual,
+    /// It moves a pointer as well.
+    Pointer,
+    /// It has so many nodes with keys, more than a scanner has.
+    ManyNodes(usize),
+    /// Nobody could type on this box any more.
+    OnlyKeyboard,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OfTheBox => f.write_str("is the box's own keyboard, not a scanner"),
+            Self::Virtual => f.write_str("is a keyboard that a program made"),
+            Self::Pointer => f.write_str("moves a pointer, so it is a mouse or a receiver of one"),
+            Self::ManyNodes(nodes) => {
+                write!(f, "has {nodes} nodes with keys, more than a scanner has")
+            }
+            Self::OnlyKeyboard => f.write_str(
+                "is the only keyboard of this box, and whoever needs a keyboard would have none",
+            ),
+        }
+    }
+}
+
+/// Whether and why a keyboard is not taken unless it is forced.
 #[must_use]
-pub(super) fn refusal(devices: &[Found], device: &Found) -> Option<String> {
-    let force = "if it is a scanner all the same write force = true";
-    let others = || {
-        let others = devices.iter().filter(|other| !std::ptr::eq(*other, device));
+pub(super) fn refusal(devices: &[Found], device: &Found) -> Option<Refusal> {
+    let is_only = || {
+        let mut others = devices.iter().filter(|other| !std::ptr::eq(*other, device));
         // Nobody works with a program's keyboard, or with another scanner.
-        let is_for_people = |other: &&Found| {
+        !others.any(|other| {
             other.is_full_keyboard() && other.bus != Bus::Virtual && !other.is_of_scanner_maker()
-        };
-        others.filter(is_for_people).count()
+        })
     };
     let nodes = device.key_nodes().count();
-    let why = if device.bus == Bus::I8042 {
-        "is the box's own keyboard, not a scanner".to_owned()
+    if device.bus == Bus::I8042 {
+        Some(Refusal::OfTheBox)
     } else if device.bus == Bus::Virtual {
-        "is a keyboard that a program made".to_owned()
+        Some(Refusal::Virtual)
     } else if device.has_pointer() {
-        "moves a pointer, so it is a mouse or a receiver of one".to_owned()
+        Some(Refusal::Pointer)
     } else if nodes > KEY_NODES_MAX {
-        format!("has {nodes} nodes with keys, more than a scanner has")
-    } else if device.is_full_keyboard() && !device.is_of_scanner_maker() && others() == 0 {
-        "is the only keyboard of this box, and whoever needs a keyboard would have none".to_owned()
+        Some(Refusal::ManyNodes(nodes))
+    } else if device.is_full_keyboard() && !device.is_of_scanner_maker() && is_only() {
+        Some(Refusal::OnlyKeyboard)
     } else {
-        return None;
-    };
-    Some(format!("{why}; {force}"))
+        None
+    }
 }
 
 /// A node that is read this way.
@@ -89,6 +119,11 @@ pub(super) fn is_read_as(class: Class, kind: Kind) -> bool {
         (Class::HidPos, Kind::Hidraw) | (Class::Serial, Kind::Serial(_)) => true,
         (_, Kind::Evdev | Kind::Hidraw | Kind::Serial(_)) => false,
     }
+}
+
+/// The device has all these marks.
+pub(super) fn is(found: &Found, identity: &Identity) -> bool {
+    has_numbers(found, identity) && other_mark(found, identity).is_none()
 }
 
 fn has_numbers(found: &Found, identity: &Identity) -> bool {

@@ -80,7 +80,7 @@ pub(super) fn start(
 }
 
 /// An open line.
-struct Port(TTYPort);
+pub(super) struct Port(TTYPort);
 
 impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -106,7 +106,7 @@ impl Drop for Port {
 
 /// Opens the device for us alone. What it sent before we came is thrown away:
 /// a code that was scanned before anybody asked for one pays nothing.
-fn open(device: &Path, line: SerialSettings) -> Result<Port, Shut> {
+pub(super) fn open(device: &Path, line: SerialSettings) -> Result<Port, Shut> {
     let builder = serialport::new(device.to_string_lossy(), line.baud)
         .data_bits(if line.data_bits == 7 { DataBits::Seven } else { DataBits::Eight })
         .parity(match line.parity {

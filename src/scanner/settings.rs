@@ -99,6 +99,40 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// Reads what an identity prints, for programs that were told of one.
+    #[must_use]
+    pub fn read(shown: &str) -> Option<Self> {
+        let (numbers, mut rest) = match shown.split_once(' ') {
+            Some((numbers, _)) => (numbers, shown.get(numbers.len()..)?),
+            None => (shown, ""),
+        };
+        let (vendor, product) = numbers.split_once(':')?;
+        let number = |text: &str| {
+            let digits = text.len() == 4 && text.bytes().all(|b| b.is_ascii_hexdigit());
+            u16::from_str_radix(text, 16).ok().filter(|_| digits)
+        };
+        let mut identity =
+            Self { vendor: number(vendor)?, product: number(product)?, ..Self::default() };
+        let names = identity.marks().map(|(name, _)| name);
+        let mut read = |n: usize| -> Option<String> {
+            let value = rest.strip_prefix(&format!(" {} ", names.get(n)?))?;
+            let later = names.get(n + 1..)?.iter();
+            let end = later.filter_map(|name| value.find(&format!(" {name} "))).min();
+            let (value, others) = value.split_at(end.unwrap_or(value.len()));
+            rest = others;
+            Some(value.to_owned())
+        };
+        identity.serial = read(0);
+        identity.by_id = read(1);
+        identity.by_path = read(2);
+        identity.phys = read(3);
+        identity.uniq = read(4);
+        identity.name = read(5);
+        rest.is_empty().then_some(identity)
+    }
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04x}:{:04x}", self.vendor, self.product)?;
@@ -222,6 +256,27 @@ mod tests {
             ..Identity::default()
         };
         assert_eq!(Place::Identity(identity).to_string(), "0c2e:0b61 serial 17 phys usb-1");
+    }
+
+    #[test]
+    fn what_an_identity_prints_can_be_read() {
+        let all = Identity {
+            vendor: 0x0c2e,
+            product: 0xb61,
+            serial: Some("17 A".to_owned()),
+            by_id: Some("usb-x".to_owned()),
+            by_path: None,
+            phys: Some("usb-0000:00:14.0-2".to_owned()),
+            uniq: None,
+            name: Some("Bar Code Scanner".to_owned()),
+        };
+        let bare = Identity { vendor: 1, product: 2, ..Identity::default() };
+        for identity in [all, bare] {
+            assert_eq!(Identity::read(&identity.to_string()), Some(identity));
+        }
+        for other in ["/dev/ttyACM0", "", "0c2e:0b61 what 1", "0c2e:b61", "0c2e:0b61 ", "c:\\dev"] {
+            assert_eq!(Identity::read(other), None, "{other}");
+        }
     }
 
     /// The last two bytes of an SSI packet are the two's complement of the sum

@@ -8,10 +8,13 @@
 )]
 
 mod fake;
+#[path = "../fake_box/mod.rs"]
+mod fake_box;
 mod looking;
 mod paying;
 mod run;
 mod says;
+mod scanners;
 
 /// A payment code that must never be seen again.
 const CANARY: &str = "281234567890123494";

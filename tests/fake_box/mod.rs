@@ -17,7 +17,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A folder with `/sys` and `/dev` in it.
 pub(crate) struct FakeBox {
@@ -246,11 +246,6 @@ impl Device<'_> {
         symlink(&at, root.join("sys/class").join(class).join(node)).expect("a link");
         fs::write(root.join("dev").join(dev).join(node), "").expect("a node");
     }
-}
-
-/// The paths of nodes as a box would have them.
-pub(crate) fn as_on_the_box(fake: &FakeBox, path: &Path) -> PathBuf {
-    Path::new("/").join(path.strip_prefix(fake.root()).unwrap_or(path))
 }
 
 /// A scanner's: one report of 64 bytes of text.

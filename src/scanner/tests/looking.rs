@@ -1,10 +1,10 @@
 //! Stories: what is plugged in, what is looked for, what is opened or said.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::sysfs::{System, resolve};
 use super::super::{Identity, Kind, Place, ScannerSettings, SerialSettings};
-use super::fake_box::{FakeBox, as_on_the_box};
+use super::fake_box::FakeBox;
 
 /// `evdev 0c2e:0b61 phys=usb-1 force`, or `evdev /dev/input/event5`.
 fn settings(fake: &FakeBox, text: &str) -> ScannerSettings {
@@ -40,6 +40,11 @@ fn settings(fake: &FakeBox, text: &str) -> ScannerSettings {
         }
     }
     settings
+}
+
+/// The paths of nodes as a box would have them.
+fn as_on_the_box(fake: &FakeBox, path: &Path) -> PathBuf {
+    Path::new("/").join(path.strip_prefix(fake.root()).unwrap_or(path))
 }
 
 /// Lines of `what is looked for => the nodes`, or `=> ! what is said`.

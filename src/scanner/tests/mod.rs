@@ -1,7 +1,7 @@
 //! Boxes with devices, and what is found in them.
 
 #[path = "../../../tests/fake_box/mod.rs"]
-mod fake_box;
+pub(super) mod fake_box;
 
 mod holding;
 mod hostile;

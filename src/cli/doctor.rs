@@ -187,7 +187,11 @@ fn scanner(view: &ScannerView) -> Finding {
     let why = view.last_news.as_deref().unwrap_or("-");
     let device = view.device.as_str();
     let text = words::SCANNER_BAD.both(&[&view.id, why]);
-    Finding::bad("scanner", text, words::FIX_SCANNER.both(&[device, device]))
+    let fix = match device.starts_with('/') {
+        true => words::FIX_SCANNER.both(&[device, device]),
+        false => words::FIX_SCANNER_KNOWN.both(&[device]),
+    };
+    Finding::bad("scanner", text, fix)
 }
 
 /// Unfinished payments that a person should look at.

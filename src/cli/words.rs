@@ -270,6 +270,9 @@ phrases! {
     FIX_SCANNER =
         "插好扫码枪；检查 {} 是否存在、tilld 用户能否读取（ls -l {}）",
         "plug it in; see whether {} exists and tilld's user may read it (ls -l {})";
+    FIX_SCANNER_KNOWN =
+        "插好扫码枪 {}；till scanners 列出插着的设备、能否打开",
+        "plug {} in; till scanners lists what is plugged in and who may open it";
     SCANNER_NONE =
         "没有配置扫码枪：付款码必须随请求传入",
         "No scanner is configured: every code has to come with its request";

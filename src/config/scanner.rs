@@ -53,13 +53,7 @@ impl Loader<'_> {
                 self.only_once(&mut ids, id, "is the name of another scanner, too");
             }
             if let Some(place) = &place {
-                let text = match &place.value {
-                    Place::Device(_) => "is the device of another scanner, too",
-                    Place::Identity(_) => {
-                        "and all the marks beside it are those of another scanner, too"
-                    }
-                };
-                self.only_once(&mut places, place, text);
+                self.other_place(&mut places, place, kind.as_ref());
             }
             if let (Some(id), Some(place), Some(kind)) = (id, place, kind) {
                 let usual = ScannerSettings::new(&id.value, kind, place.value);
@@ -81,6 +75,36 @@ impl Loader<'_> {
             self.reader.faults.push(item.place.fault(&format!("{text}; write a different one")));
         }
         all.push(item.value.clone());
+    }
+
+    /// Two scanners are never one device, whichever of them is plugged in.
+    fn other_place(
+        &mut self,
+        all: &mut Vec<(Place, Option<&'static str>)>,
+        item: &Item<Place>,
+        kind: Option<&Kind>,
+    ) {
+        // The same device may be read in two ways.
+        let kind = kind.map(Kind::name);
+        let is_same = |(place, other): &(Place, Option<&'static str>)| match (place, &item.value) {
+            (Place::Device(one), Place::Device(other)) => one == other,
+            (Place::Identity(one), Place::Identity(two)) => {
+                *other == kind && (one.covers(two) || two.covers(one))
+            }
+            (Place::Device(_), Place::Identity(_)) | (Place::Identity(_), Place::Device(_)) => {
+                false
+            }
+        };
+        if all.iter().any(is_same) {
+            let text = match &item.value {
+                Place::Device(_) => "is the device of another scanner, too; write a different one",
+                Place::Identity(_) => {
+                    "means the device of another scanner, too; write for both of them what tells them apart, such as serial or phys (till scanners shows it)"
+                }
+            };
+            self.reader.faults.push(item.place.fault(text));
+        }
+        all.push((item.value.clone(), kind));
     }
 
     /// Either the path of a device, or what it is known by.

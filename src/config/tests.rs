@@ -415,9 +415,23 @@ fn what_a_scanner_is_known_by() {
     check_more(
         &format!("{one}{}", one.replace("\"a\"", "\"b\"")),
         &[
-            "tilld.toml:17: scanner.vendor: and all the marks beside it are those of another scanner, too; write a different one",
+            "tilld.toml:17: scanner.vendor: means the device of another scanner, too; write for both of them what tells them apart, such as serial or phys (till scanners shows it)",
         ],
     );
+    // One that is known by its numbers alone is every one of them.
+    for (first, second) in [("", "phys = \"usb-1\"\n"), ("phys = \"usb-1\"\n", "")] {
+        let one = |id: &str, mark: &str| {
+            let scanner = scanner("vendor = \"0c2e\"\nproduct = \"0b61\"\n");
+            scanner.replace("\"a\"", &format!("\"{id}\"")) + mark
+        };
+        let folder = folder();
+        let text = format!("{GOOD}{}{}", one("a", first), one("b", second));
+        let faults = load_text(folder.path(), &text).expect_err("a fault");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        // Read in another way it is not taken from the first.
+        let text = text.replacen("evdev", "hidraw", 1);
+        assert_eq!(load_text(folder.path(), &text).expect("good").scanners.len(), 2);
+    }
     let folder = folder();
     let twins = one.replace("\"a\"", "\"b\"").replace("\"1\"", "\"2\"");
     let config = load_text(folder.path(), &format!("{GOOD}{one}{twins}")).expect("good");

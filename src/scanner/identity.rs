@@ -238,7 +238,9 @@ fn not_there(devices: &[Found], alike: &[&Found], identity: &Identity, kind: Kin
     }
     // Keyboards for people are not what anybody looks for here.
     let is_candidate = |found: &&Found| {
-        found.has(|class| is_read_as(class, kind))
+        // Ports of the box itself have no numbers to be known by.
+        found.vendor != 0
+            && found.has(|class| is_read_as(class, kind))
             && (kind != Kind::Evdev || refusal(devices, found).is_none())
     };
     let others: Vec<String> =

@@ -85,6 +85,14 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Every device that the other one means is meant by this one, too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut marks = self.marks().into_iter().zip(other.marks());
+        (self.vendor, self.product) == (other.vendor, other.product)
+            && marks.all(|((_, mark), (_, other))| mark.is_none() || mark == other)
+    }
+
     /// The marks beside the two numbers, by their names in the configuration.
     #[must_use]
     pub fn marks(&self) -> [(&'static str, Option<&str>); 6] {

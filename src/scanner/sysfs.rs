@@ -134,7 +134,10 @@ impl System {
     /// A node of a class: the folder of the device that it belongs to, that
     /// device, and the node.
     fn node(&self, class: &str, name: &str) -> Option<(PathBuf, Found, Node)> {
-        let at = fs::canonicalize(self.root.join("sys/class").join(class).join(name)).ok()?;
+        let link = self.root.join("sys/class").join(class).join(name);
+        // Consoles and the like hang on nothing.
+        fs::symlink_metadata(link.join("device")).ok()?;
+        let at = fs::canonicalize(link).ok()?;
         let above = Above::of(&self.root.join("sys"), &at);
         let mut node = Node { interface: above.interface(), ..Node::default() };
         let mut found = Found::default();
@@ -194,7 +197,6 @@ impl System {
         found.bus = match hex(&device.join("id/bustype")).unwrap_or(0) {
             0x03 => Bus::Usb,
             0x05 => Bus::Bluetooth,
-            0x06 => Bus::Virtual,
             0x11 => Bus::I8042,
             _ => Bus::Other,
         };

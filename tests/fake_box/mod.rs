@@ -11,7 +11,7 @@
 //! `kbd` (a whole keyboard), `pad` (digits and Enter), `media` (volume keys), `mouse`,
 //! `both` (keys and a pointer in one), `hid` (the raw side of a keyboard),
 //! `pos` (HID-POS), `acm` and `usb` (serial lines). Sockets are `BUS-PORT` of
-//! USB, `i8042`, `program` or `bt`.
+//! USB, `i8042`, `board`, `program` or `bt`.
 
 #![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a test may")]
 
@@ -118,6 +118,7 @@ impl Device<'_> {
     fn folder(&self) -> String {
         match self.socket {
             "i8042" => "sys/devices/platform/i8042/serio0".to_owned(),
+            "board" => "sys/devices/platform/serial8250".to_owned(),
             "program" => format!("sys/devices/virtual/misc/uhid/{}", self.name),
             "bt" => format!("{CONTROLLER}/usb1/1-9/bluetooth/hci0/hci0:{}", self.product),
             usb => {
@@ -130,7 +131,7 @@ impl Device<'_> {
     fn phys(&self, interface: usize) -> String {
         match self.socket {
             "i8042" => "isa0060/serio0/input0".to_owned(),
-            "program" => String::new(),
+            "board" | "program" => String::new(),
             "bt" => "00:1a:7d:da:71:13".to_owned(),
             usb => {
                 let port = usb.split_once('-').expect("a port").1;

@@ -128,6 +128,11 @@ fn what_is_not_there_is_told_with_what_is() {
         ",
     );
     check("", "evdev 05e0:1200 => ! no keyboard 05e0:1200 is plugged in");
+    // The box's own port is no candidate.
+    check(
+        "board 0000:0000 port acm=ttyS0",
+        "serial 05e0:1701 => ! no serial device 05e0:1701 is plugged in",
+    );
 }
 
 #[test]

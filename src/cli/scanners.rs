@@ -65,7 +65,9 @@ fn silence(error: &ClientError) -> Sentence {
                 |lang| words::SCANNERS_ALONE.fill(lang, &[&path, &absence_text(source, lang)]);
             Sentence { zh: say(Lang::Zh), en: say(Lang::En) }
         }
-        other => words::SCANNERS_UNTOLD.both(&[&other.to_string()]),
+        other @ (ClientError::Problem { .. }
+        | ClientError::Lost { .. }
+        | ClientError::Broken { .. }) => words::SCANNERS_UNTOLD.both(&[&other.to_string()]),
     }
 }
 

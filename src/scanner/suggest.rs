@@ -70,7 +70,7 @@ impl Way<'_> {
         ];
         match self.place() {
             Place::Device(path) => {
-                lines.push(format!("device = {}", quoted(&path.to_string_lossy())))
+                lines.push(format!("device = {}", quoted(&path.to_string_lossy())));
             }
             Place::Identity(identity) => {
                 lines.push(format!("vendor = \"{:04x}\"", identity.vendor));

@@ -96,7 +96,7 @@ fn who_may_not_open_a_device_is_told_so() {
     }
     let fake_box = FakeBox::new("1-2 0c2e:0b61 Honeywell,1900 pos=hidraw1");
     let node = fake_box.root().join("dev/hidraw1");
-    std::fs::set_permissions(node, std::fs::Permissions::from_mode(0)).expect("its mode");
+    std::fs::set_permissions(node, std::fs::Permissions::from_mode(0o000)).expect("its mode");
     let view = ran(&fake_box, &Fake::absent(), &["--json"]).json();
     assert_eq!(view["devices"][0]["may_open"], false);
 }

@@ -47,5 +47,8 @@ gzip -9 -n "$beside/changelog.Debian" "$beside/tilld.cdx.json" "$beside"/man/*
 
 umask 022
 deb=$out/tilld_${version}_$(dpkg --print-architecture).deb
-SOURCE_DATE_EPOCH=$epoch "$tools/cargo-deb" deb --quiet --no-build --profile "$profile" --deb-version "$version" --output "$deb" >&2
+# cargo-deb itself is built without optimisation: the compressing is left to xz.
+pack=(--quiet --no-build --compress-system)
+[ "$profile" = release ] || pack+=(--fast)
+SOURCE_DATE_EPOCH=$epoch "$tools/cargo-deb" deb "${pack[@]}" --profile "$profile" --deb-version "$version" --output "$deb" >&2
 echo "$deb"

@@ -23,7 +23,7 @@ pub(crate) fn page() -> String {
         roff.control("PP", []).text([roman(line)]);
     }
     for table in tables(SHIPPED) {
-        roff.control("SH", [table.name.to_uppercase().as_str()]);
+        roff.control("SH", [table.name.as_str()]);
         if !table.about.is_empty() {
             roff.control("PP", []).text([roman(&table.about)]);
         }

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -31,6 +32,8 @@ SHOPS = "/var/lib/tilld/journal.db"
 STAND_IN = r"""#!/bin/sh
 name=${0##*/}
 echo "$name $*" >>/stand-in/log
+# udev looks up groups when it reads rules.
+[ "$name" != udevadm ] || grep -q ^tilld: /etc/group || echo "udevadm before the group" >>/stand-in/log
 case "$name $*" in
 "systemctl is-active"*) [ -e /stand-in/active ]; exit ;;
 "systemctl is-enabled"*) [ -e /stand-in/enabled ]; exit ;;
@@ -112,6 +115,14 @@ class Box:
             self.write("/stand-in/policy", f"{policy}\n")
         self.path("/run/systemd/system").mkdir(parents=True, exist_ok=True)
 
+    def udev_listens(self):
+        """The socket by which the script knows that there is a udevd."""
+        path = self.path("/run/udev/control")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = socket.socket(socket.AF_UNIX)
+        made.bind(str(path))
+        return made
+
     def log(self):
         return self.path("/stand-in/log").read_text().splitlines()
 
@@ -165,6 +176,19 @@ def installs_without_starting(box, older, current):
     check("/usr/share/doc/tilld/examples/encrypted-key.conf" in listed, "the drop-in")
     conffiles = box.run("dpkg-query", "-W", "-f", "${Conffiles}", "tilld")
     check("/etc/tilld/tilld.toml" in conffiles, conffiles)
+
+
+def a_first_installation_tells_systemd_and_udev_and_starts_nothing(box, older, current):
+    box.stand_in(active=False)
+    listening = box.udev_listens()
+    box.install(current)
+    listening.close()
+    log = box.log()
+    check(units(log) == [], "\n".join(log))
+    check("systemctl --system daemon-reload" in log, "systemd does not know the units yet:\n" + "\n".join(log))
+    asked = [line for line in log if line.startswith("udevadm")]
+    check(asked == ["udevadm control --reload", "udevadm trigger --action=change --subsystem-match=input "
+                    "--subsystem-match=hidraw --subsystem-match=tty"], "\n".join(asked))
 
 
 def the_sample_is_refused(box, older, current):

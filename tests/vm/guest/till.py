@@ -246,6 +246,22 @@ def ask_no_more():
     asking["stop"] = True
 
 
-def slept():
-    """Seconds that the guest was suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+pauses = {"longest": 0.0}
+
+
+def feel_pauses():
+    """From now on, notes the longest time in which nothing ran."""
+
+    def beat():
+        last = time.time()
+        while True:
+            time.sleep(0.1)
+            now = time.time()
+            pauses["longest"] = max(pauses["longest"], now - last)
+            last = now
+
+    threading.Thread(target=beat, daemon=True).start()
+
+
+def longest_pause():
+    return pauses["longest"]

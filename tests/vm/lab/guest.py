@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from .agent import Agent
-from .host import HERE, content, copy_sparse, tail, until
+from .host import HERE, content, copy_sparse, end_with_us, tail, until
 from .image import MAC
 from .qmp import Qmp
 
@@ -87,6 +87,7 @@ class Guest:
             self.process = subprocess.Popen(
                 ["nice", "-n", os.environ.get("TILLD_LAB_NICE", "0"), *argv],
                 env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=end_with_us,
             )
         self.learned = set()
         try:

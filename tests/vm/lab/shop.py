@@ -10,7 +10,7 @@ import socket
 import subprocess
 import urllib.request
 
-from .host import REPO, content, copy_sparse, digest, quiet, until
+from .host import content, digest, end_with_us, until
 from .image import LOAD_MB
 
 # Lengths of time, as short as an emulated machine bears.
@@ -37,6 +37,7 @@ class Gateway:
                 [till, "sandbox", "--listen", f"127.0.0.1:{self.port}", "--dir", self.dir, "--speed", "10",
                  "--name", "10.0.3.2", "--name", "gateway.test"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=end_with_us,
             )
         until("the gateway", lambda: self.answers() or self.ended(), timeout=60)
         if not os.path.exists(keys + "/tls_names"):

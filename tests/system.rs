@@ -167,6 +167,10 @@ fn scanners_are_taken_and_other_devices_are_not() {
         let keys = keyboard(vendor).play();
         assert_eq!(keys.group(), Some("tilld"), "{vendor}");
         assert_eq!(keys.set("ENV{LIBINPUT_IGNORE_DEVICE}"), Some("1"));
+        // Its volume keys, too: all its nodes with keys are grabbed together.
+        let mut media = keyboard(vendor);
+        media.known.remove("ENV{ID_INPUT_KEYBOARD}");
+        assert_eq!(media.play().group(), Some("tilld"), "{vendor}");
         let serial = Device::new("tty", "ttyACM0").env("ID_VENDOR_ID", vendor).play();
         assert_eq!(serial.group(), Some("tilld"), "{vendor}");
         assert_eq!(serial.set("ENV{ID_MM_DEVICE_IGNORE}"), Some("1"));
@@ -195,9 +199,9 @@ fn scanners_are_taken_and_other_devices_are_not() {
     }
     for device in [
         // The box's own keyboard, and its own serial port.
-        Device::new("input", "event0").env("ID_INPUT_KEYBOARD", "1"),
+        Device::new("input", "event0").env("ID_INPUT_KEY", "1").env("ID_INPUT_KEYBOARD", "1"),
         Device::new("tty", "ttyS0").env("ID_VENDOR_ID", "0c2e"),
-        // A scanner's volume keys, and a scanner that is pulled.
+        // What of a scanner has no keys, and a scanner that is pulled.
         Device::new("input", "event7").env("ID_BUS", "usb").env("ID_VENDOR_ID", "0c2e"),
         Device { action: "remove", ..keyboard("0c2e") },
     ] {
@@ -209,6 +213,7 @@ fn keyboard(vendor: &str) -> Device {
     Device::new("input", "event7")
         .env("ID_BUS", "usb")
         .env("ID_VENDOR_ID", vendor)
+        .env("ID_INPUT_KEY", "1")
         .env("ID_INPUT_KEYBOARD", "1")
 }
 

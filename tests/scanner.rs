@@ -202,6 +202,26 @@ async fn comes_late_goes_and_comes_back() {
 }
 
 #[tokio::test]
+async fn what_was_learned_is_known_when_it_is_plugged_in_again() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    let (_handle, mut source) = listen(&name, GAP);
+    assert_eq!(next(&mut source).await, "plugged");
+    pty.send(format!("{OTHER}\r"));
+    assert_eq!(next(&mut source).await, OTHER);
+    drop(pty);
+    assert_eq!(next(&mut source).await, "unplugged: it was unplugged");
+    let mut pty = Pty::plug(&name);
+    assert_eq!(next(&mut source).await, "plugged");
+    // This scanner ends its codes, so silence does not.
+    let (start, end) = CODE.split_at(17);
+    pty.send(start);
+    assert_eq!(next(&mut source).await, "lost: the code was cut off by the next one; scan again");
+    pty.send(format!("{end}\r{CODE}\r"));
+    assert_eq!(next(&mut source).await, CODE);
+}
+
+#[tokio::test]
 async fn a_device_has_one_reader() {
     let (_folder, name) = place();
     let mut pty = Pty::plug(&name);

@@ -94,7 +94,7 @@ fn open(settings: &ScannerSettings, wake: &Wake, link: &mut Link) -> Result<Held
         let wait = match &mut hold {
             None if keyboard.any_down().map_err(|error| cannot(&error))? => KEYS_UP_INTERVAL,
             None => {
-                hold = Some(Hold::new(settings, paths.len(), now));
+                hold = Some(Hold::new(settings, paths.len(), link.learned, now));
                 continue;
             }
             Some(hold) => {
@@ -246,7 +246,9 @@ fn read((keyboard, hold): &mut Held, wake: &Wake, link: &mut Link) -> End {
         }
         let (waits, now) = (wake.calls().waits(), link.now());
         let mut say = |framed| link.framed(Some(framed));
-        match hold.look(keyboard, waits, now, &mut say) {
+        let looked = hold.look(keyboard, waits, now, &mut say);
+        link.learned = hold.learned();
+        match looked {
             Ok(Look::Typed) => {
                 finish(keyboard, hold, link);
                 link.unplugged(TYPED.to_owned());

@@ -121,6 +121,11 @@ impl fmt::Display for Lost {
     }
 }
 
+/// What is known of how a scanner ends its codes. It stays true when the scanner
+/// is plugged in again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Learned(u8);
+
 /// Cuts bytes into codes. Knows no clock: the times come with the bytes.
 pub struct Framer {
     gap: Duration,
@@ -150,6 +155,18 @@ impl Framer {
             terminates: 0,
             torn: false,
         }
+    }
+
+    /// The same, for a scanner of which something is known.
+    #[must_use]
+    pub fn knowing(gap: Duration, learned: Learned) -> Self {
+        Self { terminates: learned.0, ..Self::new(gap) }
+    }
+
+    /// What is known of the scanner.
+    #[must_use]
+    pub fn learned(&self) -> Learned {
+        Learned(self.terminates)
     }
 
     /// Takes one byte that came at `at`.

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use super::framing::{Framed, Lost};
+use super::framing::{Framed, Learned, Lost};
 use super::keymap::{KeyEvent, Keys, is_dropped, is_key, is_press};
 use super::typist::Typist;
 use super::{Mode, ScannerSettings};
@@ -74,11 +74,16 @@ pub(super) enum Look {
 
 impl Hold {
     /// Nodes on which no key is down.
-    pub(super) fn new(settings: &ScannerSettings, nodes: usize, now: Timestamp) -> Self {
+    pub(super) fn new(
+        settings: &ScannerSettings,
+        nodes: usize,
+        learned: Learned,
+        now: Timestamp,
+    ) -> Self {
         Self {
             owned: settings.mode == Mode::Owned,
             quiet: settings.gap.max(QUIET),
-            keys: (0..nodes).map(|_| Keys::new(settings.gap)).collect(),
+            keys: (0..nodes).map(|_| Keys::knowing(settings.gap, learned)).collect(),
             typist: settings.typed_guard.then(Typist::default),
             ours: false,
             down: BTreeSet::new(),
@@ -87,6 +92,11 @@ impl Hold {
             wanted: None,
             told: false,
         }
+    }
+
+    /// What is known of how the scanner ends its codes.
+    pub(super) fn learned(&self) -> Learned {
+        self.keys.iter().map(Keys::learned).max().unwrap_or_default()
     }
 
     /// Nobody else reads it.

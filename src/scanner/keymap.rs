@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::framing::{Framed, Framer, Lost};
+use super::framing::{Framed, Framer, Learned, Lost};
 use crate::payment::Timestamp;
 
 /// One event of an input device, as the kernel tells it.
@@ -64,7 +64,20 @@ impl Keys {
     /// `gap` is the silence that ends a code when no Enter or Tab does.
     #[must_use]
     pub fn new(gap: Duration) -> Self {
-        Self { framer: Framer::new(gap), held: Held::default(), dropped: false, separate: false }
+        Self::knowing(gap, Learned::default())
+    }
+
+    /// The same, for a scanner of which something is known.
+    #[must_use]
+    pub fn knowing(gap: Duration, learned: Learned) -> Self {
+        let framer = Framer::knowing(gap, learned);
+        Self { framer, held: Held::default(), dropped: false, separate: false }
+    }
+
+    /// What is known of the scanner.
+    #[must_use]
+    pub fn learned(&self) -> Learned {
+        self.framer.learned()
     }
 
     /// Tells that no key is down: others had the keys since, and saw those come

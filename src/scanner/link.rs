@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::framing::{Framed, Lost};
+use super::framing::{Framed, Learned, Lost};
 use super::thread::Wake;
 use super::{Clock, Input};
 use crate::payment::{ScannerNews, Timestamp};
@@ -129,6 +129,9 @@ pub(super) struct Link {
     busy: bool,
     backoff: Duration,
     opened_at: Option<Timestamp>,
+    /// What the scanner was seen to do, kept while it is unplugged: a pause in
+    /// the first code behind that would make two of it.
+    pub(super) learned: Learned,
     /// It went away, and this was told.
     went: bool,
     /// Why it could not be opened since then, not told yet.
@@ -148,6 +151,7 @@ impl Link {
             busy: false,
             backoff: BACKOFF_MIN,
             opened_at: None,
+            learned: Learned::default(),
             went: false,
             doubt: None,
         }

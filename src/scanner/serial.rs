@@ -165,7 +165,7 @@ fn read(
     wake: &Wake,
     link: &mut Link,
 ) -> End {
-    let mut framer = Framer::new(gap);
+    let mut framer = Framer::knowing(gap, link.learned);
     let mut bytes = Zeroizing::new([0; 256]);
     let (mut puller, mut answers) = (Puller::new(trigger.cloned()), Answers::to(trigger));
     let mut deaf = false;
@@ -198,6 +198,7 @@ fn read(
                     link.framed(framer.push(byte, now));
                 }
                 link.framed(framer.idle(now));
+                link.learned = framer.learned();
                 continue;
             }
             Woken::Device(gone) => gone,
@@ -217,6 +218,7 @@ fn read(
                     }
                     link.framed(framed);
                 }
+                link.learned = framer.learned();
             }
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) if !gone => {}

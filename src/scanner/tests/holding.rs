@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::framing::Framed;
+use super::super::framing::{Framed, Learned};
 use super::super::hold::{Hold, Look, Nodes};
 use super::super::keymap::{KeyEvent, Keys};
 use super::super::{Kind, Mode, Place, ScannerSettings};
@@ -137,6 +137,11 @@ fn shown(framed: &Framed) -> String {
 /// `down KEY`, `up KEY`, `dropped`, `busy`, and `meanwhile TEXT PACE`: in the
 /// moment of a grab or release at that time. Ends five seconds after the last line.
 fn play(settings: &ScannerSettings, story: &str) -> Came {
+    play_knowing(Learned::default(), settings, story).0
+}
+
+/// The same with a scanner of which something is known; and what is known then.
+fn play_knowing(learned: Learned, settings: &ScannerSettings, story: &str) -> (Came, Learned) {
     let mut desk = Desk::default();
     let mut turns: VecDeque<(i64, &str)> = VecDeque::new();
     for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -173,7 +178,7 @@ fn play(settings: &ScannerSettings, story: &str) -> Came {
     let end = turns.back().map_or(0, |(at, _)| *at).max(last) + 5000;
 
     let mut came = Came::default();
-    let mut hold = Hold::new(settings, 2, Timestamp(0));
+    let mut hold = Hold::new(settings, 2, learned, Timestamp(0));
     let mut waits = false;
     for now in 0..=end {
         desk.advance(now);
@@ -218,7 +223,7 @@ fn play(settings: &ScannerSettings, story: &str) -> Came {
     }
     came.window.extend(window.idle(Timestamp(end)).iter().map(shown));
     came.stuck = down.into_iter().collect();
-    came
+    (came, hold.learned())
 }
 
 fn armed(story: &str) -> Came {
@@ -358,6 +363,16 @@ fn the_rest_of_a_torn_code_is_none_although_it_changed_hands() {
     ));
     check(&came, &[], &[GOODS, "Torn", CODE]);
     assert_eq!(came.hands.len(), 3);
+}
+
+#[test]
+fn what_was_learned_is_known_when_it_is_plugged_in_again() {
+    let owned = settings(Mode::Owned);
+    let (start, end) = CODE.split_at(17);
+    let hiccup = format!("1000 type {start} 8\n1400 type {end}⏎ 8\n3000 type {CODE}⏎ 8");
+    let (_, learned) = play_knowing(Learned::default(), &owned, &format!("500 type {GOODS}⏎ 8"));
+    let (came, _) = play_knowing(learned, &owned, &hiccup);
+    check(&came, &[], &["Torn", CODE]);
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
+use crate::CANARY;
 use crate::fake::Fake;
 use crate::fake_box::FakeBox;
-use crate::run::{Ran, golden, interrupt, shown, start, till};
+use crate::run::{Ran, end, golden, interrupt, shown, start, till};
 use crate::says::say;
 
 const SHOP: &str = "
@@ -119,6 +120,45 @@ fn learning_ends_when_nothing_is_scanned() {
     let ran = ran(&fake_box, &Fake::absent(), &["learn", "--timeout", "0"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("No device could be opened"), "{ran:?}");
+}
+
+/// A serial scanner is a pty here; what it is, the files say.
+#[test]
+fn one_scan_finds_the_scanner() {
+    let fake_box = FakeBox::new(
+        "
+        1-3 1a86:7523 QinHeng,USB_Serial usb=ttyUSB0
+        1-4 1a86:7523 QinHeng,USB_Serial usb=ttyUSB1
+        ",
+    );
+    let pty = nix::pty::openpty(None, None).expect("a pty");
+    let name = nix::unistd::ttyname(&pty.slave).expect("its name");
+    let node = fake_box.root().join("dev/ttyUSB1");
+    std::fs::remove_file(&node).expect("there");
+    std::os::unix::fs::symlink(name, &node).expect("a link");
+    let root = fake_box.root().display().to_string();
+    for json in [&[][..], &["--json"]] {
+        let fake = Fake::absent();
+        let arguments = [&["scanners", "learn", "--sysroot", &root], json].concat();
+        let mut child = start(&fake.socket(), &arguments);
+        // Until it listens nobody hears.
+        while child.try_wait().expect("a child").is_none() {
+            let code = format!("{CANARY}\r");
+            nix::unistd::write(&pty.master, code.as_bytes()).expect("scanned");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        let ran = end(child);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(!said.contains(CANARY) && said.contains("28**************94"), "{ran:?}");
+        let toml = "[[scanner]]\nid = \"lane-1\"\nkind = \"serial\"\nvendor = \"1a86\"\nproduct = \"7523\"\nphys = \"usb-0000:00:14.0-4\"\n";
+        if json.is_empty() {
+            assert!(ran.out.starts_with(toml), "{ran:?}");
+            assert!(ran.out.contains("\nSUBSYSTEM==\"tty\""), "{ran:?}");
+        } else {
+            assert_eq!(ran.json()["toml"], toml);
+        }
+    }
 }
 
 #[test]

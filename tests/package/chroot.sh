@@ -11,8 +11,13 @@ if [ ! -e "$root.made" ]; then
   mkdir -p "$(dirname "$root")"
   sources=$(mktemp)
   trap 'rm -f "$sources"' EXIT
-  apt-get indextargets --format '$(ORIGIN)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
-    sed -n 's/^Debian|//p' | sort -u >"$sources"
+  list() {
+    apt-get indextargets --format '$(ORIGIN)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
+      sed -n 's/^Debian|//p' | sort -u >"$sources"
+  }
+  list
+  # Nothing is known of the sources before the first update.
+  [ -s "$sources" ] || { apt-get update -qq >&2; list; }
   # udev and systemd are what the package's scripts talk to; nothing of them
   # runs in here.
   mmdebstrap --quiet --variant=essential --include=systemd,udev "$release" "$root" "$sources" >&2

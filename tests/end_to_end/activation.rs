@@ -80,6 +80,9 @@ fn the_service_manager_is_told() {
     heard.clear();
     daemon.put("OPEN", &with_code("77.04")).expect(201);
     until_told(&mut heard, "STATUS=ready; 1 open payments");
+    daemon.signal(Signal::SIGUSR1);
+    let draining = "STATUS=draining for an upgrade, takes no new payments; 1 open payments";
+    until_told(&mut heard, draining);
     assert!(!heard.contains("STOPPING=1"), "{heard}");
     daemon.signal(Signal::SIGTERM);
     until_told(&mut heard, "STOPPING=1");

@@ -28,6 +28,11 @@ pub const LENGTH_MAX: usize = 512;
 /// next begins a code. Nobody aims and scans again in less.
 const RESUME: Duration = Duration::from_secs(1);
 
+/// The silence that ends the first code of a scanner of which nothing is known.
+/// Seventeen digits and a pause may be a whole code, or one that a busy box has
+/// held up; the Enter behind it would tell, so it is given more time to come.
+const FIRST: Duration = Duration::from_millis(600);
+
 /// After so many codes that a terminator should have ended, and nothing came at
 /// all, the scanner is one that sends none: it was told so since.
 const UNLEARN: u8 = 2;
@@ -123,8 +128,21 @@ impl fmt::Display for Lost {
 
 /// What is known of how a scanner ends its codes. It stays true when the scanner
 /// is plugged in again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Learned(u8);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Learned {
+    /// The scanner ends its codes itself; so many codes it may still leave
+    /// without an end until that is no longer believed.
+    terminates: u8,
+    /// It has sent a code before.
+    heard: bool,
+}
+
+impl Learned {
+    /// Nothing at all: no code was read since the daemon started.
+    pub const NOTHING: Self = Self { terminates: 0, heard: false };
+    /// That silence ends its codes.
+    pub const SILENCE: Self = Self { terminates: 0, heard: true };
+}
 
 /// Cuts bytes into codes. Knows no clock: the times come with the bytes.
 pub struct Framer {
@@ -136,9 +154,7 @@ pub struct Framer {
     times: Option<(Timestamp, Timestamp)>,
     /// What is pending is lost: the rest of it goes the same way.
     lost: bool,
-    /// The scanner ends its codes itself; so many codes it may still leave
-    /// without an end until that is no longer believed.
-    terminates: u8,
+    learned: Learned,
     /// Silence tore a code, and nothing has followed yet.
     torn: bool,
 }
@@ -152,21 +168,21 @@ impl Framer {
             bytes: Zeroizing::new(Vec::with_capacity(LENGTH_MAX)),
             times: None,
             lost: false,
-            terminates: 0,
+            learned: Learned::SILENCE,
             torn: false,
         }
     }
 
-    /// The same, for a scanner of which something is known.
+    /// The same, for a scanner of which more is known, or less.
     #[must_use]
     pub fn knowing(gap: Duration, learned: Learned) -> Self {
-        Self { terminates: learned.0, ..Self::new(gap) }
+        Self { learned, ..Self::new(gap) }
     }
 
     /// What is known of the scanner.
     #[must_use]
     pub fn learned(&self) -> Learned {
-        Learned(self.terminates)
+        self.learned
     }
 
     /// Takes one byte that came at `at`.
@@ -182,7 +198,7 @@ impl Framer {
         if self.due().is_none_or(|due| now < due) {
             return None;
         }
-        if self.terminates == 0 || !self.has_text() {
+        if self.learned.terminates == 0 || !self.has_text() {
             return self.end();
         }
         let last = self.times.map_or(now, |(_, last)| last);
@@ -198,8 +214,14 @@ impl Framer {
     /// When the silence will have ended what is pending, if anything is.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        let resumes = self.lost && self.terminates > 0;
-        let silence = if resumes { self.gap.max(RESUME) } else { self.gap };
+        let resumes = self.lost && self.learned.terminates > 0;
+        let silence = if resumes {
+            self.gap.max(RESUME)
+        } else if self.learned.heard {
+            self.gap
+        } else {
+            self.gap.max(FIRST)
+        };
         self.times.map(|(_, last)| last + silence)
     }
 
@@ -238,7 +260,7 @@ impl Framer {
         match byte {
             CR | LF | TAB | ETX | NUL => {
                 if self.has_text() {
-                    self.terminates = UNLEARN;
+                    self.learned.terminates = UNLEARN;
                 }
                 self.torn = false;
                 self.end()
@@ -266,9 +288,10 @@ impl Framer {
     fn end(&mut self) -> Option<Framed> {
         let (started_at, _) = self.times?;
         if self.torn {
-            self.terminates = self.terminates.saturating_sub(1);
+            self.learned.terminates = self.learned.terminates.saturating_sub(1);
         }
         let framed = frame(&self.bytes, started_at);
+        self.learned.heard |= self.has_text();
         self.forget();
         framed
     }
@@ -315,6 +338,32 @@ mod tests {
     const GAP: i64 = 60;
     const CODE: &str = "281234567890123494";
     const OTHER: &str = "6901234567892";
+
+    #[test]
+    fn the_first_code_may_pause_until_its_end_is_known() {
+        let mut framer = Framer::knowing(Duration::from_millis(60), Learned::NOTHING);
+        let (head, tail) = CODE.split_at(17);
+        let mut came = Vec::new();
+        let mut push = |framer: &mut Framer, text: &str, at| {
+            came.extend(text.bytes().filter_map(|b| framer.push(b, Timestamp(at))));
+        };
+        push(&mut framer, head, 0);
+        assert_eq!(framer.idle(Timestamp(599)), None, "seventeen digits are no code yet");
+        push(&mut framer, tail, 599);
+        push(&mut framer, "\r", 600);
+        // From here on the scanner is known to end its codes, and a pause tears one.
+        push(&mut framer, head, 1000);
+        push(&mut framer, tail, 1060);
+        push(&mut framer, "\r", 1061);
+        assert_eq!(texts(&came), [CODE, "Torn"]);
+        // One that sends no end is waited for once.
+        let mut framer = Framer::knowing(Duration::from_millis(60), Learned::NOTHING);
+        let mut came: Vec<_> = CODE.bytes().filter_map(|b| framer.push(b, Timestamp(0))).collect();
+        came.extend(framer.idle(Timestamp(600)));
+        came.extend(CODE.bytes().filter_map(|b| framer.push(b, Timestamp(2000))));
+        came.extend(framer.idle(Timestamp(2060)));
+        assert_eq!(texts(&came), [CODE, CODE]);
+    }
 
     /// Chunks of bytes, each with the silence before it.
     fn run(chunks: &[(i64, &[u8])]) -> Vec<Framed> {

@@ -96,7 +96,7 @@ impl Hold {
 
     /// What is known of how the scanner ends its codes.
     pub(super) fn learned(&self) -> Learned {
-        self.keys.iter().map(Keys::learned).max().unwrap_or_default()
+        self.keys.iter().map(Keys::learned).max().unwrap_or(Learned::NOTHING)
     }
 
     /// Nobody else reads it.

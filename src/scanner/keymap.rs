@@ -64,7 +64,7 @@ impl Keys {
     /// `gap` is the silence that ends a code when no Enter or Tab does.
     #[must_use]
     pub fn new(gap: Duration) -> Self {
-        Self::knowing(gap, Learned::default())
+        Self::knowing(gap, Learned::SILENCE)
     }
 
     /// The same, for a scanner of which something is known.

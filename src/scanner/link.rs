@@ -151,7 +151,7 @@ impl Link {
             busy: false,
             backoff: BACKOFF_MIN,
             opened_at: None,
-            learned: Learned::default(),
+            learned: Learned::NOTHING,
             went: false,
             doubt: None,
         }

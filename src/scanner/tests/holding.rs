@@ -137,7 +137,7 @@ fn shown(framed: &Framed) -> String {
 /// `down KEY`, `up KEY`, `dropped`, `busy`, and `meanwhile TEXT PACE`: in the
 /// moment of a grab or release at that time. Ends five seconds after the last line.
 fn play(settings: &ScannerSettings, story: &str) -> Came {
-    play_knowing(Learned::default(), settings, story).0
+    play_knowing(Learned::SILENCE, settings, story).0
 }
 
 /// The same with a scanner of which something is known; and what is known then.
@@ -370,7 +370,7 @@ fn what_was_learned_is_known_when_it_is_plugged_in_again() {
     let owned = settings(Mode::Owned);
     let (start, end) = CODE.split_at(17);
     let hiccup = format!("1000 type {start} 8\n1400 type {end}⏎ 8\n3000 type {CODE}⏎ 8");
-    let (_, learned) = play_knowing(Learned::default(), &owned, &format!("500 type {GOODS}⏎ 8"));
+    let (_, learned) = play_knowing(Learned::SILENCE, &owned, &format!("500 type {GOODS}⏎ 8"));
     let (came, _) = play_knowing(learned, &owned, &hiccup);
     check(&came, &[], &["Torn", CODE]);
 }

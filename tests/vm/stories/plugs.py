@@ -1,8 +1,11 @@
 """Scanners come and go, are not alone, and are not what they seem."""
 
+import json
+import time
+
 from lab.books import differences
 from lab.host import until
-from lab.shop import Codes, begin
+from lab.shop import Codes, begin, configure
 from lab.story import test
 from stories.sale import charged
 
@@ -330,3 +333,118 @@ def trigger(guest, codes):
     guest("scan_serial", "told", codes.pay())
     assert guest("wait_payment", "TOLD", ["final"])["state"] == "paid"
     until("the scanner to be told to stop", lambda: (guest("serial_came", "told", 3) or "").endswith("16 55 0d"), timeout=20)
+
+
+PLUGS = 25
+MANY = """
+[[scanner]]
+id = "one"
+kind = "evdev"
+gap = "600ms"
+typed_guard = false
+vendor = "0c2e"
+product = "0b81"
+[[scanner]]
+id = "two"
+kind = "evdev"
+gap = "600ms"
+typed_guard = false
+vendor = "05e0"
+product = "1200"
+[[scanner]]
+id = "pos"
+kind = "hidraw"
+vendor = "05f9"
+product = "4204"
+[[scanner]]
+id = "acm"
+kind = "serial"
+vendor = "05e0"
+product = "1701"
+"""
+
+
+@test("plugs", f"{PLUGS} times four scanners are plugged in and pulled out, and nothing is left behind")
+def many_plugs(stage):
+    guest = stage.shop(MANY)
+    guest.teach("till", "gadget")
+    guest("buses", 4)
+    guest("make", "one", *TYPING, ["keyboard", "consumer"], serial="16201B0C7A")
+    guest("make", "two", "05e0", "1200", ["keyboard"])
+    guest("make", "pos", "05f9", "4204", ["pos"])
+    guest("make", "acm", "05e0", "1701", ["serial"])
+    names = ["one", "two", "pos", "acm"]
+    begin(guest)
+    guest("listen")
+    random, codes = stage.random("plugs"), Codes("plugs many")
+    acts = {"one": "scan_keys", "two": "scan_keys", "pos": "scan_pos", "acm": "scan_serial"}
+
+    def all_there():
+        for bus, name in enumerate(names):
+            guest("plug", name, bus, wait=False)
+        for name in names:
+            guest("wait_scanner", name)
+
+    def works():
+        for name in names:
+            goods_come(guest, name, lambda text: guest(acts[name], name, text), codes.goods(13))
+
+    all_there()
+    works()
+    before = guest("daemon_has")
+    guest("pull_all", names)
+    # Sometimes the daemon has it already, sometimes not even udev.
+    guest("plug_and_pull", names, [round(random.uniform(0, 0.8), 2) for _ in range(PLUGS)])
+    all_there()
+    works()
+    after = guest("daemon_has")
+    assert after["pid"] == before["pid"], "the daemon was started anew"
+    assert len(after["files"]) == len(before["files"]) and after["threads"] == before["threads"], (before, after)
+    times = sum(e["event"] == "scanner" and e["news"] == "plugged" for e in guest("heard"))
+    stage.note(f"{PLUGS * len(names)} times plugged in, seen {times - 2 * len(names)} times")
+    assert times > 2 * len(names), "the daemon saw none of it"
+
+
+@test("plugs", "`till scanners learn` finds each scanner by a scan, and what it prints makes it work")
+def learn(stage):
+    guest = stage.shop()
+    guest.teach("till", "gadget")
+    guest("buses", 3)
+    # No maker that the shipped rules know.
+    guest("make", "typing", "ac90", "3002", ["keyboard", "consumer"], maker="TMS", model="HIDKeyBoard")
+    guest("make", "pos", "05f9", "4204", ["pos"], maker="Datalogic", model="Gryphon GD4400 HID-POS")
+    guest("make", "acm", "152a", "880f", ["serial"], serial="LAB0001", maker="Barcode", model="Scanner CDC")
+    acts = {"typing": "scan_keys", "pos": "scan_pos", "acm": "scan_serial"}
+    for bus, name in enumerate(acts):
+        guest("plug", name, bus)
+    codes, tables, rules = Codes("learn"), [], []
+    for name, act in acts.items():
+        box = guest.agent.begin("run", "till --json --lang en scanners learn")
+        code = codes.pay()
+
+        def learned():
+            if box.empty():
+                guest(act, name, code)
+                time.sleep(0.5)
+            return not box.empty()
+
+        until("the scanner to be found", learned, timeout=90)
+        said = guest.agent.finish(box)["out"]
+        found = json.loads(said.strip().splitlines()[-1])
+        assert found["kind"] == {"typing": "evdev", "pos": "hidraw", "acm": "serial"}[name], found
+        assert code not in said, said
+        tables.append(found["toml"].replace("lane-1", name) + 'gap = "600ms"\n')
+        if not found["udev_rule_shipped"]:
+            rules.append(found["udev_rule"] + "\n")
+    assert len(rules) == 2, rules
+    guest.sh("cat > /etc/udev/rules.d/71-tilld-local.rules", stdin="".join(rules))
+    guest.sh("udevadm control --reload && udevadm trigger && udevadm settle")
+    configure(guest, stage.gateway, "".join(tables))
+    begin(guest)
+    for name in acts:
+        guest("wait_scanner", name)
+    guest("listen")
+    for name, act in acts.items():
+        goods_come(guest, name, lambda text: guest(act, name, text), codes.goods(13))
+    listed = json.loads(guest.sh("till --json scanners"))["devices"]
+    assert {d["scanner"]: d["present"] for d in listed if d["scanner"]} == {name: True for name in acts}, listed

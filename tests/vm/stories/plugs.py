@@ -182,8 +182,11 @@ def twins(stage):
             goods_come(guest, lane, lambda text: guest(act, name, text), codes.goods(13))
 
     each({name: name for name in names})
-    either = guest("wait_scanner", "either", present=False)
-    assert either["last_news"].startswith("2 devices"), either
+    # While they came one by one, one of them was the only one.
+    until(
+        "two equal scanners to be told of",
+        lambda: (guest("wait_scanner", "either", present=False)["last_news"] or "").startswith("2 devices"),
+    )
     files = guest("daemon_has")["files"]
     assert len([f for f in files if f.startswith("/dev/input/event")]) == 2, files
     # All are pulled out, and come back in each other's sockets.
@@ -364,6 +367,11 @@ product = "1701"
 """
 
 
+def kinds(has):
+    """The files that are held, without the numbers that change with plugging."""
+    return sorted(f.rstrip("0123456789") for f in has["files"] if not f.startswith("socket:"))
+
+
 @test("plugs", f"{PLUGS} times four scanners are plugged in and pulled out, and nothing is left behind")
 def many_plugs(stage):
     guest = stage.shop(MANY)
@@ -399,7 +407,10 @@ def many_plugs(stage):
     works()
     after = guest("daemon_has")
     assert after["pid"] == before["pid"], "the daemon was started anew"
-    assert len(after["files"]) == len(before["files"]) and after["threads"] == before["threads"], (before, after)
+    assert after["threads"] == before["threads"], (before, after)
+    # Connections come and go by themselves, but not one for every plug.
+    assert kinds(after) == kinds(before), (before, after)
+    assert len(after["files"]) < len(before["files"]) + PLUGS, (before, after)
     times = sum(e["event"] == "scanner" and e["news"] == "plugged" for e in guest("heard"))
     stage.note(f"{PLUGS * len(names)} times plugged in, seen {times - 2 * len(names)} times")
     assert times > 2 * len(names), "the daemon saw none of it"

@@ -23,11 +23,14 @@ class Orders:
     def __init__(self, random, seed):
         self.random, self.codes = random, Codes(f"power {seed}")
         self.all, self.answered = {}, set()
+        # Most lanes get no further than their first order, so these go through
+        # the endings one after the other.
+        self.endings, self.first = random.sample(ENDINGS, len(ENDINGS)), 0
 
-    def new(self):
+    def new(self, ending=None):
         number = f"CUT{len(self.all):05d}"
         order = {
-            "number": number, "amount": self.random.choice(ENDINGS), "code": self.codes.pay(),
+            "number": number, "amount": ending or self.random.choice(ENDINGS), "code": self.codes.pay(),
             "wait": self.random.choice([0, 1, 3]),
         }
         self.all[number] = order
@@ -35,7 +38,11 @@ class Orders:
 
     def lanes(self, many, again):
         """So many new ones a lane; and half of those whose answer was lost, word for word."""
-        lanes = [[self.new() for _ in range(many)] for _ in range(LANES)]
+        lanes = []
+        for _ in range(LANES):
+            first = self.new(self.endings[self.first % len(ENDINGS)])
+            self.first += 1
+            lanes.append([first] + [self.new() for _ in range(many - 1)])
         for number in again:
             if self.random.random() < 0.5:
                 self.random.choice(lanes).insert(0, self.all[number])

@@ -133,17 +133,11 @@ fn query_and_cancel_have_the_same_business_content_as_the_sdks() {
             let case =
                 file["cases"].as_array().unwrap().iter().find(|c| c["id"] == id).unwrap().clone();
             let number = text(&case["input"]["biz"]["out_trade_no"]);
-            let order = tilld::payment::Order {
-                out_trade_no: number.parse().unwrap(),
-                amount: "1".parse().unwrap(),
-                subject: String::new(),
-                sale: None,
-                scanner: None,
-                body: None,
-                operator_id: None,
-                goods_detail: None,
-                timeout: None,
-            };
+            let order = tilld::payment::Order::new(
+                number.parse().unwrap(),
+                "1".parse().unwrap(),
+                String::new(),
+            );
             let content = format!("&biz_content={}&", *request::by_number(&order));
             assert!(text(&case["expect"]["sign_content"]).contains(&content), "{id}");
         }

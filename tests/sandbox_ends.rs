@@ -60,17 +60,11 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
     let rules = Rules::default();
     let code = format!("2899{:014}", ending.number);
     let code = AuthCode::read(&SecretText::new(code)).expect("a code");
-    let order = Order {
-        out_trade_no: name(ending).parse().unwrap(),
-        amount: format!("77.{:02}", ending.number).parse().unwrap(),
-        subject: "咖啡".to_owned(),
-        sale: None,
-        scanner: None,
-        body: None,
-        operator_id: None,
-        goods_detail: None,
-        timeout: None,
-    };
+    let order = Order::new(
+        name(ending).parse().unwrap(),
+        format!("77.{:02}", ending.number).parse().unwrap(),
+        "咖啡".to_owned(),
+    );
     // How far the clocks were moved from deadline to deadline.
     let mut jumped = 0;
     running.set_skew_ms(0);

@@ -367,19 +367,11 @@ fn unanswered(answer: Answer) -> Probed {
 
 /// What a probe asks about.
 fn nobody(now: Timestamp) -> Payment {
-    let order = Order {
-        out_trade_no: request::PROBE
-            .parse()
-            .unwrap_or_else(|_| unreachable!("letters are a number")),
-        amount: Amount::from_fen(1).unwrap_or_else(|_| unreachable!("a fen is an amount")),
-        subject: String::new(),
-        sale: None,
-        scanner: None,
-        body: None,
-        operator_id: None,
-        goods_detail: None,
-        timeout: None,
-    };
+    let order = Order::new(
+        request::PROBE.parse().unwrap_or_else(|_| unreachable!("letters are a number")),
+        Amount::from_fen(1).unwrap_or_else(|_| unreachable!("a fen is an amount")),
+        String::new(),
+    );
     let now = Moment { steady: now, wall: now, gateway: now };
     Payment::requested(order, now, &Rules::default())
 }

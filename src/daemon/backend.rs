@@ -187,17 +187,11 @@ mod tests {
     use crate::payment::{Amount, Order, State, Trade};
 
     fn payment(count: usize, rev: u64) -> Payment {
-        let order = Order {
-            out_trade_no: number(count),
-            amount: Amount::from_fen(8888).expect("an amount"),
-            subject: "咖啡".to_owned(),
-            sale: None,
-            scanner: None,
-            body: None,
-            operator_id: None,
-            goods_detail: None,
-            timeout: None,
-        };
+        let order = Order::new(
+            number(count),
+            Amount::from_fen(8888).expect("an amount"),
+            "咖啡".to_owned(),
+        );
         Payment {
             order: order.into(),
             state: State::Paying,

@@ -301,17 +301,11 @@ mod tests {
     fn waiting(clock: &Clock) -> (Terminal, Timestamp) {
         let codes = Codes { key: CodeKey::derive(b"a test"), labels: ScaleLabels::default() };
         let mut terminal = Terminal::new(Rules::default(), codes, vec!["lane-1".to_owned()]);
-        let order = Order {
-            out_trade_no: "A1".parse().expect("a number"),
-            amount: "1.00".parse().expect("an amount"),
-            subject: "coffee".to_owned(),
-            sale: None,
-            scanner: None,
-            body: None,
-            operator_id: None,
-            goods_detail: None,
-            timeout: None,
-        };
+        let order = Order::new(
+            "A1".parse().expect("a number"),
+            "1.00".parse().expect("an amount"),
+            "coffee".to_owned(),
+        );
         let request =
             Request::Pay(Box::new(PayRequest { order, code: None, keyed_by_sale: false }));
         let asked = Input::Request { id: 1, request, known: Box::new(Known::default()) };

@@ -68,6 +68,22 @@ pub struct Order {
 }
 
 impl Order {
+    /// An order for nothing but this amount; all else is left to the terminal.
+    #[must_use]
+    pub fn new(out_trade_no: OutTradeNo, amount: Amount, subject: String) -> Self {
+        Self {
+            out_trade_no,
+            amount,
+            subject,
+            sale: None,
+            scanner: None,
+            body: None,
+            operator_id: None,
+            goods_detail: None,
+            timeout: None,
+        }
+    }
+
     /// The names of the members in which `other` asks for something else.
     ///
     /// A register that repeats its request without naming the scanner still

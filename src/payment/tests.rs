@@ -25,17 +25,7 @@ fn reason() -> Reason {
 }
 
 fn order() -> Order {
-    Order {
-        out_trade_no: "T1".parse().expect("valid"),
-        amount: "88.88".parse().expect("valid"),
-        subject: "coffee".to_owned(),
-        sale: None,
-        scanner: None,
-        body: None,
-        operator_id: None,
-        goods_detail: None,
-        timeout: None,
-    }
+    Order::new("T1".parse().expect("valid"), "88.88".parse().expect("valid"), "coffee".to_owned())
 }
 
 const MARK: CodeMark = CodeMark([7; 16]);

@@ -266,17 +266,8 @@ impl Backend for Fake {
 }
 
 pub fn order(number: &str) -> Order {
-    Order {
-        out_trade_no: number.parse().unwrap(),
-        amount: "88.88".parse().unwrap(),
-        subject: "咖啡".to_owned(),
-        sale: None,
-        scanner: Some("lane-1".to_owned()),
-        body: None,
-        operator_id: None,
-        goods_detail: None,
-        timeout: None,
-    }
+    let order = Order::new(number.parse().unwrap(), "88.88".parse().unwrap(), "咖啡".to_owned());
+    Order { scanner: Some("lane-1".to_owned()), ..order }
 }
 
 /// A payment that waits for its code.

@@ -124,17 +124,11 @@ fn walk() -> Walked {
     let rules = Rules::default();
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let Walked { mut public, mut inside, mut money } = Walked::default();
-    let order = Order {
-        out_trade_no: "T1".parse().expect("a number"),
-        amount: "88.88".parse().expect("an amount"),
-        subject: "coffee".to_owned(),
-        sale: None,
-        scanner: None,
-        body: None,
-        operator_id: None,
-        goods_detail: None,
-        timeout: None,
-    };
+    let order = Order::new(
+        "T1".parse().expect("a number"),
+        "88.88".parse().expect("an amount"),
+        "coffee".to_owned(),
+    );
     for _ in 0..60_000 {
         let mut now = Timestamp(1_795_140_000_000);
         let moment = |at| Moment { steady: at, wall: at, gateway: at };

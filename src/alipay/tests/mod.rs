@@ -25,17 +25,7 @@ fn code() -> AuthCode {
 }
 
 fn order() -> Order {
-    Order {
-        out_trade_no: "POS20260101000001".parse().unwrap(),
-        amount: "88.88".parse().unwrap(),
-        subject: "咖啡".to_owned(),
-        sale: None,
-        scanner: None,
-        body: None,
-        operator_id: None,
-        goods_detail: None,
-        timeout: None,
-    }
+    Order::new("POS20260101000001".parse().unwrap(), "88.88".parse().unwrap(), "咖啡".to_owned())
 }
 
 /// A payment whose pay was decided.

@@ -341,16 +341,11 @@ impl World {
         let code =
             sale.is_multiple_of(2).then(|| self.shown.with_request(number, &mut self.random));
         let guarded = self.bug != Some(Bug::NoSaleGuard);
+        let named = number.parse().expect("valid");
         let order = Order {
-            out_trade_no: number.parse().expect("valid"),
-            amount: self.sales[sale].amount,
-            subject: "coffee".to_owned(),
             sale: guarded.then(|| format!("sale{sale}")),
             scanner: Some(format!("lane{sale}")),
-            body: None,
-            operator_id: None,
-            goods_detail: None,
-            timeout: None,
+            ..Order::new(named, self.sales[sale].amount, "coffee".to_owned())
         };
         let code = code.map(|text| AuthCode::read(&SecretText::new(text)).expect("a payment code"));
         let request = PayRequest { order, code, keyed_by_sale: false };

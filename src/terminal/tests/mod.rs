@@ -182,17 +182,11 @@ impl Till {
 const CODE: &str = "281234567890123494";
 
 fn request(number: &str) -> PayRequest {
-    let order = Order {
-        out_trade_no: number.parse().expect("valid"),
-        amount: "12.50".parse::<Amount>().expect("valid"),
-        subject: "coffee".to_owned(),
-        sale: None,
-        scanner: None,
-        body: None,
-        operator_id: None,
-        goods_detail: None,
-        timeout: None,
-    };
+    let order = Order::new(
+        number.parse().expect("valid"),
+        "12.50".parse::<Amount>().expect("valid"),
+        "coffee".to_owned(),
+    );
     PayRequest { order, code: None, keyed_by_sale: false }
 }
 

@@ -3,10 +3,9 @@
 import itertools
 import json
 import queue
-import socket
 import threading
 
-from .host import until
+from .host import connected, until
 
 
 class GuestError(Exception):
@@ -21,16 +20,7 @@ class Agent:
     """`agent("function", …)` calls it in the guest and gives what it returned."""
 
     def __init__(self, path):
-        def connect():
-            s = socket.socket(socket.AF_UNIX)
-            try:
-                s.connect(path)
-                return s
-            except OSError:
-                s.close()
-                return None
-
-        self.socket = until("the agent's socket", connect, timeout=20, every=0.02)
+        self.socket = connected(path, "the agent's socket")
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
         self.waiting = {}

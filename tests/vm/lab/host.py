@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -166,3 +167,18 @@ def until(what, found, timeout=60, every=0.05):
         if clock() > timeout:
             raise AssertionError(f"waited {timeout} s in vain for {what}")
         time.sleep(every)
+
+
+def connected(path, what):
+    """A connection to a Unix socket that is about to be there."""
+
+    def connect():
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(path)
+            return s
+        except OSError:
+            s.close()
+            return None
+
+    return until(what, connect, timeout=20, every=0.02)

@@ -4,23 +4,14 @@ import json
 import socket
 import threading
 
-from .host import until
+from .host import connected
 
 
 class Qmp:
     """`qmp("command", argument=…)` gives the answer; events are kept."""
 
     def __init__(self, path):
-        def connect():
-            s = socket.socket(socket.AF_UNIX)
-            try:
-                s.connect(path)
-                return s
-            except OSError:
-                s.close()
-                return None
-
-        self.socket = until("qemu's control socket", connect, timeout=20, every=0.02)
+        self.socket = connected(path, "qemu's control socket")
         self.file = self.socket.makefile("rw")
         self.lock = threading.Lock()
         self.events = []

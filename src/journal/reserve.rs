@@ -8,7 +8,8 @@ use nix::sys::statvfs::statvfs;
 
 use super::files::{Files, create_private, sync_folder};
 
-/// Some hundreds of entries, with what SQLite needs around them.
+/// Some thirty entries: each takes about nine pages of the write-ahead log. While
+/// it is in use the log is written back early, so that its room is used again.
 const SIZE: usize = 1024 * 1024;
 
 /// With less room than this beside the reserve nothing new is begun. It covers

@@ -25,6 +25,7 @@ def main():
     parser.add_argument("words", nargs="*", help="a group, or a part of `group: name`; all tests if there are none")
     parser.add_argument("--list", action="store_true", help="name the tests")
     parser.add_argument("--seed", default=os.environ.get("TILLD_LAB_SEED", "1"), help="chance begins here")
+    parser.add_argument("--again", type=int, default=int(os.environ.get("TILLD_LAB_AGAIN", "0")), help="play a test that failed so often again")
     args = parser.parse_args()
     for group in ORDER:
         if os.path.exists(f"{HERE}/stories/{group}.py"):
@@ -59,27 +60,33 @@ def main():
     stage = Stage(lab, image, product, args.seed, say)
     say(f"seed {args.seed}, {'KVM' if lab.kvm else 'no KVM: emulated'}, cache {lab.dir}")
     passed = failed = 0
+    unsteady = []
     for group, name, function in chosen:
-        start, stage.notes = time.monotonic(), []
-        try:
-            function(stage)
-            word, why = "ok    ", None
-            passed += 1
-        except KeyboardInterrupt:
-            stage.end()
-            stage.close_gateway()
-            raise
-        except BaseException:  # noqa: BLE001
-            word, why = "FAILED", traceback.format_exc() + stage.trouble()
-            failed += 1
-        finally:
-            stage.end()
-            stage.close_gateway()
-        notes = f" ({'; '.join(stage.notes)})" if stage.notes else ""
-        print(f"{word} {time.monotonic() - start:6.1f} s  {group}: {name}{notes}", flush=True)
-        if why:
+        for more in reversed(range(args.again + 1)):
+            start, stage.notes = time.monotonic(), []
+            try:
+                function(stage)
+                word, why = "ok    ", None
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # noqa: BLE001
+                word, why = "FAILED", traceback.format_exc() + stage.trouble()
+            finally:
+                stage.end()
+                stage.close_gateway()
+            notes = f" ({'; '.join(stage.notes)})" if stage.notes else ""
+            print(f"{word} {time.monotonic() - start:6.1f} s  {group}: {name}{notes}", flush=True)
+            if why is None:
+                passed += 1
+                break
             print("\n".join("       | " + line for line in why.splitlines()), flush=True)
+            if more:
+                unsteady.append(f"{group}: {name}")
+            else:
+                failed += 1
     say("all through")
+    for name in unsteady:
+        print(f"!!! UNSTEADY: failed at first, see above: {name}")
     print(f"\n{passed} passed, {failed} failed")
     return 1 if failed else 0
 

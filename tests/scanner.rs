@@ -6,19 +6,16 @@
 // A test that cannot set its scene should say so and end.
 #![allow(clippy::expect_used)]
 
+mod pty;
+
 use std::fs;
-use std::io::{Read, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::termios::{FlowArg, tcflow};
+use pty::Pty;
 use tilld::payment::{ScannerNews, Timestamp};
 use tilld::scanner::{
     Clock, Handle, Input, Kind, Place, ScannerSettings, SerialSettings, Trigger, start,
@@ -30,45 +27,7 @@ const CODE: &str = "281234567890123494";
 const OTHER: &str = "6901234567892";
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A scanner made of a pseudo terminal, plugged in under a name that stays.
-struct Pty {
-    master: PtyMaster,
-}
-
 impl Pty {
-    fn plug(name: &Path) -> Self {
-        // Not for children that are started meanwhile: they would keep it plugged.
-        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let master = posix_openpt(flags).expect("a pseudo terminal");
-        grantpt(&master).expect("granted");
-        unlockpt(&master).expect("unlocked");
-        let slave = ptsname_r(&master).expect("its name");
-        let new = name.with_extension("new");
-        symlink(slave, &new).expect("a link");
-        fs::rename(&new, name).expect("its place");
-        Self { master }
-    }
-
-    fn send(&mut self, text: impl AsRef<[u8]>) {
-        self.master.write_all(text.as_ref()).expect("written");
-    }
-
-    /// What the terminal has sent to the scanner by now.
-    fn told(&mut self) -> String {
-        let mut told = String::new();
-        let mut byte = [0];
-        // Once nobody has the line open, reading what is left of it fails.
-        while self.has_something() && self.master.read(&mut byte).is_ok_and(|read| read == 1) {
-            told.push(char::from(byte[0]));
-        }
-        told
-    }
-
-    fn has_something(&self) -> bool {
-        let mut fds = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::ZERO).expect("polled") > 0
-    }
-
     async fn is_told(&mut self, what: &str) {
         let deadline = Instant::now() + DEADLINE;
         let mut told = String::new();

@@ -184,7 +184,7 @@ fn fresh_number() -> OutTradeNo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payment::{Amount, Order, State, Trade};
+    use crate::payment::{Amount, Moment, Order, Rules, State};
 
     fn payment(count: usize, rev: u64) -> Payment {
         let order = Order::new(
@@ -192,19 +192,9 @@ mod tests {
             Amount::from_fen(8888).expect("an amount"),
             "咖啡".to_owned(),
         );
-        Payment {
-            order: order.into(),
-            state: State::Paying,
-            rev,
-            created_at: Timestamp(0),
-            updated_at: Timestamp(0),
-            pay: None,
-            trade: Trade::default(),
-            reason: None,
-            attention: None,
-            trouble: None,
-            hint: None,
-        }
+        let start = Timestamp(0);
+        let start = Moment { steady: start, wall: start, gateway: start };
+        Payment { state: State::Paying, rev, ..Payment::requested(order, start, &Rules::default()) }
     }
 
     fn number(count: usize) -> OutTradeNo {

@@ -83,22 +83,5 @@ impl fmt::Display for Point {
 /// The compiled shim; made once.
 fn shim() -> &'static Path {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
-    SHIM.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/killer.c");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let beside = folder.join(format!("killer-{}.so", std::process::id()));
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let done = Command::new(&compiler)
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
-            .arg(&beside)
-            .arg(&source)
-            .arg("-ldl")
-            .output()
-            .expect("a C compiler, which building tilld needs as well");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        // Another run of this test may have it loaded: replaced, not changed.
-        let shim = folder.join("killer.so");
-        std::fs::rename(&beside, &shim).expect("the shim in its place");
-        shim
-    })
+    SHIM.get_or_init(|| crate::shim::compile("tests/crash/killer.c"))
 }

@@ -25,6 +25,8 @@ mod books;
 mod crowd;
 mod killer;
 mod register;
+#[path = "../shim/mod.rs"]
+mod shim;
 mod shop;
 mod story;
 

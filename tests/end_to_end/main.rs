@@ -23,11 +23,15 @@ mod journals;
 mod lanes;
 mod network;
 mod once;
+#[path = "../pty/mod.rs"]
+mod pty;
 mod restart;
 mod rivals;
 mod sale;
 mod scanner;
 mod secrets;
+#[path = "../shim/mod.rs"]
+mod shim;
 mod slow;
 mod till;
 mod world;

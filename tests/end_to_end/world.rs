@@ -51,22 +51,5 @@ impl World {
 
 fn shim() -> &'static Path {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
-    SHIM.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/world.c");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let beside = folder.join(format!("world-{}.so", std::process::id()));
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let done = Command::new(&compiler)
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
-            .arg(&beside)
-            .arg(&source)
-            .arg("-ldl")
-            .output()
-            .expect("a C compiler, which building tilld needs as well");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        // Another test may have it loaded: replaced, not changed.
-        let shim = folder.join("world.so");
-        fs::rename(&beside, &shim).expect("the shim in its place");
-        shim
-    })
+    SHIM.get_or_init(|| crate::shim::compile("tests/end_to_end/world.c"))
 }

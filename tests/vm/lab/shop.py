@@ -174,6 +174,14 @@ def write_keys(guest, gateway):
         guest.sh(f"umask 077; cat > /etc/tilld/{name} && chmod {mode} /etc/tilld/{name}", stdin=gateway.file(name))
 
 
+def scanner(id, kind, vendor, product, gap="600ms", **more):
+    """A [[scanner]] of tilld.toml. The usual gap is long, because an emulated
+    machine may stand still in the middle of a code."""
+    members = {"id": id, "kind": kind, "vendor": vendor, "product": product, "gap": gap, **more}
+    # What JSON writes for texts and truth, TOML reads.
+    return "[[scanner]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in members.items() if value is not None)
+
+
 def configure(guest, gateway, scanners="", payment=PAYMENT):
     guest.sh("cat > /etc/tilld/tilld.toml && chmod 644 /etc/tilld/tilld.toml", stdin=config(gateway, scanners, payment))
 

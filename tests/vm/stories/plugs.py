@@ -5,22 +5,14 @@ import time
 
 from lab.books import differences
 from lab.host import until
-from lab.shop import Codes, begin, configure
+from lab.shop import Codes, begin, configure, scanner
 from lab.story import test
 from stories.sale import charged
 
 TYPING = ("0c2e", "0b81")
 # An emulated machine may stand still in the middle of a code, and be as slow as
 # a person: hence the gap, and no guard where a story is not about it.
-ONE = """
-[[scanner]]
-id = "typing"
-kind = "evdev"
-gap = "600ms"
-typed_guard = false
-vendor = "0c2e"
-product = "0b81"
-"""
+ONE = scanner("typing", "evdev", "0c2e", "0b81", typed_guard=False)
 
 
 def plugged(guest, scanners):
@@ -115,45 +107,13 @@ def every_state(stage):
     assert not wrong, wrong
 
 
-TWINS = """
-[[scanner]]
-id = "left"
-kind = "evdev"
-gap = "600ms"
-typed_guard = false
-vendor = "0c2e"
-product = "0b81"
-serial = "LEFT01"
-[[scanner]]
-id = "right"
-kind = "evdev"
-gap = "600ms"
-typed_guard = false
-vendor = "0c2e"
-product = "0b81"
-serial = "RIGHT2"
-[[scanner]]
-id = "near"
-kind = "serial"
-gap = "600ms"
-vendor = "1eab"
-product = "0c06"
-phys = "usb-dummy_hcd.2-1"
-[[scanner]]
-id = "far"
-kind = "serial"
-gap = "600ms"
-vendor = "1eab"
-product = "0c06"
-by_path = "platform-dummy_hcd.3-usb-0:1:1.0"
-[[scanner]]
-id = "either"
-kind = "evdev"
-gap = "600ms"
-typed_guard = false
-vendor = "05f9"
-product = "2204"
-"""
+TWINS = (
+    scanner("left", "evdev", "0c2e", "0b81", typed_guard=False, serial="LEFT01")
+    + scanner("right", "evdev", "0c2e", "0b81", typed_guard=False, serial="RIGHT2")
+    + scanner("near", "serial", "1eab", "0c06", phys="usb-dummy_hcd.2-1")
+    + scanner("far", "serial", "1eab", "0c06", by_path="platform-dummy_hcd.3-usb-0:1:1.0")
+    + scanner("either", "evdev", "05f9", "2204", typed_guard=False)
+)
 
 
 @test("plugs", "equal scanners are told apart by serial number or by socket, and none is guessed")
@@ -211,28 +171,11 @@ def twins(stage):
     charged(guest, "LEFT", code)
 
 
-ODD = """
-[[scanner]]
-id = "typing"
-kind = "evdev"
-gap = "600ms"
-vendor = "0c2e"
-product = "0b81"
-[[scanner]]
-id = "armed"
-kind = "evdev"
-gap = "600ms"
-vendor = "05e0"
-product = "1200"
-mode = "armed"
-[[scanner]]
-id = "told"
-kind = "serial"
-gap = "600ms"
-vendor = "05f9"
-product = "4204"
-trigger = "honeywell"
-"""
+ODD = (
+    scanner("typing", "evdev", "0c2e", "0b81")
+    + scanner("armed", "evdev", "05e0", "1200", mode="armed")
+    + scanner("told", "serial", "05f9", "4204", trigger="honeywell")
+)
 
 
 def reasons(guest, since=0):
@@ -339,32 +282,12 @@ def trigger(guest, codes):
 
 
 PLUGS = 25
-MANY = """
-[[scanner]]
-id = "one"
-kind = "evdev"
-gap = "600ms"
-typed_guard = false
-vendor = "0c2e"
-product = "0b81"
-[[scanner]]
-id = "two"
-kind = "evdev"
-gap = "600ms"
-typed_guard = false
-vendor = "05e0"
-product = "1200"
-[[scanner]]
-id = "pos"
-kind = "hidraw"
-vendor = "05f9"
-product = "4204"
-[[scanner]]
-id = "acm"
-kind = "serial"
-vendor = "05e0"
-product = "1701"
-"""
+MANY = (
+    scanner("one", "evdev", "0c2e", "0b81", typed_guard=False)
+    + scanner("two", "evdev", "05e0", "1200", typed_guard=False)
+    + scanner("pos", "hidraw", "05f9", "4204", gap=None)
+    + scanner("acm", "serial", "05e0", "1701", gap=None)
+)
 
 
 def kinds(has):

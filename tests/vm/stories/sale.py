@@ -3,40 +3,17 @@
 import socket
 
 from lab.host import until
-from lab.shop import Codes, begin
+from lab.shop import Codes, begin, scanner
 from lab.story import test
 
 # Each way in which scanners come. The gap is long because an emulated machine
 # may stand still in the middle of a code.
-SCANNERS = """
-[[scanner]]
-id = "typing"
-kind = "evdev"
-gap = "600ms"
-vendor = "0c2e"
-product = "0b81"
-serial = "16201B0C7A"
-[[scanner]]
-id = "pos"
-kind = "hidraw"
-gap = "600ms"
-vendor = "05f9"
-product = "4204"
-[[scanner]]
-id = "acm"
-kind = "serial"
-gap = "600ms"
-vendor = "05e0"
-product = "1701"
-serial = "S/N:3E7F1A00"
-[[scanner]]
-id = "ftdi"
-kind = "serial"
-gap = "600ms"
-vendor = "0403"
-product = "6001"
-serial = "FTLAB001"
-"""
+SCANNERS = (
+    scanner("typing", "evdev", "0c2e", "0b81", serial="16201B0C7A")
+    + scanner("pos", "hidraw", "05f9", "4204")
+    + scanner("acm", "serial", "05e0", "1701", serial="S/N:3E7F1A00")
+    + scanner("ftdi", "serial", "0403", "6001", serial="FTLAB001")
+)
 # The chip's maker sells to everybody, so the shipped rules cannot know it: the
 # line for serial scanners at the end of 70-tilld.rules, with the numbers of lsusb.
 RULE = (

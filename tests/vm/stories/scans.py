@@ -3,33 +3,17 @@
 import time
 
 from lab.host import until
-from lab.shop import Codes, begin
+from lab.shop import Codes, begin, scanner
 from lab.story import test
 from stories.sale import charged
 
 # An emulated machine may stand still in the middle of a code, and be as slow as
 # a person.
-SCANNERS = """
-[[scanner]]
-id = "typing"
-kind = "evdev"
-gap = "600ms"
-typed_guard = false
-vendor = "0c2e"
-product = "0b81"
-[[scanner]]
-id = "pos"
-kind = "hidraw"
-gap = "600ms"
-vendor = "05f9"
-product = "4204"
-[[scanner]]
-id = "acm"
-kind = "serial"
-gap = "600ms"
-vendor = "05e0"
-product = "1701"
-"""
+SCANNERS = (
+    scanner("typing", "evdev", "0c2e", "0b81", typed_guard=False)
+    + scanner("pos", "hidraw", "05f9", "4204")
+    + scanner("acm", "serial", "05e0", "1701")
+)
 FAST = 500
 # The emulated machine stood still for so long between two keys: no scanner did that.
 STALL_MS = 60

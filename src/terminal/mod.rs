@@ -13,6 +13,7 @@
 
 mod admit;
 mod request;
+mod scan;
 mod sights;
 mod slot;
 
@@ -215,7 +216,7 @@ impl Terminal {
                 self.request(id, request, &known, now, &mut out)?;
             }
             Input::Scan { scanner, text, aim, started_at, known } => {
-                let scan = admit::Scan { scanner: &scanner, text: &text, aim, started_at, known };
+                let scan = scan::Scan { scanner: &scanner, text: &text, aim, started_at, known };
                 self.scan(scan, now, &mut out)?;
             }
             Input::News { scanner, news } => self.news(scanner, news, now, &mut out)?,

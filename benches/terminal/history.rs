@@ -49,7 +49,7 @@ fn holds(journal: &Path, payments: u64, model: &[Recorded]) -> bool {
 
 fn step_of(recorded: &Recorded) -> &str {
     match &recorded.entry {
-        Entry::Payment { step, .. } => &step.name,
+        Entry::Payment { step, .. } => step.name.name(),
         Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => {
             recorded.entry.event_name()
         }

@@ -9,7 +9,7 @@ use super::envelope::Content;
 use super::mask::Mask;
 use super::table::{self, Verdict, Words};
 use crate::payment::{
-    Amount, Answer, Call, CancelAnswer, PayAnswer, Payment, QueryAnswer, Reason, Trade, Trouble,
+    Answer, Call, CancelAnswer, Fen, PayAnswer, Payment, QueryAnswer, Reason, Said, Trade, Trouble,
     TroubleKind, Wire,
 };
 
@@ -187,12 +187,12 @@ impl Case<'_> {
     fn trade(&self) -> Trade {
         Trade {
             trade_no: self.word("trade_no"),
-            receipt_amount: self
-                .content
-                .text("receipt_amount")
-                .and_then(fen)
-                .and_then(|fen| Amount::from_fen(fen).ok()),
             buyer_logon_id: self.word("buyer_logon_id"),
+            said: Said {
+                receipt_amount: self.content.text("receipt_amount").and_then(fen).map(Fen),
+                ..Said::default()
+            },
+            ..Trade::default()
         }
     }
 

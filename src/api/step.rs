@@ -110,7 +110,7 @@ impl StepView {
         Some(Self {
             seq: recorded.seq,
             at: time_text(recorded.at),
-            step: step.name.clone(),
+            step: step.name.name().to_owned(),
             rev: payment.rev,
             state: payment.public().into(),
             money: payment.money().into(),
@@ -131,7 +131,7 @@ fn sent(call: Call, payment: &Payment) -> SentView {
 }
 
 fn answered(step: &EntryStep) -> Option<AnsweredView> {
-    if step.wire.is_none() && step.verdict.is_none() {
+    if step.wire.is_none() && step.judged.is_none() {
         return None;
     }
     let wire = step.wire.clone().unwrap_or_default();
@@ -147,7 +147,7 @@ fn answered(step: &EntryStep) -> Option<AnsweredView> {
         millis,
     } = wire;
     Some(AnsweredView {
-        verdict: step.verdict.clone(),
+        verdict: step.judged.map(|judged| judged.name().to_owned()),
         code,
         sub_code,
         message,

@@ -113,7 +113,9 @@ pub enum StateView {
 
 /// Where the money is, as far as anybody can know.
 ///
-/// * `none`: nothing was charged.
+/// * `none`: final; nothing was charged, and nothing will be.
+/// * `open`: nothing has been charged so far, but it still may be. Cancel before
+///   cash is taken.
 /// * `taken`: it is the merchant's.
 /// * `returned`: it had been charged and went back.
 /// * `unknown`: only Alipay knows. Do not charge again for this sale.
@@ -123,6 +125,7 @@ pub enum StateView {
 #[allow(missing_docs, reason = "the list above says it once, where people read it")]
 pub enum MoneyView {
     None,
+    Open,
     Taken,
     Returned,
     Unknown,
@@ -207,7 +210,7 @@ impl From<&Payment> for PaymentView {
             subject: order.subject.clone(),
             scanner: order.scanner.clone(),
             trade_no: trade.trade_no.clone(),
-            receipt_amount: trade.receipt_amount.map(|amount| amount.to_string()),
+            receipt_amount: trade.said.receipt_amount.map(|amount| amount.to_string()),
             buyer_logon_id: trade.buyer_logon_id.clone(),
             reason: payment.reason.as_ref().map(ReasonView::from),
             attention: payment.attention.as_ref().map(attention_text),
@@ -278,6 +281,7 @@ impl From<Money> for MoneyView {
     fn from(money: Money) -> Self {
         match money {
             Money::None => Self::None,
+            Money::Open => Self::Open,
             Money::Taken => Self::Taken,
             Money::Returned => Self::Returned,
             Money::Unknown => Self::Unknown,
@@ -336,7 +340,7 @@ mod tests {
         for state in Public::ALL {
             assert_eq!(serde_json::to_value(StateView::from(state)).unwrap(), state.name());
         }
-        for money in [Money::None, Money::Taken, Money::Returned, Money::Unknown] {
+        for money in Money::ALL {
             assert_eq!(serde_json::to_value(MoneyView::from(money)).unwrap(), money.name());
         }
     }

@@ -79,7 +79,7 @@ impl Exit {
             Money::Taken => Self::Taken,
             Money::None => Self::None,
             Money::Returned => Self::Returned,
-            Money::Unknown => Self::Unknown,
+            Money::Open | Money::Unknown => Self::Unknown,
         }
     }
 
@@ -258,6 +258,7 @@ fn refuse(
         Money::None => ("none", "after_fix"),
         Money::Taken => ("taken", "never"),
         Money::Returned => ("returned", "never"),
+        Money::Open => ("open", "same_request"),
         Money::Unknown => ("unknown", "same_request"),
     };
     if out.json {
@@ -361,7 +362,7 @@ fn sentence(view: &PaymentView, lang: Lang) -> String {
         (true, Money::Taken) => words::PLAIN_TAKEN,
         (true, Money::None) => words::PLAIN_NONE,
         (true, Money::Returned) => words::PLAIN_RETURNED,
-        (true, Money::Unknown) | (false, _) => words::PLAIN_UNKNOWN,
+        (true, Money::Open | Money::Unknown) | (false, _) => words::PLAIN_UNKNOWN,
     };
     phrase.fill(lang, &[&view.amount])
 }
@@ -372,12 +373,14 @@ mod tests {
 
     #[test]
     fn only_a_final_payment_ends_with_certainty() {
-        use Money::{None, Returned, Taken, Unknown};
+        use Money::{None, Open, Returned, Taken, Unknown};
         for (is_final, money, code) in [
             (true, Taken, 0),
             (true, None, 10),
             (true, Returned, 11),
             (true, Unknown, 20),
+            (true, Open, 20),
+            (false, Open, 20),
             (false, Taken, 20),
             (false, None, 20),
             (false, Returned, 20),

@@ -430,7 +430,7 @@ impl<'a> Wait<'a> {
             (End::Gone(error), _) => {
                 let absent = match untouched {
                     Money::None => words::ABSENT_NOTHING_SENT,
-                    Money::Taken | Money::Returned | Money::Unknown => words::ABSENT,
+                    Money::Open | Money::Taken | Money::Returned | Money::Unknown => words::ABSENT,
                 };
                 let exit = give_up(out, &error, absent, untouched, Exit::Unknown);
                 if exit == Exit::Unknown && !out.json {

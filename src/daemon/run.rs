@@ -18,8 +18,8 @@ use crate::api;
 use crate::config::Config;
 use crate::journal::{self, AppendError, Health, OpenError, Reader, Writer};
 use crate::payment::{
-    Answer, Answered, Call, CodeMark, Entry, EntryStep, Illegal, OutTradeNo, Payment, QueryAnswer,
-    ScannerNews, Timestamp,
+    Answer, Answered, Call, CodeMark, Entry, EntryStep, Illegal, Judged, OutTradeNo, Payment,
+    QueryAnswer, ScannerNews, Timestamp,
 };
 use crate::scanner;
 use crate::terminal::{
@@ -654,10 +654,10 @@ impl Line {
         let (payment, step) = self.0?;
         let (number, rev) = (&payment.order.out_trade_no, payment.rev);
         let state = payment.public().name();
-        let verdict = step.verdict.unwrap_or_default();
+        let verdict = step.judged.map(Judged::name).unwrap_or_default();
         let call = step.call.map(Call::name).unwrap_or_default();
         let sub_code = step.wire.and_then(|wire| wire.sub_code).unwrap_or_default();
-        let step = step.name;
+        let step = step.name.name();
         if payment.attention.is_some() {
             tracing::warn!(%number, seq, rev, state, step, verdict, sub_code, call, "needs attention");
         } else {

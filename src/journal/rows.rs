@@ -239,7 +239,7 @@ impl PaymentRow {
             created_at: origin.created_at,
             updated_at: Timestamp(self.updated_at),
             pay: self.pay.map(TryInto::try_into).transpose()?,
-            trade: self.trade.map(TryInto::try_into).transpose()?.unwrap_or_default(),
+            trade: self.trade.map(Into::into).unwrap_or_default(),
             reason: self.reason.map(Into::into),
             attention: self.attention.map(Into::into),
             trouble: self.trouble.map(Into::into),
@@ -252,7 +252,7 @@ impl PaymentRow {
                 payment.public().name()
             )));
         }
-        Ok((payment, self.step.into()))
+        Ok((payment, self.step.try_into()?))
     }
 }
 

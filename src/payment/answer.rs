@@ -4,17 +4,23 @@
 //! of it. Every kind of call has its own answers, so that a pair that cannot
 //! happen cannot be written down.
 
-use super::{Amount, Timestamp};
+use super::{Said, Timestamp};
 
 /// What the gateway told about the trade, kept for the register and the books.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trade {
     /// Alipay's number for the trade.
     pub trade_no: Option<String>,
-    /// What the merchant gets.
-    pub receipt_amount: Option<Amount>,
     /// The buyer's account, masked by Alipay (`159****5620`).
     pub buyer_logon_id: Option<String>,
+    /// When it was paid, on the gateway's clock (`gmt_payment` of a pay,
+    /// `send_pay_date` of a query).
+    pub paid_at: Option<Timestamp>,
+    /// What came along with the pay that made it (`passback_params`), where the
+    /// gateway repeats it: tells whose it is.
+    pub tag: Option<String>,
+    /// What was said of the money.
+    pub said: Said,
 }
 
 impl Trade {
@@ -24,8 +30,10 @@ impl Trade {
         let newer = newer.clone();
         Self {
             trade_no: newer.trade_no.or_else(|| self.trade_no.clone()),
-            receipt_amount: newer.receipt_amount.or(self.receipt_amount),
             buyer_logon_id: newer.buyer_logon_id.or_else(|| self.buyer_logon_id.clone()),
+            paid_at: newer.paid_at.or(self.paid_at),
+            tag: newer.tag.or_else(|| self.tag.clone()),
+            said: self.said.updated(&newer.said),
         }
     }
 }
@@ -70,6 +78,8 @@ pub enum TroubleKind {
     Foreign,
     /// The daemon was down while the call was on its way.
     Restart,
+    /// The merchant's account at Alipay has not enough to give the money back.
+    SellerBalance,
 }
 
 /// The answer to `pay`.
@@ -84,6 +94,9 @@ pub enum PayAnswer {
     Declined(Reason),
     /// A verified refusal by the gateway's front door: nothing was created.
     Refused(Reason),
+    /// A verified refusal because the number is in use at the gateway
+    /// (`TRADE_HAS_SUCCESS`, `CONTEXT_INCONSISTENT`). By whom, it does not say.
+    Repeated(Trouble),
     /// Certain: the request never left the box.
     NotSent(Trouble),
     /// A verified answer about another order or another amount.
@@ -139,6 +152,137 @@ pub enum Answer {
     Query(QueryAnswer),
     /// To `cancel`.
     Cancel(CancelAnswer),
+}
+
+/// The judgement on an answer, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// The money is the merchant's.
+    Paid,
+    /// The buyer must confirm.
+    Waiting,
+    /// Refused by the business behind the gateway.
+    Declined,
+    /// Refused for good, or at the front door.
+    Refused,
+    /// Refused because the number is in use.
+    Repeated,
+    /// It never left the box.
+    NotSent,
+    /// About something else than this payment.
+    Foreign,
+    /// No answer that settles anything.
+    Unknown,
+    /// The trade is closed.
+    Closed,
+    /// No such trade.
+    NotExist,
+    /// The money went back.
+    Refunded,
+    /// A cancel that found nothing.
+    NoAction,
+}
+
+impl Judged {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Paid,
+        Self::Waiting,
+        Self::Declined,
+        Self::Refused,
+        Self::Repeated,
+        Self::NotSent,
+        Self::Foreign,
+        Self::Unknown,
+        Self::Closed,
+        Self::NotExist,
+        Self::Refunded,
+        Self::NoAction,
+    ];
+
+    /// The word in the journal, the API and the log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paid => "paid",
+            Self::Waiting => "waiting",
+            Self::Declined => "declined",
+            Self::Refused => "refused",
+            Self::Repeated => "repeated",
+            Self::NotSent => "not_sent",
+            Self::Foreign => "foreign",
+            Self::Unknown => "unknown",
+            Self::Closed => "closed",
+            Self::NotExist => "not_exist",
+            Self::Refunded => "refunded",
+            Self::NoAction => "no_action",
+        }
+    }
+}
+
+impl Answer {
+    /// The judgement in one word.
+    #[must_use]
+    pub fn judged(&self) -> Judged {
+        match self {
+            Self::Pay(answer) => match answer {
+                PayAnswer::Paid(_) => Judged::Paid,
+                PayAnswer::Waiting(_) => Judged::Waiting,
+                PayAnswer::Declined(_) => Judged::Declined,
+                PayAnswer::Refused(_) => Judged::Refused,
+                PayAnswer::Repeated(_) => Judged::Repeated,
+                PayAnswer::NotSent(_) => Judged::NotSent,
+                PayAnswer::Foreign(_) => Judged::Foreign,
+                PayAnswer::Unknown(_) => Judged::Unknown,
+            },
+            Self::Query(answer) => match answer {
+                QueryAnswer::Paid(_) => Judged::Paid,
+                QueryAnswer::Waiting(_) => Judged::Waiting,
+                QueryAnswer::Closed { .. } => Judged::Closed,
+                QueryAnswer::NotExist => Judged::NotExist,
+                QueryAnswer::Foreign(_) => Judged::Foreign,
+                QueryAnswer::Unknown(_) => Judged::Unknown,
+            },
+            Self::Cancel(answer) => match answer {
+                CancelAnswer::Closed(_) => Judged::Closed,
+                CancelAnswer::Refunded(_) => Judged::Refunded,
+                CancelAnswer::NoAction => Judged::NoAction,
+                CancelAnswer::Refused(_) => Judged::Refused,
+                CancelAnswer::Unknown(_) => Judged::Unknown,
+            },
+        }
+    }
+
+    /// What is wrong with it, if something is.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        match self {
+            Self::Pay(answer) => match answer {
+                PayAnswer::Repeated(t)
+                | PayAnswer::NotSent(t)
+                | PayAnswer::Foreign(t)
+                | PayAnswer::Unknown(t) => Some(t),
+                PayAnswer::Paid(_)
+                | PayAnswer::Waiting(_)
+                | PayAnswer::Declined(_)
+                | PayAnswer::Refused(_) => None,
+            },
+            Self::Query(answer) => match answer {
+                QueryAnswer::Foreign(t) | QueryAnswer::Unknown(t) => Some(t),
+                QueryAnswer::Paid(_)
+                | QueryAnswer::Waiting(_)
+                | QueryAnswer::Closed { .. }
+                | QueryAnswer::NotExist => None,
+            },
+            Self::Cancel(answer) => match answer {
+                CancelAnswer::Unknown(t) => Some(t),
+                CancelAnswer::Closed(_)
+                | CancelAnswer::Refunded(_)
+                | CancelAnswer::NoAction
+                | CancelAnswer::Refused(_) => None,
+            },
+        }
+    }
 }
 
 /// What of the reply is written down for the journal, besides the judgement.

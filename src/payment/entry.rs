@@ -1,6 +1,6 @@
 //! What is written into the journal: one entry for everything that happened.
 
-use super::{Call, Payment, Timestamp, Wire};
+use super::{Asker, Call, Judged, Payment, Timestamp, Wire};
 
 /// One thing that happened, as it goes to disk and, afterwards, to the event
 /// stream. Every entry is one event, so the numbers have no gaps for a reader.
@@ -68,20 +68,76 @@ pub enum ScannerNews {
     ScanLost(String),
 }
 
+/// What happened to a payment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StepName {
+    /// The register asked for it.
+    #[default]
+    Requested,
+    /// A code came.
+    Code,
+    /// The cashier is told why there is no code yet.
+    Hint,
+    /// Its time had come.
+    Due,
+    /// The cashier gave up.
+    Stop,
+    /// The daemon had been down.
+    Restarted,
+    /// The pay was answered, or will never be.
+    PayAnswered,
+    /// The query was.
+    QueryAnswered,
+    /// The cancel was.
+    CancelAnswered,
+}
+
+impl StepName {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Requested,
+        Self::Code,
+        Self::Hint,
+        Self::Due,
+        Self::Stop,
+        Self::Restarted,
+        Self::PayAnswered,
+        Self::QueryAnswered,
+        Self::CancelAnswered,
+    ];
+
+    /// The name in the journal, the API and the log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Code => "code",
+            Self::Hint => "hint",
+            Self::Due => "due",
+            Self::Stop => "stop",
+            Self::Restarted => "restarted",
+            Self::PayAnswered => "pay_answered",
+            Self::QueryAnswered => "query_answered",
+            Self::CancelAnswered => "cancel_answered",
+        }
+    }
+}
+
 /// Why a payment changed, and what is sent because of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// The name of the event: `requested`, `code`, `hint`, `due`, `stop`,
-    /// `restarted`, `pay_answered`, `query_answered`, `cancel_answered`.
-    pub name: String,
+    /// What happened.
+    pub name: StepName,
     /// The call that goes out once this is on disk.
     pub call: Option<Call>,
     /// The payment code, masked, when one came in.
     pub code: Option<String>,
-    /// The judgement, in one word, when an answer came in.
-    pub verdict: Option<String>,
+    /// The judgement, when an answer came in.
+    pub judged: Option<Judged>,
     /// What the gateway answered.
     pub wire: Option<Wire>,
+    /// Who asked, when somebody did.
+    pub asker: Option<Asker>,
 }
 
 /// An entry as it stands in the journal.

@@ -18,6 +18,7 @@
 //! Refunds will live here as well, in a file of their own beside `step.rs`:
 //! a refund is another operation on a payment that stays paid.
 
+mod account;
 mod amount;
 mod answer;
 mod clock;
@@ -27,6 +28,7 @@ mod hint;
 mod mark;
 mod next;
 mod order;
+mod said;
 mod state;
 mod step;
 mod words;
@@ -34,17 +36,19 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use account::{Account, Asker};
 pub use amount::{Amount, AmountError};
 pub use answer::{
-    Answer, Answered, CancelAnswer, PayAnswer, QueryAnswer, Reason, Trade, Trouble, TroubleKind,
-    Wire,
+    Answer, Answered, CancelAnswer, Judged, PayAnswer, QueryAnswer, Reason, Trade, Trouble,
+    TroubleKind, Wire,
 };
 pub use clock::{Moment, Rules, Timestamp};
 pub use code::{AuthCode, OtherCode, ScaleLabels, SecretText, hide_codes, is_printed_on_goods};
-pub use entry::{Entry, Recorded, ScannerNews, Step as EntryStep};
+pub use entry::{Entry, Recorded, ScannerNews, Step as EntryStep, StepName};
 pub use hint::Hint;
 pub use mark::{CodeKey, CodeMark};
 pub use order::{InvalidNumber, Order, OutTradeNo};
+pub use said::{Fen, Said};
 pub use state::{Attention, CancelAction, Money, PayCall, Payment, Public, State, Undo};
 pub use step::{Call, Event, Illegal, Stepped};
 pub use words::Sentence;

@@ -324,7 +324,7 @@ impl<'a> Next<'a> {
                 let until = self.now.steady + self.rules.poll_interval;
                 self.to(State::Unsent { until }, None)
             }
-            PayAnswer::Foreign(trouble) => {
+            PayAnswer::Repeated(trouble) | PayAnswer::Foreign(trouble) => {
                 self.foreign(trouble);
                 self.rest_after_pay()
             }

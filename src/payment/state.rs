@@ -205,8 +205,11 @@ impl Public {
 /// Where the money is, as far as anybody can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Money {
-    /// Nothing was charged.
+    /// Final: nothing was charged, and nothing will be.
     None,
+    /// Nothing has been charged so far, but it still may be: it waits for a code,
+    /// or for a connection. Cancel it before cash is taken.
+    Open,
     /// It is the merchant's.
     Taken,
     /// It had been charged and went back.
@@ -216,11 +219,15 @@ pub enum Money {
 }
 
 impl Money {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::None, Self::Open, Self::Taken, Self::Returned, Self::Unknown];
+
     /// The name in the API.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Open => "open",
             Self::Taken => "taken",
             Self::Returned => "returned",
             Self::Unknown => "unknown",
@@ -251,16 +258,15 @@ impl Payment {
     #[must_use]
     pub fn money(&self) -> Money {
         match self.state {
-            State::AwaitingCode { .. }
-            | State::Declined
-            | State::Cancelled(CancelAction::Close | CancelAction::None) => Money::None,
+            State::AwaitingCode { .. } | State::Unsent { .. } => Money::Open,
+            State::Declined | State::Cancelled(CancelAction::Close | CancelAction::None) => {
+                Money::None
+            }
             State::Paid => Money::Taken,
             State::Cancelled(CancelAction::Refund) => Money::Returned,
-            State::Paying
-            | State::Unsent { .. }
-            | State::Resting { .. }
-            | State::Querying
-            | State::Cancelling => Money::Unknown,
+            State::Paying | State::Resting { .. } | State::Querying | State::Cancelling => {
+                Money::Unknown
+            }
         }
     }
 

@@ -7,8 +7,9 @@ use super::*;
 fn trade() -> Trade {
     Trade {
         trade_no: Some("2026112122001400000000000001".to_owned()),
-        receipt_amount: "88.88".parse().ok(),
         buyer_logon_id: Some("159****5620".to_owned()),
+        said: Said { receipt_amount: Some(Fen(8888)), ..Said::default() },
+        ..Trade::default()
     }
 }
 
@@ -141,6 +142,8 @@ fn paid_at_once() {
 
 #[test]
 fn nobody_scans() {
+    let payment = check("");
+    assert_eq!(payment.money(), Money::Open, "the next code on this scanner pays it");
     let payment = check("120s due => CANCELLED none");
     assert_eq!(payment.money(), Money::None);
 }

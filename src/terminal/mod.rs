@@ -25,9 +25,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::payment::{
-    Answer, Answered, AuthCode, CancelAnswer, CodeKey, CodeMark, Entry, Event, Illegal, Moment,
-    OutTradeNo, PayAnswer, Payment, QueryAnswer, Rules, ScaleLabels, ScannerNews, SecretText,
-    Timestamp, Trouble, TroubleKind,
+    Answer, Answered, AuthCode, CodeKey, CodeMark, Entry, Event, Illegal, Moment, OutTradeNo,
+    Payment, Rules, ScaleLabels, ScannerNews, SecretText, Timestamp, TroubleKind,
 };
 use sights::Sights;
 use slot::{Happening, Slot};
@@ -453,7 +452,7 @@ impl Terminal {
 
     /// Tells when the gateway stops or starts to answer.
     fn watch_gateway(&mut self, answer: &Answer, out: &mut Vec<Output>) {
-        let silent = match trouble(answer) {
+        let silent = match answer.trouble() {
             Some(trouble) => match trouble.kind {
                 TroubleKind::Unreachable | TroubleKind::NoAnswer => Some(trouble.text.clone()),
                 // Somebody answered, but nobody knows who.
@@ -462,7 +461,8 @@ impl Terminal {
                 | TroubleKind::Refused
                 | TroubleKind::Unsettled
                 | TroubleKind::Foreign
-                | TroubleKind::Restart => None,
+                | TroubleKind::Restart
+                | TroubleKind::SellerBalance => None,
             },
             None => None,
         };
@@ -472,32 +472,5 @@ impl Terminal {
             let entry = Entry::Gateway { up, text: silent.unwrap_or_default() };
             self.note(entry, out);
         }
-    }
-}
-
-/// What is wrong with an answer, if something is.
-fn trouble(answer: &Answer) -> Option<&Trouble> {
-    match answer {
-        Answer::Pay(answer) => match answer {
-            PayAnswer::NotSent(t) | PayAnswer::Foreign(t) | PayAnswer::Unknown(t) => Some(t),
-            PayAnswer::Paid(_)
-            | PayAnswer::Waiting(_)
-            | PayAnswer::Declined(_)
-            | PayAnswer::Refused(_) => None,
-        },
-        Answer::Query(answer) => match answer {
-            QueryAnswer::Foreign(t) | QueryAnswer::Unknown(t) => Some(t),
-            QueryAnswer::Paid(_)
-            | QueryAnswer::Waiting(_)
-            | QueryAnswer::Closed { .. }
-            | QueryAnswer::NotExist => None,
-        },
-        Answer::Cancel(answer) => match answer {
-            CancelAnswer::Unknown(t) => Some(t),
-            CancelAnswer::Closed(_)
-            | CancelAnswer::Refunded(_)
-            | CancelAnswer::NoAction
-            | CancelAnswer::Refused(_) => None,
-        },
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Denied, Output, Reply, RequestId, Serial, Ticket};
 use crate::payment::{
-    Answer, Answered, AuthCode, Call, CancelAnswer, CodeMark, Entry, EntryStep, Event, Hint,
-    Moment, PayAnswer, Payment, Public, QueryAnswer, ScannerNews, State, Stepped, Timestamp,
+    Answer, Answered, AuthCode, Call, CodeMark, Entry, EntryStep, Event, Hint, Moment, PayAnswer,
+    Payment, Public, ScannerNews, State, StepName, Stepped, Timestamp,
 };
 
 /// After this long an entry that could not be written is tried again.
@@ -298,38 +298,40 @@ impl Slot {
             // The first entry is the first revision, with or without a code.
             payment.rev = 1;
         }
+        let answered = match &event {
+            Event::Answered(answered) => Some(answered),
+            Event::Requested
+            | Event::Code(_)
+            | Event::Hint(_)
+            | Event::Due
+            | Event::Stop
+            | Event::Restarted => None,
+        };
         let step = EntryStep {
-            name: self.step_name(&event).to_owned(),
+            name: self.step_name(&event),
             call,
             code: asked.code.clone(),
-            verdict: verdict(&event).map(str::to_owned),
-            wire: match &event {
-                Event::Answered(answered) => Some(answered.wire.clone()),
-                Event::Requested
-                | Event::Code(_)
-                | Event::Hint(_)
-                | Event::Due
-                | Event::Stop
-                | Event::Restarted => None,
-            },
+            judged: answered.map(|answered| answered.answer.judged()),
+            wire: answered.map(|answered| answered.wire.clone()),
+            asker: None,
         };
         let entry = Entry::Payment { payment: payment.clone(), step };
         self.writing = Some(Writing { ticket, next: payment, call, event, asked });
         entry
     }
 
-    fn step_name(&self, event: &Event) -> &'static str {
+    fn step_name(&self, event: &Event) -> StepName {
         match event {
-            Event::Requested => "requested",
-            Event::Code(_) if !self.is_on_disk => "requested",
-            Event::Code(_) => "code",
-            Event::Hint(_) => "hint",
-            Event::Due => "due",
-            Event::Stop => "stop",
-            Event::Restarted => "restarted",
-            Event::Answered(Answered { answer: Answer::Pay(_), .. }) => "pay_answered",
-            Event::Answered(Answered { answer: Answer::Query(_), .. }) => "query_answered",
-            Event::Answered(Answered { answer: Answer::Cancel(_), .. }) => "cancel_answered",
+            Event::Requested => StepName::Requested,
+            Event::Code(_) if !self.is_on_disk => StepName::Requested,
+            Event::Code(_) => StepName::Code,
+            Event::Hint(_) => StepName::Hint,
+            Event::Due => StepName::Due,
+            Event::Stop => StepName::Stop,
+            Event::Restarted => StepName::Restarted,
+            Event::Answered(Answered { answer: Answer::Pay(_), .. }) => StepName::PayAnswered,
+            Event::Answered(Answered { answer: Answer::Query(_), .. }) => StepName::QueryAnswered,
+            Event::Answered(Answered { answer: Answer::Cancel(_), .. }) => StepName::CancelAnswered,
         }
     }
 
@@ -427,35 +429,4 @@ fn used_for(mut scan: Entry, earlier: &Payment) -> Admitted {
         hint.name().clone_into(kind);
     }
     Admitted::Used(scan, hint)
-}
-
-/// The judgement on an answer, in one word.
-fn verdict(event: &Event) -> Option<&'static str> {
-    let Event::Answered(answered) = event else { return None };
-    Some(match &answered.answer {
-        Answer::Pay(answer) => match answer {
-            PayAnswer::Paid(_) => "paid",
-            PayAnswer::Waiting(_) => "waiting",
-            PayAnswer::Declined(_) => "declined",
-            PayAnswer::Refused(_) => "refused",
-            PayAnswer::NotSent(_) => "not_sent",
-            PayAnswer::Foreign(_) => "foreign",
-            PayAnswer::Unknown(_) => "unknown",
-        },
-        Answer::Query(answer) => match answer {
-            QueryAnswer::Paid(_) => "paid",
-            QueryAnswer::Waiting(_) => "waiting",
-            QueryAnswer::Closed { .. } => "closed",
-            QueryAnswer::NotExist => "not_exist",
-            QueryAnswer::Foreign(_) => "foreign",
-            QueryAnswer::Unknown(_) => "unknown",
-        },
-        Answer::Cancel(answer) => match answer {
-            CancelAnswer::Closed(_) => "closed",
-            CancelAnswer::Refunded(_) => "refunded",
-            CancelAnswer::NoAction => "no_action",
-            CancelAnswer::Refused(_) => "refused",
-            CancelAnswer::Unknown(_) => "unknown",
-        },
-    })
 }

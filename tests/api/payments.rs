@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tilld::api::{Backend, PaymentView, Which};
 use tilld::payment::{
-    Call, CancelAction, Hint, OtherCode, Public, Reason, State, Timestamp, Trade,
+    Call, CancelAction, Fen, Hint, OtherCode, Public, Reason, Said, State, Timestamp, Trade,
 };
 
 use crate::client::Terminal;
@@ -90,8 +90,9 @@ async fn the_example_of_the_contract_is_what_we_say() {
     paid.updated_at = NOW + Duration::from_secs(2);
     paid.trade = Trade {
         trade_no: Some("2013112011001004330000121536".to_owned()),
-        receipt_amount: Some("88.88".parse().unwrap()),
         buyer_logon_id: Some("159****5620".to_owned()),
+        said: Said { receipt_amount: Some(Fen(8888)), ..Said::default() },
+        ..Trade::default()
     };
     terminal.fake.journal(&paid, "pay_answered");
     let told = terminal.get("/v1/payments/20150320010101001").await.json();
@@ -122,7 +123,7 @@ async fn a_hint_is_told_in_a_word_and_in_a_sentence() {
         terminal.fake.journal(&waits, "hint");
         let told = terminal.get(&format!("/v1/payments/{number}")).await.json();
         assert_eq!(told["hint"], json!({ "kind": kind, "out_trade_no": earlier }));
-        assert_eq!((&told["state"], &told["money"]), (&json!("awaiting_code"), &json!("none")));
+        assert_eq!((&told["state"], &told["money"]), (&json!("awaiting_code"), &json!("open")));
         let zh = told["cashier"]["zh"].as_str().unwrap();
         assert!(zh.starts_with(&hint.sentence().zh) && zh.contains("88.88 元"), "{zh}");
     }

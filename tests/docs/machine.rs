@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use tilld::payment::{
-    Answer, Answered, CancelAction, CancelAnswer, CodeMark, Event, Hint, Moment, Order, PayAnswer,
-    Payment, Public, QueryAnswer, Reason, Rules, State, Timestamp, Trade, Trouble, TroubleKind,
-    Wire,
+    Answer, Answered, CancelAction, CancelAnswer, CodeMark, Event, Hint, Moment, Money, Order,
+    PayAnswer, Payment, Public, QueryAnswer, Reason, Rules, State, Timestamp, Trade, Trouble,
+    TroubleKind, Wire,
 };
 
 use super::{page, section};
@@ -54,6 +54,7 @@ fn answers(state: &State) -> Vec<Answer> {
             PayAnswer::Refused(reason()),
             PayAnswer::NotSent(trouble(Unreachable)),
             PayAnswer::Foreign(trouble(Foreign)),
+            PayAnswer::Repeated(trouble(Foreign)),
             PayAnswer::Unknown(trouble(Busy)),
         ]
         .into_iter()
@@ -257,7 +258,7 @@ fn every_public_state_is_explained_with_its_money_and_what_may_follow() {
             .split('`')
             .skip(1)
             .step_by(2)
-            .filter(|word| ["none", "taken", "returned", "unknown"].contains(word))
+            .filter(|word| Money::ALL.iter().any(|money| money.name() == *word))
             .map(|word| (state.name().to_owned(), word.to_owned()))
             .collect();
         let real = money.iter().filter(|(of, _)| of == state.name()).cloned().collect();

@@ -5,7 +5,7 @@ use super::super::mask::Mask;
 use super::super::table::{Verdict, Words, verdict};
 use super::super::verdict::judge;
 use super::{code, order, payment};
-use crate::payment::{Answer, Call, CancelAnswer, PayAnswer, QueryAnswer, TroubleKind};
+use crate::payment::{Answer, Call, CancelAnswer, Fen, PayAnswer, QueryAnswer, TroubleKind};
 
 /// `call code sub_code => verdict`, or with a `trade_status`, or with `action`
 /// and `retry_flag`; `-` for none.
@@ -181,6 +181,7 @@ fn say(call: Call, content: &str) -> String {
         }
         Answer::Pay(PayAnswer::Declined(reason)) => format!("declined {}", reason.message),
         Answer::Pay(PayAnswer::Refused(reason)) => format!("refused {}", reason.message),
+        Answer::Pay(PayAnswer::Repeated(_)) => "repeated".into(),
         Answer::Pay(PayAnswer::NotSent(_)) => "not sent".into(),
         Answer::Pay(PayAnswer::Foreign(_)) | Answer::Query(QueryAnswer::Foreign(_)) => {
             "foreign".into()
@@ -365,7 +366,7 @@ fn what_is_known_of_the_trade_and_the_words_are_kept() {
     let (answer, wire) = judge(Call::Query, &content, &payment(order()), Mask::new(None));
     let Answer::Query(QueryAnswer::Paid(trade)) = answer else { panic!("{answer:?}") };
     assert_eq!(trade.trade_no.as_deref(), Some("2026010222001455610500000001"));
-    assert_eq!(trade.receipt_amount, Some("88.50".parse().unwrap()));
+    assert_eq!(trade.said.receipt_amount, Some(Fen(8850)));
     assert_eq!(trade.buyer_logon_id.as_deref(), Some("159****5620"));
     assert_eq!(wire.code.as_deref(), Some("10000"));
     assert_eq!(wire.message.as_deref(), Some("Success"));

@@ -20,8 +20,10 @@ where
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Money {
-    /// Nothing was charged.
+    /// Nothing was charged, and nothing will be.
     None,
+    /// Nothing was charged so far, but it still may be.
+    Open,
     /// It is the merchant's.
     Taken,
     /// It had been charged and went back.

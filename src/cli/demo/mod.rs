@@ -171,7 +171,7 @@ fn judge(scene: &Scene, view: &PaymentView, number: &Number) -> Vec<Sentence> {
         Money::Taken => charged == scene.fen && returned == 0,
         Money::None => charged == 0,
         Money::Returned => charged == scene.fen && returned == charged,
-        Money::Unknown => false,
+        Money::Open | Money::Unknown => false,
     };
     if !is_so {
         differs.push(words::DIFFERS_WORD.both(&[]));
@@ -225,6 +225,7 @@ fn sums(number: &Number) -> (u64, u64) {
 fn money_name(money: Money) -> &'static str {
     match money {
         Money::None => "none",
+        Money::Open => "open",
         Money::Taken => "taken",
         Money::Returned => "returned",
         Money::Unknown => "unknown",

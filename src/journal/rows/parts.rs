@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RowError;
 use crate::payment::{
-    Amount, Attention, Call, EntryStep, Hint, OtherCode, Public, Reason, ScannerNews, Trade,
-    Trouble, TroubleKind, Wire, hide_codes,
+    Amount, Asker, Attention, Call, EntryStep, Fen, Hint, Judged, OtherCode, Public, Reason, Said,
+    ScannerNews, StepName, Timestamp, Trade, Trouble, TroubleKind, Wire, hide_codes,
 };
 
 words!(CallRow = Call { Pay, Query, Cancel });
@@ -19,9 +19,14 @@ words!(
         Refused,
         Unsettled,
         Foreign,
-        Restart
+        Restart,
+        SellerBalance
     }
 );
+
+fn unheard(word: &str) -> RowError {
+    RowError::Value(format!("nobody knows {word:?}"))
+}
 
 // --- what the cashier is told while the code is waited for --------------------
 
@@ -63,7 +68,6 @@ impl TryFrom<HintRow> for Hint {
 
     fn try_from(row: HintRow) -> Result<Self, RowError> {
         let value = |error: &dyn std::error::Error| RowError::Value(error.to_string());
-        let unheard = |word: &str| RowError::Value(format!("nobody knows {word:?}"));
         Ok(match row {
             HintRow::Shown { kind } => {
                 let code = OtherCode::ALL.into_iter().find(|code| code.name() == kind);
@@ -95,28 +99,75 @@ pub(super) struct TradeRow {
     receipt_fen: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     buyer_logon_id: Option<String>,
+    // Since version 3, all that follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paid_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total_fen: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    buyer_pay_fen: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    point_fen: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    invoice_fen: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    discount_fen: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mdiscount_fen: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fund_bill_list: Option<String>,
 }
 
 impl From<&Trade> for TradeRow {
     fn from(trade: &Trade) -> Self {
+        let fen = |fen: Option<Fen>| fen.map(|Fen(fen)| fen);
+        let Said {
+            total_amount,
+            receipt_amount,
+            buyer_pay_amount,
+            point_amount,
+            invoice_amount,
+            discount_amount,
+            mdiscount_amount,
+            fund_bill_list,
+        } = &trade.said;
         Self {
             trade_no: trade.trade_no.clone(),
-            receipt_fen: trade.receipt_amount.map(Amount::fen),
+            receipt_fen: fen(*receipt_amount),
             buyer_logon_id: trade.buyer_logon_id.clone(),
+            paid_at: trade.paid_at.map(Timestamp::millis),
+            tag: trade.tag.as_deref().map(hide_codes),
+            total_fen: fen(*total_amount),
+            buyer_pay_fen: fen(*buyer_pay_amount),
+            point_fen: fen(*point_amount),
+            invoice_fen: fen(*invoice_amount),
+            discount_fen: fen(*discount_amount),
+            mdiscount_fen: fen(*mdiscount_amount),
+            fund_bill_list: fund_bill_list.as_deref().map(hide_codes),
         }
     }
 }
 
-impl TryFrom<TradeRow> for Trade {
-    type Error = RowError;
-
-    fn try_from(row: TradeRow) -> Result<Self, RowError> {
-        let receipt = row.receipt_fen.map(Amount::from_fen).transpose();
-        Ok(Self {
+impl From<TradeRow> for Trade {
+    fn from(row: TradeRow) -> Self {
+        Self {
             trade_no: row.trade_no,
-            receipt_amount: receipt.map_err(|error| RowError::Value(error.to_string()))?,
             buyer_logon_id: row.buyer_logon_id,
-        })
+            paid_at: row.paid_at.map(Timestamp),
+            tag: row.tag,
+            said: Said {
+                total_amount: row.total_fen.map(Fen),
+                receipt_amount: row.receipt_fen.map(Fen),
+                buyer_pay_amount: row.buyer_pay_fen.map(Fen),
+                point_amount: row.point_fen.map(Fen),
+                invoice_amount: row.invoice_fen.map(Fen),
+                discount_amount: row.discount_fen.map(Fen),
+                mdiscount_amount: row.mdiscount_fen.map(Fen),
+                fund_bill_list: row.fund_bill_list,
+            },
+        }
     }
 }
 
@@ -211,29 +262,49 @@ pub(super) struct StepRow {
     verdict: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wire: Option<WireRow>,
+    /// Since version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asker: Option<AskerRow>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskerRow {
+    uid: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
 }
 
 impl From<&EntryStep> for StepRow {
     fn from(step: &EntryStep) -> Self {
         Self {
-            name: step.name.clone(),
+            name: step.name.name().to_owned(),
             call: step.call.map(Into::into),
             code: step.code.as_deref().map(hide_codes),
-            verdict: step.verdict.clone(),
+            verdict: step.judged.map(|judged| judged.name().to_owned()),
             wire: step.wire.as_ref().map(Into::into),
+            asker: step.asker.map(|Asker { uid, pid }| AskerRow { uid, pid }),
         }
     }
 }
 
-impl From<StepRow> for EntryStep {
-    fn from(row: StepRow) -> Self {
-        Self {
-            name: row.name,
+impl TryFrom<StepRow> for EntryStep {
+    type Error = RowError;
+
+    fn try_from(row: StepRow) -> Result<Self, RowError> {
+        let step = StepName::ALL.into_iter().find(|step| step.name() == row.name);
+        let judged = |word: String| {
+            let judged = Judged::ALL.into_iter().find(|judged| judged.name() == word);
+            judged.ok_or_else(|| unheard(&word))
+        };
+        Ok(Self {
+            name: step.ok_or_else(|| unheard(&row.name))?,
             call: row.call.map(Into::into),
             code: row.code,
-            verdict: row.verdict,
+            judged: row.verdict.map(judged).transpose()?,
             wire: row.wire.map(Into::into),
-        }
+            asker: row.asker.map(|AskerRow { uid, pid }| Asker { uid, pid }),
+        })
     }
 }
 

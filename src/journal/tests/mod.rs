@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use super::{AppendError, Health, OpenError, Pending, Reader, Writer, open};
 use crate::payment::{
     Amount, CancelAction, CodeMark, Entry, EntryStep, Order, OutTradeNo, PayCall, Payment, State,
-    Timestamp, Trade,
+    StepName, Timestamp, Trade,
 };
 
 // --- a journal to play with --------------------------------------------------
@@ -231,8 +231,8 @@ fn cancelled(payment: &Payment) -> Payment {
 }
 
 fn entry(payment: &Payment) -> Entry {
-    let name = if payment.rev == 1 { "requested" } else { "due" };
-    let step = EntryStep { name: name.to_owned(), ..EntryStep::default() };
+    let name = if payment.rev == 1 { StepName::Requested } else { StepName::Due };
+    let step = EntryStep { name, ..EntryStep::default() };
     Entry::Payment { payment: payment.clone(), step }
 }
 

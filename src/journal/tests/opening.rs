@@ -5,7 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
 use crate::journal::verify;
-use crate::payment::{Call, CodeMark, Hint, OtherCode, PayCall, Reason, ScannerNews, Undo, Wire};
+use crate::payment::{
+    Call, CodeMark, Fen, Hint, OtherCode, PayCall, Reason, Said, ScannerNews, StepName, Undo, Wire,
+};
 
 /// Every file of a folder with its content.
 fn picture(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -256,7 +258,7 @@ fn a_name_that_means_something_to_sqlite_is_only_a_name() {
 /// What `tests/journals/v1.db` tells. It is frozen with the file.
 fn version_1() -> Vec<Entry> {
     let one = requested("20150320010101001", Some("S1"));
-    let step = |name: &str, call| EntryStep { name: name.to_owned(), call, ..<_>::default() };
+    let step = |name, call| EntryStep { name, call, ..<_>::default() };
     let refused = Reason {
         code: "40004".to_owned(),
         sub_code: Some("ACQ.BUYER_BALANCE_NOT_ENOUGH".to_owned()),
@@ -287,24 +289,25 @@ fn version_1() -> Vec<Entry> {
     let paying = Payment { pay: Some(call), ..changed(&one, State::Paying) };
     let trade = Trade {
         trade_no: Some("2013112011001004330000121536".to_owned()),
-        receipt_amount: Amount::from_fen(8888).ok(),
         buyer_logon_id: Some("159****5620".to_owned()),
+        said: Said { receipt_amount: Some(Fen(8888)), ..Said::default() },
+        ..Trade::default()
     };
     let wire = Wire { code: Some("10000".to_owned()), http_status: Some(200), ..<_>::default() };
-    let answered = EntryStep { wire: Some(wire), ..step("pay_answered", None) };
+    let answered = EntryStep { wire: Some(wire), ..step(StepName::PayAnswered, None) };
     let taken = Payment { trade, ..paid(&paying) };
     let two = requested("20150320010101002", None);
     let refused = Payment { reason: Some(refused), ..changed(&two, State::Declined) };
     vec![
         Entry::Scanner { scanner: "lane-1".to_owned(), news: ScannerNews::Plugged },
-        Entry::Payment { payment: one, step: step("requested", None) },
-        Entry::Payment { payment: paying, step: step("code", Some(Call::Pay)) },
+        Entry::Payment { payment: one, step: step(StepName::Requested, None) },
+        Entry::Payment { payment: paying, step: step(StepName::Code, Some(Call::Pay)) },
         Entry::Payment { payment: taken, step: answered },
-        Entry::Payment { payment: two, step: step("requested", None) },
-        Entry::Payment { payment: refused, step: step("pay_answered", None) },
+        Entry::Payment { payment: two, step: step(StepName::Requested, None) },
+        Entry::Payment { payment: refused, step: step(StepName::PayAnswered, None) },
         Entry::Payment {
             payment: requested("20150320010101003", None),
-            step: step("requested", None),
+            step: step(StepName::Requested, None),
         },
         Entry::Gateway { up: false, text: "no route to host".to_owned() },
     ]
@@ -356,7 +359,7 @@ fn a_journal_of_version_1_is_still_read() {
 fn version_2() -> Vec<Entry> {
     let hinted = |payment: &Payment, hint: Option<Hint>| Entry::Payment {
         payment: Payment { hint, rev: payment.rev, ..payment.clone() },
-        step: EntryStep { name: "hint".to_owned(), ..<_>::default() },
+        step: EntryStep { name: StepName::Hint, ..<_>::default() },
     };
     let mark = CodeMark([0x1f; 16]);
     let (one, two) = (requested("20260320010101001", None), requested("20260320010101002", None));

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::payment::{
-    Attention, Call, CodeMark, Hint, OtherCode, PayCall, Public, Reason, ScannerNews, Trouble,
-    TroubleKind, Undo, Wire,
+    Asker, Attention, Call, CodeMark, Fen, Hint, Judged, OtherCode, PayCall, Public, Reason, Said,
+    ScannerNews, StepName, Trouble, TroubleKind, Undo, Wire,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -100,11 +100,23 @@ fn pay_call() -> impl Strategy<Value = PayCall> {
 }
 
 fn trade() -> impl Strategy<Value = Trade> {
-    (maybe(text()), maybe(amount()), maybe(text())).prop_map(
-        |(trade_no, receipt_amount, buyer_logon_id)| Trade {
-            trade_no,
-            receipt_amount,
-            buyer_logon_id,
+    let fen = || maybe(any::<u32>().prop_map(|fen| Fen(fen.into())));
+    let amounts = prop::collection::vec(fen(), 7);
+    (maybe(text()), maybe(text()), maybe(time()), maybe(text()), amounts, maybe(text())).prop_map(
+        |(trade_no, buyer_logon_id, paid_at, tag, amounts, fund_bill_list)| {
+            let [total, receipt, buyer_pay, point, invoice, discount, mdiscount] =
+                amounts.try_into().expect("seven amounts");
+            let said = Said {
+                total_amount: total,
+                receipt_amount: receipt,
+                buyer_pay_amount: buyer_pay,
+                point_amount: point,
+                invoice_amount: invoice,
+                discount_amount: discount,
+                mdiscount_amount: mdiscount,
+                fund_bill_list,
+            };
+            Trade { trade_no, buyer_logon_id, paid_at, tag, said }
         },
     )
 }
@@ -196,9 +208,20 @@ fn wire() -> impl Strategy<Value = Wire> {
 }
 
 fn step() -> impl Strategy<Value = EntryStep> {
+    let name = prop::sample::select(StepName::ALL.to_vec());
     let call = prop::sample::select(vec![Call::Pay, Call::Query, Call::Cancel]);
-    (text(), maybe(call), maybe(text()), maybe(text()), maybe(wire()))
-        .prop_map(|(name, call, code, verdict, wire)| EntryStep { name, call, code, verdict, wire })
+    let judged = prop::sample::select(Judged::ALL.to_vec());
+    let asker = (any::<u32>(), any::<Option<u32>>()).prop_map(|(uid, pid)| Asker { uid, pid });
+    (name, maybe(call), maybe(text()), maybe(judged), maybe(wire()), maybe(asker)).prop_map(
+        |(name, call, code, judged, wire, asker)| EntryStep {
+            name,
+            call,
+            code,
+            judged,
+            wire,
+            asker,
+        },
+    )
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {
@@ -289,7 +312,7 @@ fn no_payment_code_reaches_the_disk() {
     };
     let wire = Wire { message: Some(echoed.clone()), ..Wire::default() };
     let step = EntryStep {
-        name: "code".to_owned(),
+        name: StepName::Code,
         code: Some(code.to_owned()),
         wire: Some(wire),
         ..EntryStep::default()

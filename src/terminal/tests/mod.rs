@@ -3,7 +3,9 @@
 mod codes;
 
 use super::*;
-use crate::payment::{Amount, CancelAction, Order, State, Trade, Wire};
+use crate::payment::{
+    Amount, CancelAction, Order, PayAnswer, QueryAnswer, State, Trade, Trouble, Wire,
+};
 
 /// A terminal with its disk: writes are acknowledged when a test says so.
 struct Till {

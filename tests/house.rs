@@ -238,3 +238,118 @@ fn every_dependency_has_a_reason() {
     assert!(bare.len() <= 8, "without a reason: {bare:#?}");
     assert!(reasoned > 20);
 }
+
+/// A rule about money as ARCHITECTURE.md has it: its number, and its text with
+/// the files that enforce it and the tests that show it.
+fn rules_about_money() -> Vec<(usize, String)> {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
+    let section = page.split("## Rules about money\n").nth(1).expect("the rules");
+    let section = section.split("\n## ").next().expect("their end");
+    let mut rules: Vec<(usize, String)> = Vec::new();
+    for line in section.lines() {
+        let head = line.split_once(". **").and_then(|(number, _)| number.parse().ok());
+        match (head, rules.last_mut()) {
+            (Some(number), _) => rules.push((number, line.to_owned())),
+            // The lines of a rule are indented; what is not is between two of them.
+            (None, Some((_, text))) if line.starts_with("   ") => {
+                text.push('\n');
+                text.push_str(line);
+            }
+            (None, _) => {}
+        }
+    }
+    rules
+}
+
+/// The numbers in `(rule 4)`, `(rules 4 and 12)`, `Rule 4:`.
+fn cited(text: &str) -> Vec<usize> {
+    let lower = text.to_lowercase();
+    let mut found = Vec::new();
+    for rest in lower.split("rule").skip(1) {
+        let rest = rest.strip_prefix('s').unwrap_or(rest);
+        // A citation may be broken over two lines of a comment.
+        let is_between = |c: char| c.is_whitespace() || matches!(c, '/' | '!' | ',');
+        let mut rest = rest.trim_start_matches(is_between);
+        loop {
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let Ok(number) = rest[..digits].parse() else { break };
+            found.push(number);
+            rest = rest[digits..].trim_start_matches(is_between);
+            rest = rest.strip_prefix("and").unwrap_or(rest).trim_start_matches(is_between);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_rule_about_money_that_is_cited_is_in_the_list() {
+    let rules: Vec<usize> = rules_about_money().into_iter().map(|(number, _)| number).collect();
+    assert_eq!(rules, (1..=rules.len()).collect::<Vec<_>>(), "ARCHITECTURE.md numbers its rules");
+    let mut seen = 0;
+    let folders = ["src", "tests"].map(|folder| files(&root().join(folder), "rs"));
+    for path in folders.concat().into_iter().filter(|path| !path.ends_with("house.rs")) {
+        let text = fs::read_to_string(&path).expect("readable");
+        for number in cited(&text) {
+            assert!(rules.contains(&number), "{}: there is no rule {number}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "the test looks at the wrong files");
+    assert_eq!(
+        cited("// (rules 4 and\n    /// 12), Rule 9: rules of three, rule\n/// 8"),
+        [4, 12, 9, 8]
+    );
+}
+
+#[test]
+fn every_rule_about_money_names_where_it_is_enforced_and_what_shows_it() {
+    let sources = ["src", "tests"].map(|folder| files(&root().join(folder), "rs")).concat();
+    let read = |path: &PathBuf| fs::read_to_string(path).expect("readable");
+    let all: String = sources.iter().map(read).collect();
+    for (number, text) in rules_about_money() {
+        let (mut places, mut tests) = (0, 0);
+        for word in text.split('`').skip(1).step_by(2) {
+            if word.starts_with("src/") {
+                assert!(root().join(word).exists(), "rule {number}: there is no {word}");
+                places += 1;
+            } else if word.matches('_').count() >= 2
+                && word.chars().all(|c| c.is_lowercase() || c == '_')
+            {
+                let is_there = all.contains(&format!("fn {word}("));
+                assert!(is_there, "rule {number}: there is no test {word}");
+                tests += 1;
+            }
+        }
+        assert!(places > 0 && tests > 0, "rule {number} names no place, or no test");
+    }
+}
+
+/// The picture of the way from an input to a call: every name on it is in the
+/// file at the end of its line.
+#[test]
+fn the_ladder_is_drawn_as_it_is_built() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
+    let ladder = page.split("## The ladder").nth(1).expect("the ladder");
+    let ladder = ladder.split("```").nth(1).expect("the picture");
+    let mut rungs = 0;
+    for line in ladder.lines().filter(|line| line.contains("src/")) {
+        let (drawn, file) = line.rsplit_once(' ').expect("a file at the end");
+        let code = fs::read_to_string(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let drawn = drawn.trim();
+        let name = match drawn.strip_prefix('│') {
+            Some(rest) => rest.trim(),
+            None => drawn.trim_start_matches(['├', '─', '▶', ' ']),
+        };
+        let end = name.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+        let name = &name[..end.unwrap_or(name.len())];
+        let last = name.rsplit("::").next().unwrap_or_default();
+        let is_there = if drawn.starts_with('│') {
+            code.contains(&format!("fn {last}("))
+        } else {
+            code.contains(last)
+        };
+        assert!(is_there, "{file} has no {name}: draw the ladder in ARCHITECTURE.md anew");
+        rungs += 1;
+    }
+    assert!(rungs > 15, "the test looks at the wrong picture");
+}

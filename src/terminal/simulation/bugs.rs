@@ -6,7 +6,7 @@ use crate::payment::{
     QueryAnswer, Reason, Rules, State, Stepped, Trade, TroubleKind,
 };
 
-/// What the planted bug does wrong, and the rule of DESIGN.md it breaks.
+/// What the planted bug does wrong, and the rule of ARCHITECTURE.md it breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     /// Rule 2: sends and tells before the entry is on disk.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tilld::alipay::request::PROBE;
 use tilld::alipay::sign::{PrivateKey, SignType};
 
 use crate::wire::{Inbox, Message};
@@ -112,8 +113,12 @@ fn pay(request: &Message, kept: &Kept) -> Reply {
         .map(|(_, value)| value.into_owned())
         .unwrap_or_else(|| panic!("{} without biz_content", request.start));
     let asked: serde_json::Value = serde_json::from_str(&content).expect("JSON");
+    let number = text(&asked, "out_trade_no");
+    if number == PROBE {
+        return nobody(number, kept);
+    }
     assert!(asked["auth_code"].is_string(), "only pays are expected: {}", request.start);
-    let (number, amount) = (text(&asked, "out_trade_no"), text(&asked, "total_amount"));
+    let amount = text(&asked, "total_amount");
     let answer = format!(
         "{{\"code\":\"10000\",\"msg\":\"Success\",\"buyer_logon_id\":\"159****5620\",\
          \"buyer_pay_amount\":\"{amount}\",\"buyer_user_id\":\"2088101117955611\",\
@@ -128,6 +133,18 @@ fn pay(request: &Message, kept: &Kept) -> Reply {
     let sizes = Sizes { request: request.length, reply: bytes.len() };
     *kept.sizes.lock().expect("nobody panics") = sizes;
     Reply { number: number.to_owned(), bytes }
+}
+
+/// What a real gateway says of a number that nobody has used: the daemon asks, to
+/// learn the time and to see that both keys are right.
+fn nobody(number: &str, kept: &Kept) -> Reply {
+    let answer = format!(
+        "{{\"code\":\"40004\",\"msg\":\"Business Failed\",\"sub_code\":\"ACQ.TRADE_NOT_EXIST\",\
+         \"sub_msg\":\"交易不存在\",\"out_trade_no\":\"{number}\"}}"
+    );
+    let signature = kept.key.sign(SignType::Rsa2, answer.as_bytes());
+    let body = format!("{{\"alipay_trade_query_response\":{answer},\"sign\":\"{signature}\"}}");
+    Reply { number: number.to_owned(), bytes: framed(body.as_bytes()) }
 }
 
 fn echo(request: &Message, kept: &Kept) -> Reply {

@@ -43,12 +43,18 @@ fn systemd_accepts_the_units_and_finds_them_tight() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = folder.path().join("tilld.service");
     let socket = folder.path().join("tilld.socket");
+    let port = folder.path().join("tilld-tcp.socket");
     // The program is not installed here; everything else is as shipped.
     let program = env!("CARGO_BIN_EXE_tilld");
     let unit = shipped("systemd/tilld.service").replace("/usr/bin/tilld", program);
     fs::write(&service, unit).expect("the service");
     fs::write(&socket, shipped("systemd/tilld.socket")).expect("the socket");
+    fs::write(&port, shipped("systemd/tilld-tcp.socket")).expect("the port");
     let (service, socket) = (service.to_string_lossy(), socket.to_string_lossy());
+    let port = port.to_string_lossy();
+    if let Some((good, said)) = run("systemd-analyze", &["verify", "--man=no", &service, &port]) {
+        assert!(good && said.trim().is_empty(), "{said}");
+    }
     if let Some((good, said)) = run("systemd-analyze", &["verify", "--man=no", &service, &socket]) {
         assert!(good && said.trim().is_empty(), "{said}");
     }
@@ -116,12 +122,51 @@ fn the_units_agree_with_each_other_and_with_the_configuration() {
 }
 
 #[test]
+fn the_unit_bounds_what_the_daemon_takes_of_the_box() {
+    let service = shipped("systemd/tilld.service");
+    let mebibytes = |key: &str| -> u64 {
+        let found = values(&service, key);
+        let [one] = found[..] else { panic!("{key} is there {} times", found.len()) };
+        let number = one.strip_suffix('M').and_then(|number| number.parse().ok());
+        number.unwrap_or_else(|| panic!("{key}={one}"))
+    };
+    // Slowed down long before it is ended.
+    assert!(mebibytes("MemoryHigh") * 2 <= mebibytes("MemoryMax"));
+    assert!(mebibytes("MemoryMax") <= 256, "a cashier box may have half a gigabyte");
+    // Other programs first, but it can be ended.
+    let adjust: i32 = values(&service, "OOMScoreAdjust").concat().parse().expect("a number");
+    assert!((-999..0).contains(&adjust), "{adjust}");
+    let files: u64 = values(&service, "LimitNOFILE").concat().parse().expect("a number");
+    assert!(files >= 2 * 512, "{files} descriptors are too few for all registers");
+    assert_eq!(values(&service, "SocketBindDeny"), ["any"]);
+}
+
+#[test]
+fn the_port_is_a_unit_of_its_own_and_the_daemon_may_open_no_other() {
+    let service = shipped("systemd/tilld.service");
+    let port = shipped("systemd/tilld-tcp.socket");
+    let address = values(&port, "ListenStream");
+    let address: std::net::SocketAddr = address.concat().parse().expect("one address");
+    assert!(address.ip().is_loopback(), "{address}");
+    let allowed = format!("tcp:{}", address.port());
+    assert_eq!(values(&service, "SocketBindAllow"), [allowed.as_str()]);
+    assert_eq!(values(&port, "Service"), ["tilld.service"]);
+    // Somebody who holds the port must not take the Unix socket away with it.
+    assert_eq!(values(&shipped("systemd/tilld.socket"), "ListenStream").len(), 1);
+    for key in ["Requires", "BindsTo", "Wants"] {
+        assert!(!values(&service, key).concat().contains("tilld-tcp"), "{key}");
+    }
+    let config = shipped("config/tilld.toml");
+    assert!(config.contains(&format!("listen = \"{address}\"")), "tilld.toml names another");
+}
+
+#[test]
 fn every_line_of_hardening_says_why() {
     let service = shipped("systemd/tilld.service");
     let (_, hardening) = service.split_once("# Hardening.").expect("the hardening");
     let (hardening, _) = hardening.split_once("[Install]").expect("the end of it");
     // What a comment has been said about; keys that belong together share one.
-    let together = ["AmbientCapabilities"];
+    let together = ["AmbientCapabilities", "SocketBindAllow"];
     let mut explained = String::new();
     let mut before = "";
     for line in hardening.lines().skip(1) {

@@ -173,7 +173,8 @@ def installs_without_starting(box, older, current):
         # The chroot may leave documents out (path-exclude); the package has them.
         listed = box.run("dpkg", "-L", "tilld").splitlines()
         check(f"/{name}" in listed, f"{name} is not in the package")
-    check("/usr/share/doc/tilld/examples/encrypted-key.conf" in listed, "the drop-in")
+    for example in "encrypted-key.conf", "tilld-tcp.socket":
+        check(f"/usr/share/doc/tilld/examples/{example}" in listed, example)
     conffiles = box.run("dpkg-query", "-W", "-f", "${Conffiles}", "tilld")
     check("/etc/tilld/tilld.toml" in conffiles, conffiles)
 

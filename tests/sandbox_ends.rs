@@ -110,7 +110,7 @@ async fn late_pay_is_through(running: &Running, name: &str) {
 fn moment(jumped: i64) -> Moment {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let now = Timestamp(i64::try_from(now.as_millis()).unwrap() + jumped);
-    Moment { steady: now, wall: now, gateway: now }
+    Moment::undisputed(now, now, now)
 }
 
 fn client(running: &Running) -> Client {

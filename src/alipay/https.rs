@@ -372,7 +372,7 @@ fn nobody(now: Timestamp) -> Payment {
         Amount::from_fen(1).unwrap_or_else(|_| unreachable!("a fen is an amount")),
         String::new(),
     );
-    let now = Moment { steady: now, wall: now, gateway: now };
+    let now = Moment::undisputed(now, now, now);
     Payment::requested(order, now, &Rules::default())
 }
 

@@ -193,7 +193,7 @@ mod tests {
             "咖啡".to_owned(),
         );
         let start = Timestamp(0);
-        let start = Moment { steady: start, wall: start, gateway: start };
+        let start = Moment::undisputed(start, start, start);
         Payment { state: State::Paying, rev, ..Payment::requested(order, start, &Rules::default()) }
     }
 

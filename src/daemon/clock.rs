@@ -92,7 +92,7 @@ impl Clock {
             NOT_HEARD => wall,
             offset => Timestamp(steady.millis().saturating_add(offset)),
         };
-        Moment { steady, wall, gateway }
+        Moment::undisputed(steady, wall, gateway)
     }
 
     /// The steady clock.

@@ -221,7 +221,7 @@ mod tests {
 
         fn at(&self, ms: i64) -> Moment {
             let wall = Timestamp(Self::TRUTH + self.1 + ms);
-            Moment { steady: Timestamp(ms), wall, gateway: wall }
+            Moment::undisputed(Timestamp(ms), wall, wall)
         }
 
         /// Asks at this time, which must be when it wants to.

@@ -44,6 +44,19 @@ pub struct Moment {
     /// The best guess at the gateway's clock: the wall clock, corrected by what
     /// the gateway's own answers say. Dates sent to the gateway come from here.
     pub gateway: Timestamp,
+    /// The gateway's clock shows this at the least. The same as `gateway` while
+    /// nothing speaks against that guess.
+    pub gateway_low: Timestamp,
+    /// And this at the most.
+    pub gateway_high: Timestamp,
+}
+
+impl Moment {
+    /// A moment at which nobody disputes what the gateway's clock shows.
+    #[must_use]
+    pub fn undisputed(steady: Timestamp, wall: Timestamp, gateway: Timestamp) -> Self {
+        Self { steady, wall, gateway, gateway_low: gateway, gateway_high: gateway }
+    }
 }
 
 /// The lengths of a payment's life, from the configuration.

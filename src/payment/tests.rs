@@ -34,7 +34,7 @@ const MARK: CodeMark = CodeMark([7; 16]);
 fn moment(seconds: f64) -> Moment {
     #[allow(clippy::cast_possible_truncation, reason = "test times are small")]
     let at = Timestamp((seconds * 1000.0) as i64);
-    Moment { steady: at, wall: at, gateway: at }
+    Moment::undisputed(at, at, at)
 }
 
 /// The answer that `word` means for the call that `state` waits for.
@@ -387,7 +387,8 @@ fn the_horizon_needs_the_gateways_clock_and_the_steady_one() {
             10s unknown  => resting
             11s stop     => querying Query",
         );
-        let now = Moment { gateway: moment(gateway).steady, ..moment(steady) };
+        let at = moment(steady).steady;
+        let now = Moment::undisputed(at, at, moment(gateway).steady);
         for word in ["not-exist", "no-action"] {
             let event = event(&payment.state, word, now);
             payment = payment.step(&event, now, &rules).expect("legal").payment;

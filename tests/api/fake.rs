@@ -274,7 +274,7 @@ pub fn order(number: &str) -> Order {
 
 /// A payment that waits for its code.
 pub fn awaiting(order: Order) -> Payment {
-    let now = Moment { steady: NOW, wall: NOW, gateway: NOW };
+    let now = Moment::undisputed(NOW, NOW, NOW);
     Payment::requested(order, now, &Rules::default())
 }
 

@@ -132,7 +132,7 @@ fn walk() -> Walked {
     );
     for _ in 0..60_000 {
         let mut now = Timestamp(1_795_140_000_000);
-        let moment = |at| Moment { steady: at, wall: at, gateway: at };
+        let moment = |at| Moment::undisputed(at, at, at);
         let mut payment = Payment::requested(order.clone(), moment(now), &rules);
         inside.insert(("[*]".to_owned(), inner(&payment.state).to_owned()));
         public.insert(("[*]".to_owned(), payment.public().name().to_owned()));

@@ -30,7 +30,7 @@ fn order() -> Order {
 
 /// A payment whose pay was decided.
 fn payment(order: Order) -> Payment {
-    let now = Moment { steady: Timestamp(5_000), wall: NOW, gateway: NOW };
+    let now = Moment::undisputed(Timestamp(5_000), NOW, NOW);
     let rules = Rules { expire_after: Duration::from_mins(2), ..Rules::default() };
     let requested = Payment::requested(order, now, &rules);
     requested.step(&Event::Code(CodeMark([7; 16])), now, &rules).unwrap().payment

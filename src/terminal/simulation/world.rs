@@ -223,7 +223,7 @@ impl World {
         let steady = Timestamp(self.now);
         let wall = Timestamp(self.now + self.wall_offset);
         let gateway = self.learned_skew.map_or(wall, |skew| Timestamp(steady.millis() + skew));
-        Moment { steady, wall, gateway }
+        Moment::undisputed(steady, wall, gateway)
     }
 
     fn happen(&mut self, what: Happening) {

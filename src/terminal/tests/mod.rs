@@ -34,7 +34,7 @@ impl Till {
 
     fn moment(&self) -> Moment {
         let at = Timestamp(self.now);
-        Moment { steady: at, wall: at, gateway: at }
+        Moment::undisputed(at, at, at)
     }
 
     fn handle(&mut self, input: Input) {

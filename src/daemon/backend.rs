@@ -55,7 +55,11 @@ impl Recent {
 
 pub(super) struct Daemon {
     pub(super) requests: mpsc::Sender<Asked>,
+    /// For what takes long.
     pub(super) reader: Reader,
+    /// For what is asked for on the loop's own thread, which never waits for the
+    /// other.
+    pub(super) lookups: Reader,
     pub(super) recent: Recent,
     pub(super) head: watch::Receiver<u64>,
     pub(super) board: Board,
@@ -111,7 +115,7 @@ impl Backend for Daemon {
         let read = match self.recent.get(&number) {
             Some(payment) => Ok(Some(payment)),
             // Two look-ups by key: quicker than a thread.
-            None => self.reader.payment(&number).map_err(|why| Unavailable(why.to_string())),
+            None => self.lookups.payment(&number).map_err(|why| Unavailable(why.to_string())),
         };
         Box::pin(std::future::ready(read))
     }

@@ -57,6 +57,16 @@ enum Command {
         #[arg(value_name = "JOURNAL")]
         journal: PathBuf,
     },
+    /// Take a journal that has lost its newest entries for the whole. The daemon
+    /// refuses to start with one, and says what is missing and how to go on.
+    Accept {
+        /// The number of the newest entry that is still there.
+        #[arg(value_name = "NEWEST")]
+        newest: u64,
+        /// The journal, like /var/lib/tilld/journal.db.
+        #[arg(value_name = "JOURNAL")]
+        journal: PathBuf,
+    },
 }
 
 /// Why the daemon ended, or did not start.
@@ -97,8 +107,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
         }
     };
-    if let Some(Command::Verify { journal }) = &args.command {
-        return verify::main(journal);
+    match &args.command {
+        Some(Command::Verify { journal }) => return verify::main(journal),
+        Some(Command::Accept { newest, journal }) => return verify::accept(journal, *newest),
+        Some(Command::Check) | None => {}
     }
     let Some(config) = args.config else {
         say("tilld: --config FILE is missing, like --config /etc/tilld/tilld.toml");

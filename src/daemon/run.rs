@@ -117,6 +117,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
     let backend = Arc::new(Daemon {
         requests,
         reader: reader.clone(),
+        lookups: reader.for_the_loop(),
         recent: recent.clone(),
         head: head_seen,
         board: board.clone(),
@@ -143,7 +144,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         waiting: Vec::new(),
         drain_until: None,
         clock,
-        reader: reader.clone(),
+        reader: reader.for_the_loop(),
         writer,
         client: Arc::new(client),
         back,
@@ -615,6 +616,9 @@ fn not_opened(why: OpenError) -> Ended {
     match why {
         OpenError::NoFolder(_)
         | OpenError::Missing { .. }
+        | OpenError::LeadsNowhere { .. }
+        | OpenError::LostItsEnd { .. }
+        | OpenError::Another { .. }
         | OpenError::NotAJournal { .. }
         | OpenError::Newer { .. }
         | OpenError::Damaged { .. }

@@ -1,4 +1,5 @@
-//! `tilld verify`: a whole journal, checked.
+//! `tilld verify` and `tilld accept`: a whole journal, checked; one that is not whole,
+//! taken for it.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -18,6 +19,17 @@ pub(super) fn main(file: &Path) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
+        Err(why) => {
+            super::say(&super::chain(&why));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// 0 when the journal will be used as it is from now on, or 1 and why not.
+pub(super) fn accept(file: &Path, newest: u64) -> ExitCode {
+    match journal::accept(file, newest) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             super::say(&super::chain(&why));
             ExitCode::FAILURE

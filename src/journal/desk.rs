@@ -1,5 +1,7 @@
 //! The one thread that writes: what it owns and what it does.
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -10,11 +12,14 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
 use super::append::{AppendError, Health};
-use super::files::{Files, Lock, NoLock};
+use super::files::{Files, Lock, NoLock, create_private};
+use super::head;
 use super::reader::Reader;
 use super::reserve;
 use super::rows::Draft;
+use super::sight::{Change, Sight};
 use super::sqlite::{self, Tip};
+use super::verify;
 use super::writer::Job;
 
 /// So many entries share one fsync at most, so that the first of them is not
@@ -74,21 +79,32 @@ enum Failure {
     Full,
     /// One entry contradicts the journal. Rolled back.
     Refused(usize, String),
+    /// There is no journal to write to: certainly nothing was written.
+    NotConnected(String),
     /// It never came to the commit: certainly nothing was written.
     NotCommitted(String),
     /// The commit failed half-way: nobody knows without looking.
     Unknown(String),
+    /// It is on disk, in a file that has lost its name meanwhile.
+    Misplaced,
 }
 
 /// Everything the thread owns.
 pub(super) struct Desk {
     files: Files,
-    lock: Option<Lock>,
+    lock: Lock,
     /// Only to be closed when the writer cannot open the journal: all connections
     /// of a process share one view of the files beside it, and keep it for as
     /// long as one of them is open, read-only as it may have been found.
     reader: Reader,
-    conn: Option<Open>,
+    conn: Option<Connection>,
+    /// The files as this thread has left them.
+    left: Option<Sight>,
+    /// What was looked through after somebody else had changed it, and why it is
+    /// of no use.
+    unsound: Option<(Sight, String)>,
+    /// What became of a journal that was taken away, and where it is now.
+    taken_away: Option<String>,
     /// The newest entry that is known to be durable.
     tip: Option<Tip>,
     /// What the newest entry will be if a commit that failed is there after all.
@@ -99,12 +115,6 @@ pub(super) struct Desk {
     uncheckpointed: u32,
     #[cfg(test)]
     switches: Arc<super::tests::Switches>,
-}
-
-/// The connection, and the file that it writes to.
-struct Open {
-    conn: Connection,
-    file: (u64, u64),
 }
 
 /// What the thread shows to the outside, and what it watches.
@@ -119,7 +129,7 @@ impl Desk {
     /// and finds out whether it can write.
     pub(super) fn new(
         files: Files,
-        lock: Option<Lock>,
+        lock: Lock,
         reader: Reader,
         conn: Option<Connection>,
         telltale: Telltale,
@@ -130,6 +140,9 @@ impl Desk {
             lock,
             reader,
             conn: None,
+            left: None,
+            unsound: None,
+            taken_away: None,
             tip: None,
             hoped: None,
             telltale,
@@ -138,13 +151,10 @@ impl Desk {
             #[cfg(test)]
             switches,
         };
-        let opened = conn.and_then(|conn| {
-            let (tip, file) = (Tip::read(&conn).ok()?, desk.files.identity().ok()?);
-            Some((tip, Open { conn, file }))
-        });
-        if let Some((tip, open)) = opened {
+        if let Some((tip, conn)) = conn.and_then(|conn| Some((Tip::read(&conn).ok()?, conn))) {
             desk.tip = Some(tip);
-            desk.conn = Some(open);
+            desk.keep(conn);
+            desk.note(&tip);
         }
         desk.try_to_recover();
         desk
@@ -160,7 +170,7 @@ impl Desk {
                     let batch = batch.filter_map(Work::of).collect();
                     self.write(batch);
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.watch(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.trouble().is_some() && self.tried_at.is_none_or(|at| at.elapsed() >= TURN) {
@@ -172,7 +182,7 @@ impl Desk {
                 self.checkpoint("PASSIVE");
             }
         }
-        self.checkpoint("TRUNCATE");
+        self.leave();
     }
 
     // --- writing -------------------------------------------------------------
@@ -186,7 +196,7 @@ impl Desk {
         let mut reserve_is_tried = false;
         while !batch.is_empty() {
             match self.transaction(&mut batch) {
-                Ok(()) => return written(batch),
+                Ok(()) => return self.written(batch),
                 Err(Failure::Refused(index, why)) => {
                     batch.remove(index).job.reply(Err(AppendError::Refused(why)));
                 }
@@ -208,12 +218,23 @@ impl Desk {
                     }
                     self.suffer("the disk is full; the reserve is in use to finish open payments");
                 }
+                Err(Failure::NotConnected(why)) => {
+                    self.suffer(&why);
+                    return not_written(batch, &why);
+                }
                 Err(Failure::NotCommitted(why)) => {
                     self.conn = None;
                     self.suffer(&why);
                     return not_written(batch, &why);
                 }
-                Err(Failure::Unknown(why)) => return self.settle(batch, &why),
+                Err(Failure::Unknown(why)) => {
+                    self.conn = None;
+                    return self.settle(batch, &format!("a write failed half-way ({why})"));
+                }
+                // Only the connection that is open still reaches it.
+                Err(Failure::Misplaced) => {
+                    return self.settle(batch, "the files of the journal were taken away");
+                }
             }
         }
     }
@@ -227,11 +248,23 @@ impl Desk {
 
     /// Writes the whole batch, or nothing of it.
     fn transaction(&mut self, batch: &mut [Work]) -> Result<(), Failure> {
-        self.connect().map_err(Failure::NotCommitted)?;
-        let conn = self.connection().map_err(Failure::NotCommitted)?;
+        self.connect().map_err(Failure::NotConnected)?;
+        let written = self.insert_all(batch);
+        let is_in_place = self.look_after_write();
+        let tip = written?;
+        if !is_in_place {
+            return Err(Failure::Misplaced);
+        }
+        self.tip = Some(tip);
+        self.uncheckpointed = self.uncheckpointed.saturating_add(1);
+        Ok(())
+    }
+
+    fn insert_all(&self, batch: &mut [Work]) -> Result<Tip, Failure> {
+        let conn = self.connection().map_err(Failure::NotConnected)?;
         #[cfg(test)]
         self.switches.begin(conn);
-        let begun = conn.execute_batch("BEGIN IMMEDIATE").and_then(|()| Tip::read(conn));
+        let begun = sqlite::begin(conn).and_then(|()| Tip::read(conn));
         let before = begun.map_err(|error| before_commit(conn, &error))?;
         let mut tip = before;
         for (index, work) in batch.iter_mut().enumerate() {
@@ -246,11 +279,7 @@ impl Desk {
             work.placed = tip;
         }
         match self.commit(conn) {
-            Ok(()) => {
-                self.tip = Some(tip);
-                self.uncheckpointed = self.uncheckpointed.saturating_add(1);
-                Ok(())
-            }
+            Ok(()) => Ok(tip),
             // The log had no room for the commit mark, so there should be none.
             Err(error) if sqlite::is_full(&error) => {
                 sqlite::roll_back(conn);
@@ -268,7 +297,24 @@ impl Desk {
         if let Some(outcome) = self.switches.commit(conn) {
             return outcome;
         }
-        conn.execute_batch("COMMIT")
+        sqlite::commit(conn)
+    }
+
+    /// The batch is durable: notes that, and tells everybody.
+    fn written(&self, batch: Vec<Work>) {
+        if let Some(last) = batch.last() {
+            self.note(&last.placed);
+        }
+        for work in batch {
+            let seq = work.placed.seq.unsigned_abs();
+            work.job.reply(Ok(seq));
+        }
+    }
+
+    /// A note that cannot be written stays behind the journal, where it says
+    /// less and nothing wrong.
+    fn note(&self, tip: &Tip) {
+        let _ = head::write(&self.files, tip);
     }
 
     // --- when nobody knows ---------------------------------------------------
@@ -276,9 +322,8 @@ impl Desk {
     /// Finds out what the journal really holds after a commit that failed, and
     /// only then replies: all of the batch is in it, or nothing.
     fn settle(&mut self, batch: Vec<Work>, why: &str) {
-        self.conn = None;
         self.hoped = batch.last().map(|work| work.placed);
-        self.suffer(&format!("a write failed half-way ({why}); finding out what is on disk"));
+        self.suffer(&format!("{why}; finding out what is on disk"));
         let mut pauses = SETTLE_PAUSES.iter();
         let mut pause = Duration::ZERO;
         loop {
@@ -286,7 +331,7 @@ impl Desk {
                 Ok(true) => {
                     self.tip = self.hoped.take();
                     self.tried_at = None;
-                    return written(batch);
+                    return self.written(batch);
                 }
                 Ok(false) => {
                     self.hoped = None;
@@ -294,9 +339,8 @@ impl Desk {
                     return not_written(batch, why);
                 }
                 Err(again) => {
-                    self.conn = None;
                     self.suffer(&format!(
-                        "a write failed half-way ({why}), and what is on disk cannot be found out: {again}"
+                        "{why}, and what is on disk cannot be found out: {again}"
                     ));
                 }
             }
@@ -315,9 +359,15 @@ impl Desk {
         let conn = self.connection()?;
         // What can be read may only be in memory, after an fsync that failed.
         // This writes it once more, to another file, and asks for that.
-        sqlite::checkpoint(conn, "TRUNCATE").map_err(|error| error.to_string())?;
-        let found = Tip::read(conn).map_err(|error| error.to_string())?;
-        Ok(batch.last().is_some_and(|work| work.placed == found))
+        let found = sqlite::checkpoint(conn, "TRUNCATE").and_then(|()| Tip::read(conn));
+        self.look_after_write();
+        match found {
+            Ok(found) => Ok(batch.last().is_some_and(|work| work.placed == found)),
+            Err(error) => {
+                self.conn = None;
+                Err(error.to_string())
+            }
+        }
     }
 
     fn wait(&self, length: Duration) {
@@ -331,48 +381,176 @@ impl Desk {
     // --- the connection ------------------------------------------------------
 
     fn connection(&self) -> Result<&Connection, String> {
-        self.conn.as_ref().map(|open| &open.conn).ok_or_else(|| "it is not open".to_owned())
+        self.conn.as_ref().ok_or_else(|| "it is not open".to_owned())
     }
 
-    /// Makes sure of a connection to the very file that this writer has always
-    /// written to.
+    /// Makes sure of a connection to the very files that this writer has always
+    /// written to, with nothing in them that is not its own.
     fn connect(&mut self) -> Result<(), String> {
         #[cfg(test)]
         self.switches.connect()?;
-        if self.lock.is_none() {
-            let lock = self.files.take_lock().map_err(|no| match no {
-                NoLock::Taken => "it is in use by another tilld".to_owned(),
-                NoLock::Io(error) => format!("its lock cannot be taken: {error}"),
-            })?;
-            self.lock = Some(lock);
+        self.lock.complete(&self.files).map_err(|no| match no {
+            NoLock::Taken => "it is in use by another tilld".to_owned(),
+            NoLock::Io(error) => format!("its lock cannot be taken: {error}"),
+        })?;
+        let now = Sight::of(&self.files).map_err(|error| error.to_string())?;
+        let change = match (&self.left, &self.conn) {
+            (None, _) => None,
+            (Some(left), Some(_)) => now.since(left),
+            (Some(left), None) => now.since_closed(left),
+        };
+        match change {
+            None if self.conn.is_some() => Ok(()),
+            None => self.open(),
+            Some(Change::Journal) => Err(self.save()),
+            Some(Change::Beside) => self.bring_home(),
+            Some(Change::Content) => self.examine(&now),
         }
-        let file = self.files.identity().map_err(|error| error.to_string())?;
-        if self.conn.as_ref().is_some_and(|open| open.file != file) {
-            self.conn = None;
+    }
+
+    fn open(&mut self) -> Result<(), String> {
+        // SQLite would delete the log that stands beside an empty file.
+        let header = self.lock.first_bytes::<16>().map_err(|error| error.to_string())?;
+        if header != *b"SQLite format 3\0" {
+            return Err("the file was emptied or overwritten".to_owned());
         }
-        if self.conn.is_none() {
-            let conn = sqlite::open_writer(&self.files.journal).map_err(|e| e.to_string())?;
-            let found = Tip::read(&conn).map_err(|e| e.to_string())?;
-            if *self.tip.get_or_insert(found) != found && self.hoped != Some(found) {
-                return Err("the file was replaced by another, or has lost entries".to_owned());
-            }
-            self.conn = Some(Open { conn, file });
+        let conn = sqlite::open_writer(&self.files.journal).map_err(|e| e.to_string())?;
+        let found = Tip::read(&conn).map_err(|e| e.to_string())?;
+        if *self.tip.get_or_insert(found) != found && self.hoped != Some(found) {
+            return Err("the file was replaced by another, or has lost entries".to_owned());
         }
+        self.keep(conn);
         Ok(())
+    }
+
+    fn keep(&mut self, conn: Connection) {
+        self.left = Sight::of(&self.files).ok();
+        self.conn = Some(conn);
+        (self.unsound, self.taken_away) = (None, None);
+    }
+
+    /// After each of our own writes, whatever became of it; false if the files
+    /// have lost their names meanwhile.
+    fn look_after_write(&mut self) -> bool {
+        let Ok(now) = Sight::of(&self.files) else { return false };
+        let change = self.left.and_then(|left| now.since(&left));
+        match change {
+            Some(Change::Journal | Change::Beside) => false,
+            Some(Change::Content) | None => {
+                self.left = Some(now);
+                true
+            }
+        }
+    }
+
+    /// While there is nothing to do: what somebody else does to the files shall
+    /// be known before the next payment.
+    fn watch(&mut self) {
+        if self.trouble().is_none()
+            && let Err(why) = self.connect()
+        {
+            self.suffer(&why);
+        }
+    }
+
+    /// A file beside the journal was taken away. The open connection still has
+    /// what was in it: moves that into the journal itself, and begins new files.
+    fn bring_home(&mut self) -> Result<(), String> {
+        let foreign = "another file stands in place of its log: move it away, do not delete it";
+        let Some(conn) = &self.conn else { return Err(foreign.to_owned()) };
+        let reader = self.reader.clone();
+        let _nobody_reads = reader.hold();
+        sqlite::checkpoint(conn, "TRUNCATE").map_err(|error| {
+            format!("its log was taken away, and cannot be moved home: {error}")
+        })?;
+        self.conn = None;
+        let home = Sight::of(&self.files).map_err(|error| error.to_string())?.without_log();
+        self.left = Some(home);
+        let now = Sight::of(&self.files).map_err(|error| error.to_string())?;
+        match now.since_closed(&home) {
+            None => self.open(),
+            Some(_) => Err(foreign.to_owned()),
+        }
+    }
+
+    /// Another file has the journal's name, or none has. What the open connection
+    /// has goes into its own file; and to another, if nobody finds that one again.
+    fn save(&mut self) -> String {
+        if let Some(told) = &self.taken_away {
+            return told.clone();
+        }
+        let gone = "the file was replaced by another, or is gone";
+        let Some(conn) = &self.conn else { return gone.to_owned() };
+        let told = match sqlite::checkpoint(conn, "TRUNCATE") {
+            Err(error) => return format!("{gone}, and its log cannot be moved into it: {error}"),
+            Ok(()) if self.lock.has_a_name() => {
+                format!("{gone}; put it back from where it was moved to")
+            }
+            Ok(()) => {
+                let saved = self.files.saved();
+                match save_to(conn, &saved) {
+                    Err(error) => return format!("{gone}, and cannot be saved: {error}"),
+                    Ok(()) => format!(
+                        "{gone}; what it held was saved: stop tilld, and put {} in its place",
+                        saved.display()
+                    ),
+                }
+            }
+        };
+        self.taken_away = Some(told.clone());
+        told
+    }
+
+    /// The files are the same, but somebody else has written to them: all of them
+    /// is read before anything is written to them again.
+    fn examine(&mut self, now: &Sight) -> Result<(), String> {
+        if let Some((_, why)) = self.unsound.as_ref().filter(|(seen, _)| seen == now) {
+            return Err(why.clone());
+        }
+        let reader = self.reader.clone();
+        let _nobody_reads = reader.hold();
+        self.conn = None;
+        let left = self.left;
+        let found = self.open().and_then(|()| {
+            let conn = self.connection()?;
+            verify::check_whole(&self.files, conn).map_err(|error| error.to_string())
+        });
+        found.map(|_| ()).map_err(|why| {
+            let why = format!("another program has changed it: {why}");
+            (self.conn, self.left) = (None, left);
+            self.unsound = Some((*now, why.clone()));
+            why
+        })
     }
 
     /// Moves the log into the journal. A failure costs nothing that was promised,
     /// but the next write would meet it too.
     fn checkpoint(&mut self, mode: &str) {
         self.uncheckpointed = 0;
-        let Some(open) = &self.conn else { return };
-        match sqlite::checkpoint(&open.conn, mode) {
+        let Some(conn) = &self.conn else { return };
+        let done = sqlite::checkpoint(conn, mode);
+        self.look_after_write();
+        match done {
             Ok(()) => {}
             Err(error) if sqlite::code_of(&error) == Some(ErrorCode::DatabaseBusy) => {}
             Err(error) => {
                 self.suffer(&error.to_string());
                 self.conn = None;
             }
+        }
+    }
+
+    /// Leaves a journal without files of SQLite's beside it, if all is as it
+    /// should be.
+    fn leave(&mut self) {
+        if self.conn.is_none() || self.connect().is_err() {
+            return;
+        }
+        let Some(conn) = self.conn.take() else { return };
+        if sqlite::checkpoint(&conn, "TRUNCATE").is_ok() {
+            self.reader.close();
+            // It is closed in every case.
+            let _ = sqlite::close_tidily(conn);
         }
     }
 
@@ -411,7 +589,9 @@ impl Desk {
         // First a look: a probe writes, and what the reserve gave is for the
         // payments that are open.
         reserve::look_for_room(&self.files).map_err(|error| no_reserve(&error))?;
-        if let Err(error) = sqlite::probe(self.connection()?) {
+        let probed = sqlite::probe(self.connection()?);
+        self.look_after_write();
+        if let Err(error) = probed {
             if sqlite::is_full(&error) {
                 return Err("the disk is full".to_owned());
             }
@@ -436,6 +616,7 @@ impl Drop for Desk {
     fn drop(&mut self) {
         self.suffer("the journal's writer has ended");
         // Before the lock, so that the next daemon finds a closed journal.
+        self.reader.close();
         drop(mem::take(&mut self.conn));
     }
 }
@@ -446,11 +627,12 @@ fn before_commit(conn: &Connection, error: &rusqlite::Error) -> Failure {
     if sqlite::is_full(error) { Failure::Full } else { Failure::NotCommitted(error.to_string()) }
 }
 
-fn written(batch: Vec<Work>) {
-    for work in batch {
-        let seq = work.placed.seq.unsigned_abs();
-        work.job.reply(Ok(seq));
-    }
+/// Copies all that a connection has to a file that is not there yet.
+fn save_to(conn: &Connection, path: &Path) -> Result<(), String> {
+    let text = |error: io::Error| format!("{}: {error}", path.display());
+    drop(create_private(path).map_err(text)?);
+    conn.execute("VACUUM INTO ?1", [path.to_string_lossy()]).map_err(|error| error.to_string())?;
+    File::open(path).and_then(|file| file.sync_all()).map_err(text)
 }
 
 fn not_written(batch: Vec<Work>, why: &str) {

@@ -1,15 +1,12 @@
-//! The files of the journal: their names, their lock, their modes.
+//! The files of the journal: their names, their locks, their modes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-
-/// Held for as long as the journal is ours.
-pub(super) type Lock = Flock<File>;
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -22,13 +19,22 @@ pub(super) struct Files {
 pub(super) enum NoLock {
     /// Somebody else has it.
     Taken,
-    /// There is no lock file and none can be made.
+    /// It cannot be taken: there is no file to lock, and none can be made.
     Io(io::Error),
 }
 
 impl Files {
-    pub(super) fn of(journal: &Path) -> Self {
-        Self { journal: journal.to_owned() }
+    /// Of a journal under its own name, or under a link that leads to it: SQLite
+    /// names its files after the journal, not after the link. `Err` is where a
+    /// link leads that leads nowhere.
+    pub(super) fn of(journal: &Path) -> Result<Self, PathBuf> {
+        if !journal.is_symlink() {
+            return Ok(Self { journal: journal.to_owned() });
+        }
+        match fs::canonicalize(journal) {
+            Ok(journal) => Ok(Self { journal }),
+            Err(_) => Err(fs::read_link(journal).unwrap_or_default()),
+        }
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
@@ -45,8 +51,26 @@ impl Files {
         self.beside("-wal")
     }
 
+    pub(super) fn shared_memory(&self) -> PathBuf {
+        self.beside("-shm")
+    }
+
     pub(super) fn reserve(&self) -> PathBuf {
         self.beside("-reserve")
+    }
+
+    /// What a journal is saved to that would be gone with this daemon.
+    pub(super) fn saved(&self) -> PathBuf {
+        self.beside("-saved")
+    }
+
+    /// The note of the newest entry. Hidden, so that nobody who tidies up
+    /// `journal.db-*` takes it along with the log that it watches over.
+    pub(super) fn head(&self) -> PathBuf {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(self.journal.file_name().unwrap_or_default());
+        name.push("-head");
+        self.folder().join(name)
     }
 
     /// The journal in the making.
@@ -56,7 +80,7 @@ impl Files {
 
     /// The journal and all that SQLite may have put beside it.
     pub(super) fn all_of_sqlite(&self) -> [PathBuf; 4] {
-        [self.journal.clone(), self.wal(), self.beside("-shm"), self.beside("-journal")]
+        [self.journal.clone(), self.wal(), self.shared_memory(), self.beside("-journal")]
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -66,12 +90,9 @@ impl Files {
         }
     }
 
-    /// Makes the journal ours until the lock is dropped.
-    ///
-    /// The lock has a file of its own because opening and closing the journal
-    /// itself would drop the locks that SQLite holds on it. The file is never
-    /// deleted: a lock on a deleted file keeps nobody out.
-    pub(super) fn take_lock(&self) -> Result<Lock, NoLock> {
+    /// Locks the file beside the journal, which is made if it is not there. It is
+    /// never deleted: a lock on a deleted file keeps nobody out.
+    pub(super) fn lock_beside(&self) -> Result<Flock<File>, NoLock> {
         let path = self.lock();
         let file = OpenOptions::new()
             .write(true)
@@ -82,16 +103,56 @@ impl Files {
             // A lock file on a read-only disk can still be locked.
             .or_else(|error| File::open(&path).map_err(|_| error))
             .map_err(NoLock::Io)?;
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
-            if errno == Errno::EWOULDBLOCK { NoLock::Taken } else { NoLock::Io(errno.into()) }
-        })
+        lock(file)
+    }
+}
+
+fn lock(file: File) -> Result<Flock<File>, NoLock> {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+        if errno == Errno::EWOULDBLOCK { NoLock::Taken } else { NoLock::Io(errno.into()) }
+    })
+}
+
+/// What makes the journal ours, until it is dropped.
+///
+/// One lock is on the journal itself: whatever name another daemon reaches it by,
+/// it is the same file. (`flock` is apart from the locks of SQLite, but closing
+/// *any* descriptor of the file drops those of this process; so this one is opened
+/// before SQLite opens the file and closed after it.) The other is on a file
+/// beside it: it holds also while the journal is not there yet, or is being
+/// replaced by another file.
+#[derive(Debug)]
+pub(super) struct Lock {
+    journal: Flock<File>,
+    beside: Option<Flock<File>>,
+}
+
+impl Lock {
+    /// Locks the journal, which must be there.
+    pub(super) fn take(files: &Files, beside: Option<Flock<File>>) -> Result<Self, NoLock> {
+        let journal = lock(File::open(&files.journal).map_err(NoLock::Io)?)?;
+        Ok(Self { journal, beside })
     }
 
-    /// Which file the path leads to at present, to notice when the journal is
-    /// moved away or replaced underneath.
-    pub(super) fn identity(&self) -> io::Result<(u64, u64)> {
-        let data = fs::metadata(&self.journal)?;
-        Ok((data.dev(), data.ino()))
+    /// A disk that takes no lock file takes no entries either: nothing is written
+    /// before this has worked.
+    pub(super) fn complete(&mut self, files: &Files) -> Result<(), NoLock> {
+        if self.beside.is_none() {
+            self.beside = Some(files.lock_beside()?);
+        }
+        Ok(())
+    }
+
+    /// The first bytes of the very file that is locked.
+    pub(super) fn first_bytes<const N: usize>(&self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.journal.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Whether the locked file still has a name.
+    pub(super) fn has_a_name(&self) -> bool {
+        self.journal.metadata().is_ok_and(|data| data.nlink() > 0)
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!   append(entry) ──▶ queue ──▶ one thread ──▶ one transaction, one fsync ──▶ all replies
 //!                               (the only writer)
-//!   payment(), list(), after() ──▶ one read-only connection
+//!   payment(), list(), after() ──▶ a read-only connection, another for the loop
 //! ```
 //!
 //! **`entries` is the journal.** It only ever grows: triggers refuse every other
@@ -19,18 +19,22 @@
 //! that holds entries.
 //!
 //! Files beside the journal: `-wal` and `-shm` are SQLite's own, `-lock` keeps a
-//! second daemon out, `-reserve` is a megabyte that can be given up when the disk
-//! is full, and `-new` exists for a moment while the journal is first made.
+//! second daemon out (as does a lock on the journal itself), `-reserve` is a
+//! megabyte that can be given up when the disk is full, and `-new` exists for a
+//! moment while the journal is first made. The hidden `.…-head` is the note of the
+//! newest entry. `-saved` is written when the journal is deleted under a daemon.
 
 mod append;
 mod chain;
 mod desk;
 mod files;
+mod head;
 mod open;
 mod reader;
 mod reserve;
 mod rows;
 mod schema;
+mod sight;
 mod sqlite;
 mod verify;
 mod writer;
@@ -39,7 +43,7 @@ mod writer;
 mod tests;
 
 pub use append::{AppendError, Health, Pending};
-pub use open::{OpenError, open};
+pub use open::{AcceptError, OpenError, accept, open};
 pub use reader::{Filter, Head, Page, ReadError, Reader, Which};
 pub use verify::{Report, VerifyError, verify};
 pub use writer::Writer;

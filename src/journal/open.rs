@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::files::{Files, Lock, NoLock, create_private, keep_private, sync_folder};
+use super::head::{self, Lost};
 use super::reader::{self, Reader};
 use super::schema::{self, APPLICATION_ID, VERSION};
 use super::sqlite::{self, RAW_COLUMNS, RawEntry, Tip};
@@ -30,6 +31,35 @@ pub enum OpenError {
         file: PathBuf,
         /// What is left of it.
         log: PathBuf,
+    },
+    /// A link to a journal that is not there: a disk that is not mounted, say. An
+    /// empty journal in its place would know of no payment.
+    #[error("the journal {file} is a link to {target}, which is not there; mount its disk, or put the journal back", file = .file.display(), target = .target.display())]
+    LeadsNowhere {
+        /// The link.
+        file: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// It has fewer entries than it once had, each of them sound.
+    #[error("the journal {file} has lost its end: it has {has} entries, and had {noted}; put back the journal as it was, with its -wal file. If it is gone for good: entries {next} to {noted} may be payments that were charged, so compare with Alipay's bill, and then say that you will go on without them: tilld accept {has} {file}", file = .file.display(), next = .has + 1)]
+    LostItsEnd {
+        /// The file.
+        file: PathBuf,
+        /// The number of its newest entry.
+        has: u64,
+        /// The number of the newest entry that it had.
+        noted: u64,
+    },
+    /// It is not the journal that was here before.
+    #[error("the journal {file} is another one than was here before: its entry {seq} is not the one that was noted; put back the journal as it was. If this one shall be used: compare with Alipay's bill, and then say so: tilld accept {has} {file}", file = .file.display())]
+    Another {
+        /// The file.
+        file: PathBuf,
+        /// The number of its newest entry.
+        has: u64,
+        /// The entry that differs.
+        seq: u64,
     },
     /// It is some other kind of file.
     #[error("{file} is not a journal: {what}; journal.path must name a journal of tilld, or a file that does not exist yet", file = .file.display())]
@@ -111,38 +141,53 @@ const TAIL: i64 = 200;
 /// [`OpenError`]: one line that names the file and says what to do. The file and
 /// its neighbours are as they were.
 pub fn open(path: &Path) -> Result<(Writer, Reader), OpenError> {
-    let files = Files::of(path);
+    let files = find(path)?;
+    let lock = lock(&files)?;
+    start(&files, lock)
+}
+
+/// Where the journal really is.
+pub(super) fn find(path: &Path) -> Result<Files, OpenError> {
+    Files::of(path).map_err(|target| OpenError::LeadsNowhere { file: path.to_owned(), target })
+}
+
+/// Makes the journal ours, and makes an empty one if there is none.
+fn lock(files: &Files) -> Result<Lock, OpenError> {
+    let path = &files.journal;
     if !files.folder().is_dir() {
         return Err(OpenError::NoFolder(files.folder().to_owned()));
     }
     // Without a lock file nobody has ever opened it as a journal, so a look
     // disturbs nobody, and what is refused gets no lock file beside it.
     if path.exists() && !files.lock().exists() {
-        look_at_header(&files)?;
+        look_at_header(files)?;
     }
-    let lock = match files.take_lock() {
+    let beside = match files.lock_beside() {
         Ok(lock) => Some(lock),
-        Err(NoLock::Taken) => return Err(OpenError::InUse(path.to_owned())),
+        Err(NoLock::Taken) => return Err(OpenError::InUse(path.clone())),
         // A disk that takes no lock file takes no entries either. The writer
         // begins nothing before it has the lock.
         Err(NoLock::Io(_)) if path.exists() => None,
-        Err(NoLock::Io(error)) => return Err(cannot_prepare(&files)(error.into())),
+        Err(NoLock::Io(error)) => return Err(cannot_prepare(files)(error.into())),
     };
     if path.exists() {
-        look_at_header(&files)?;
+        look_at_header(files)?;
     } else if files.wal().exists() {
-        return Err(OpenError::Missing { file: path.to_owned(), log: files.wal() });
+        return Err(OpenError::Missing { file: path.clone(), log: files.wal() });
     } else {
-        create(&files).map_err(cannot_prepare(&files))?;
+        create(files).map_err(cannot_prepare(files))?;
     }
-    start(&files, lock)
+    Lock::take(files, beside).map_err(|no| match no {
+        NoLock::Taken => OpenError::InUse(path.clone()),
+        NoLock::Io(error) => OpenError::Read { file: path.clone(), source: error.into() },
+    })
 }
 
-fn start(files: &Files, lock: Option<Lock>) -> Result<(Writer, Reader), OpenError> {
+fn start(files: &Files, lock: Lock) -> Result<(Writer, Reader), OpenError> {
     // With nothing in its log the journal can be judged without SQLite's putting
     // files beside one that is then refused. Nobody else writes: the lock is ours.
-    let judged = match sqlite::open_unchanging(files).filter(|_| lock.is_some()) {
-        Some(conn) => Some(check(files, &conn.map_err(|error| cannot_read(files, error))?)?),
+    let judged = match sqlite::open_unchanging(files) {
+        Some(conn) => Some(judge(files, &conn.map_err(|error| cannot_read(files, error))?)?),
         None => None,
     };
     let mut opened = sqlite::open_reader(files);
@@ -153,7 +198,7 @@ fn start(files: &Files, lock: Option<Lock>) -> Result<(Writer, Reader), OpenErro
     let (conn, immutable) = opened.map_err(|error| cannot_read(files, error))?;
     let version = match judged {
         Some(version) => version,
-        None => check(files, &conn)?,
+        None => judge(files, &conn)?,
     };
     let writer = match sqlite::open_writer(&files.journal) {
         Ok(writer) => Some(writer),
@@ -173,10 +218,94 @@ fn start(files: &Files, lock: Option<Lock>) -> Result<(Writer, Reader), OpenErro
             keep_private(path).map_err(|e| cannot_prepare(files)(e.into()))?;
         }
     }
-    let reader = Reader::new(files.clone(), conn, immutable);
+    let reader = Reader::new(files.clone(), conn, immutable)
+        .map_err(|error| cannot_prepare(files)(error.into()))?;
     let writer = Writer::start(files.clone(), lock, writer, reader.clone())
         .map_err(|error| cannot_prepare(files)(error.into()))?;
     Ok((writer, reader))
+}
+
+/// Whether a daemon may start with this journal; its version.
+fn judge(files: &Files, conn: &Connection) -> Result<i32, OpenError> {
+    let version = check(files, conn)?;
+    if let Some(noted) = head::read(files) {
+        check_head(files, conn, &noted)?;
+    }
+    Ok(version)
+}
+
+/// Whether the journal still has all that was noted.
+pub(super) fn check_head(files: &Files, conn: &Connection, noted: &Tip) -> Result<(), OpenError> {
+    let file = files.journal.clone();
+    let lost = head::lost(conn, noted).map_err(|error| cannot_read(files, error))?;
+    match lost {
+        None => Ok(()),
+        Some(Lost::End { has, noted }) => Err(OpenError::LostItsEnd {
+            file,
+            has: has.unsigned_abs(),
+            noted: noted.unsigned_abs(),
+        }),
+        Some(Lost::Other { seq }) => {
+            let has = Tip::read(conn).map_err(|error| cannot_read(files, error))?.seq;
+            Err(OpenError::Another { file, has: has.unsigned_abs(), seq: seq.unsigned_abs() })
+        }
+    }
+}
+
+/// Takes a journal whose end is missing for the whole, because a person says so:
+/// who says which entry is its newest has looked.
+///
+/// # Errors
+///
+/// [`AcceptError`]: the note is as it was, and so is the journal.
+pub fn accept(path: &Path, newest: u64) -> Result<(), AcceptError> {
+    let files = find(path)?;
+    if !files.journal.exists() {
+        let what = "it is not there".to_owned();
+        return Err(OpenError::NotAJournal { file: files.journal, what }.into());
+    }
+    let _lock = lock(&files)?;
+    let (conn, _) = sqlite::open_reader(&files).map_err(|error| cannot_read(&files, error))?;
+    check(&files, &conn)?;
+    let tip = Tip::read(&conn).map_err(|error| cannot_read(&files, error))?;
+    // Before the lock: that of SQLite would go with it.
+    drop(conn);
+    if tip.seq.unsigned_abs() != newest {
+        return Err(AcceptError::Other {
+            file: files.journal,
+            has: tip.seq.unsigned_abs(),
+            newest,
+        });
+    }
+    head::write_for_good(&files, &tip)
+        .map_err(|source| AcceptError::Note { file: files.head(), source })
+}
+
+/// Why a journal was not accepted as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It is not sound, or is in use.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It ends elsewhere.
+    #[error("the newest entry of the journal {file} is {has}, not {newest}", file = .file.display())]
+    Other {
+        /// The file.
+        file: PathBuf,
+        /// The number of its newest entry.
+        has: u64,
+        /// What was said.
+        newest: u64,
+    },
+    /// The note cannot be written.
+    #[error("the note {file} cannot be written; check the disk and who owns the folder", file = .file.display())]
+    Note {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
 }
 
 pub(super) fn cannot_read(files: &Files, error: rusqlite::Error) -> OpenError {
@@ -238,7 +367,7 @@ fn fill(new: &Files) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     schema::migrate(&conn)?;
     sqlite::checkpoint(&conn, "TRUNCATE")?;
-    conn.close().map_err(|(_, error)| error)?;
+    sqlite::close_tidily(conn)?;
     File::open(&new.journal)?.sync_all()?;
     Ok(())
 }

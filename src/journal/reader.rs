@@ -1,6 +1,8 @@
 //! Reading the journal, on a connection that cannot write.
 
 use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +19,9 @@ pub enum ReadError {
     /// SQLite or the disk.
     #[error("could not read the journal")]
     Sqlite(#[from] rusqlite::Error),
+    /// Another file stands in the journal's place.
+    #[error("the journal was replaced by another file, or is gone")]
+    Replaced,
     /// [`Reader::end`] was called.
     #[error("the journal is closed")]
     Ended,
@@ -75,11 +80,25 @@ pub struct Head {
 /// Reads the journal. Clones share one connection, and each call sees everything
 /// that was durable before it.
 #[derive(Clone)]
-pub struct Reader(Arc<Shared>);
+pub struct Reader {
+    shared: Arc<Shared>,
+    whose: Whose,
+}
+
+/// Whose connection it is. Who reads a long list holds up those who share the
+/// connection; a payment waits for none of them.
+#[derive(Clone, Copy)]
+enum Whose {
+    Everybodys,
+    TheLoops,
+}
 
 struct Shared {
     files: Files,
-    conn: Mutex<Option<ReadOnly>>,
+    /// The file that is the journal, whatever stands under its name.
+    file: (u64, u64),
+    everybodys: Mutex<Option<ReadOnly>>,
+    the_loops: Mutex<Option<ReadOnly>>,
     ended: AtomicBool,
 }
 
@@ -87,6 +106,11 @@ struct ReadOnly {
     conn: Connection,
     /// Opened as a file that nobody can change, on a read-only disk.
     immutable: bool,
+}
+
+/// Nobody reads, and nobody begins to, while this is there.
+pub(super) struct Held<'a> {
+    _connections: [MutexGuard<'a, Option<ReadOnly>>; 2],
 }
 
 /// The first and last entries of the open payments, oldest first.
@@ -99,14 +123,29 @@ pub(super) const OF_CODE: &str =
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("journal", &self.0.files.journal).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("journal", &self.shared.files.journal)
+            .finish_non_exhaustive()
     }
 }
 
 impl Reader {
-    pub(super) fn new(files: Files, conn: Connection, immutable: bool) -> Self {
-        let conn = Mutex::new(Some(ReadOnly { conn, immutable }));
-        Self(Arc::new(Shared { files, conn, ended: AtomicBool::new(false) }))
+    pub(super) fn new(files: Files, conn: Connection, immutable: bool) -> io::Result<Self> {
+        let shared = Shared {
+            file: identity(&files)?,
+            files,
+            everybodys: Mutex::new(Some(ReadOnly { conn, immutable })),
+            the_loops: Mutex::new(None),
+            ended: AtomicBool::new(false),
+        };
+        Ok(Self { shared: Arc::new(shared), whose: Whose::Everybodys })
+    }
+
+    /// The same journal over a connection of its own, for the loop: its look-ups
+    /// wait for nobody who reads a long list.
+    #[must_use]
+    pub fn for_the_loop(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), whose: Whose::TheLoops }
     }
 
     /// The payment with this number.
@@ -185,6 +224,26 @@ impl Reader {
         })
     }
 
+    /// The same in parts: at most `limit` entries about one payment, after number
+    /// `seq`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]
+    pub fn steps_after(
+        &self,
+        number: &OutTradeNo,
+        seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        self.read(|conn| {
+            let sql = "SELECT seq, at_ms, kind, out_trade_no, body FROM entries
+                       WHERE out_trade_no = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+            let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+            recorded(conn, conn.prepare_cached(sql)?.query((number.as_str(), seq, limit))?)
+        })
+    }
+
     /// The entries after number `seq`, oldest first, at most `limit`.
     ///
     /// # Errors
@@ -223,13 +282,16 @@ impl Reader {
         question: impl FnOnce(&Connection) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         let mut slot = self.lock();
-        if self.0.ended.load(Ordering::Relaxed) {
+        if self.shared.ended.load(Ordering::Relaxed) {
             return Err(ReadError::Ended);
         }
         // As soon as the disk is no longer read-only, the file may change again.
         let reopen = slot.as_ref().is_none_or(|read_only| read_only.immutable);
         if reopen {
-            let (conn, immutable) = sqlite::open_reader(&self.0.files)?;
+            if identity(&self.shared.files).is_ok_and(|file| file != self.shared.file) {
+                return Err(ReadError::Replaced);
+            }
+            let (conn, immutable) = sqlite::open_reader(&self.shared.files)?;
             *slot = Some(ReadOnly { conn, immutable });
         }
         let Some(read_only) = slot.as_ref() else {
@@ -246,26 +308,46 @@ impl Reader {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<ReadOnly>> {
-        // Nothing that is read can be left half done by a panic elsewhere.
-        self.0.conn.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(match self.whose {
+            Whose::Everybodys => &self.shared.everybodys,
+            Whose::TheLoops => &self.shared.the_loops,
+        })
     }
 
     /// Answers no further question. While a connection is open, the writer
     /// cannot tidy up behind itself when it ends.
     pub fn end(&self) {
-        self.0.ended.store(true, Ordering::Relaxed);
+        self.shared.ended.store(true, Ordering::Relaxed);
         self.close();
     }
 
-    /// Closes the connection; the next question opens another.
+    /// Closes the connections; the next question opens another.
     pub(super) fn close(&self) {
-        *self.lock() = None;
+        drop(self.hold());
+    }
+
+    /// Closes the connections, and lets nobody open another for now.
+    pub(super) fn hold(&self) -> Held<'_> {
+        let mut connections = [lock(&self.shared.everybodys), lock(&self.shared.the_loops)];
+        connections.iter_mut().for_each(|slot| **slot = None);
+        Held { _connections: connections }
     }
 
     #[cfg(test)]
     pub(super) fn with_connection<T>(&self, look: impl FnOnce(&Connection) -> T) -> T {
         look(&self.lock().as_ref().expect("open").conn)
     }
+}
+
+fn lock(slot: &Mutex<Option<ReadOnly>>) -> MutexGuard<'_, Option<ReadOnly>> {
+    // Nothing that is read can be left half done by a panic elsewhere.
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Which file stands under the journal's name.
+fn identity(files: &Files) -> io::Result<(u64, u64)> {
+    let data = std::fs::metadata(&files.journal)?;
+    Ok((data.dev(), data.ino()))
 }
 
 fn list(conn: &Connection, filter: &Filter) -> Result<Page, ReadError> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{
     CachedStatement, Connection, Error, ErrorCode, OpenFlags, OptionalExtension, Row, ffi,
     named_params,
@@ -101,9 +102,14 @@ pub(super) fn open_writer(journal: &Path) -> rusqlite::Result<Connection> {
         return Err(failure(ffi::SQLITE_READONLY, "the file is read-only"));
     }
     common(&conn)?;
+    // Closing moves nothing and deletes nothing: the file under the log's name
+    // may not be the log by then.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.execute_batch(
         "PRAGMA recursive_triggers = ON;
-         PRAGMA journal_size_limit = 1048576;
+         -- A log that is cut after each checkpoint has to get its room anew, which
+         -- an fsync waits for. It only grows while somebody reads for long.
+         PRAGMA journal_size_limit = 16777216;
          -- A payment touches some ten pages; the kernel keeps the others.
          PRAGMA cache_size = -256;
          PRAGMA temp_store = MEMORY;
@@ -119,6 +125,14 @@ pub(super) fn open_writer(journal: &Path) -> rusqlite::Result<Connection> {
         return Err(failure(ffi::SQLITE_MISUSE, &what));
     }
     Ok(conn)
+}
+
+/// Closes the connection that writes, and leaves no empty files of SQLite's behind
+/// if nobody else has the journal open. The log must have been moved, and the
+/// files be the journal's.
+pub(super) fn close_tidily(conn: Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    conn.close().map_err(|(_, error)| error)
 }
 
 /// Opens a connection that only reads; true if it reads the file as something
@@ -187,9 +201,19 @@ pub(super) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<()> 
     if busy { Err(failure(ffi::SQLITE_BUSY, "somebody is reading the journal")) } else { Ok(()) }
 }
 
+/// Begins a transaction that writes.
+pub(super) fn begin(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(|_| ())
+}
+
+/// Ends it; what it has written is durable.
+pub(super) fn commit(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached("COMMIT")?.execute([]).map(|_| ())
+}
+
 /// Proves that the journal can be written, and has room to grow by some entries.
 pub(super) fn probe(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute_batch("BEGIN IMMEDIATE")?;
+    begin(conn)?;
     let done = conn.execute_batch(
         "UPDATE probe SET times = times + 1, filler = zeroblob(65536);
          UPDATE probe SET filler = NULL;

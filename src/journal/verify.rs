@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::chain::hex;
 use super::files::Files;
+use super::head;
 use super::open::{self, OpenError};
 use super::reader;
 use super::rows::mark_of;
@@ -72,16 +73,18 @@ pub enum VerifyError {
 ///
 /// [`VerifyError`] with the first thing that is wrong.
 pub fn verify(path: &Path) -> Result<Report, VerifyError> {
-    let files = Files::of(path);
+    let files = open::find(path)?;
     let read =
         |error: rusqlite::Error| OpenError::Read { file: path.to_owned(), source: error.into() };
     let (conn, _) = sqlite::open_reader(&files).map_err(|e| open::cannot_read(&files, e))?;
-    check_pages(path, &conn)?;
+    // Before the entries: the daemon notes only what they already have.
+    let noted = head::read(&files);
     // All of it as it stands at one moment, while the daemon goes on.
     conn.execute_batch("BEGIN").map_err(read)?;
-    let tip = check_entries(path, &conn)?;
-    open::check(&files, &conn)?;
-    check_payments(path, &conn)?;
+    let tip = check_whole(&files, &conn)?;
+    if let Some(noted) = noted {
+        open::check_head(&files, &conn, &noted)?;
+    }
     let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(read);
     Ok(Report {
         entries: tip.seq.unsigned_abs(),
@@ -89,6 +92,16 @@ pub fn verify(path: &Path) -> Result<Report, VerifyError> {
         open: count("SELECT count(*) FROM payments WHERE open = 1")?.unsigned_abs(),
         head_hash: hex(&tip.hash),
     })
+}
+
+/// All of a journal but its note; the newest entry.
+pub(super) fn check_whole(files: &Files, conn: &Connection) -> Result<Tip, VerifyError> {
+    let path = files.journal.as_path();
+    check_pages(path, conn)?;
+    let tip = check_entries(path, conn)?;
+    open::check(files, conn)?;
+    check_payments(path, conn)?;
+    Ok(tip)
 }
 
 fn check_pages(path: &Path, conn: &Connection) -> Result<(), VerifyError> {

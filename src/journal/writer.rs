@@ -91,7 +91,7 @@ impl Writer {
     /// Tries the connection, if there is one already, and starts the thread.
     pub(super) fn start(
         files: Files,
-        lock: Option<Lock>,
+        lock: Lock,
         conn: Option<Connection>,
         reader: Reader,
     ) -> io::Result<Self> {

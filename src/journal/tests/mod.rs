@@ -2,6 +2,7 @@
 
 mod defects;
 mod history;
+mod moved;
 mod opening;
 mod reading;
 mod round_trip;
@@ -248,7 +249,7 @@ fn finished(name: &str) -> Entry {
 // --- failures ----------------------------------------------------------------
 
 /// Failures that are hard to come by on a healthy machine, for one writer.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Switches {
     /// What becomes of the next commits, first to last.
     pub(super) commits: Mutex<VecDeque<Commit>>,
@@ -260,6 +261,14 @@ pub(super) struct Switches {
     pub(super) max_pages: AtomicU64,
     /// How many commits were asked for.
     pub(super) commit_count: AtomicU64,
+    /// What somebody else does just before the next commit.
+    pub(super) meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl std::fmt::Debug for Switches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Switches")
+    }
 }
 
 /// What becomes of a commit.
@@ -282,8 +291,15 @@ impl Switches {
         }
     }
 
+    fn at_next_commit(&self, meanwhile: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().expect("not poisoned") = Some(Box::new(meanwhile));
+    }
+
     pub(super) fn commit(&self, conn: &Connection) -> Option<rusqlite::Result<()>> {
         self.commit_count.fetch_add(1, SeqCst);
+        if let Some(meanwhile) = self.meanwhile.lock().expect("not poisoned").take() {
+            meanwhile();
+        }
         let fault = self.commits.lock().expect("not poisoned").pop_front()?;
         if self.gone_after_commit.swap(false, SeqCst) {
             self.disk_is_gone.store(true, SeqCst);

@@ -41,10 +41,10 @@ pub struct ScanEvent {
     /// Which scanner.
     pub scanner: String,
     /// What it was: `alipay`, `wechat`, `unionpay`, `other_wallet`,
-    /// `collect_code`, `scale_label`, `torn`, `goods`, `unreadable`, `too_early`,
-    /// or `code_already_used`.
+    /// `collect_code`, `scale_label`, `torn`, `extra_characters`, `goods`,
+    /// `unreadable`, `too_early`, or `code_already_used`.
     pub kind: String,
-    /// What it read; wallet codes masked.
+    /// What it read. A star stands for each digit that may be of a payment code.
     pub text: String,
     /// The AIM symbology identifier it came with.
     #[schema(required)]
@@ -160,7 +160,7 @@ fn event_text(recorded: &Recorded) -> Option<String> {
         Entry::Scan { scanner, kind, text, aim } => serde_json::to_string(&ScanEvent {
             at,
             scanner: scanner.clone(),
-            kind: kind.clone(),
+            kind: kind.name().to_owned(),
             text: text.clone(),
             aim: aim.clone(),
         }),

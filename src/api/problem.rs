@@ -83,6 +83,9 @@ impl Problem {
             OtherCode::Torn => {
                 "digits that begin as a payment code of Alipay but are too few or too many"
             }
+            OtherCode::ExtraCharacters => {
+                "a payment code of Alipay with characters before or behind it: send its digits alone, and switch off the scanner's prefix, suffix and code ID"
+            }
             OtherCode::Goods => "a goods code or something else that does not pay",
             OtherCode::Unreadable => "empty, far too long, or with control characters in it",
         };

@@ -166,7 +166,7 @@ pub struct ReasonView {
 #[schema(as = Hint, example = json!({ "kind": "wechat", "out_trade_no": null }))]
 pub struct HintView {
     /// What was shown to the scanner: `wechat`, `unionpay`, `other_wallet`,
-    /// `collect_code`, `scale_label`, `torn`, `goods`, `unreadable`, `too_early`
+    /// `collect_code`, `scale_label`, `torn`, `extra_characters`, `goods`, `unreadable`, `too_early`
     /// or `code_already_used`. Or what is wrong with the scanner: `scan_lost`,
     /// `scanner_gone`.
     pub kind: String,

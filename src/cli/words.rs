@@ -210,6 +210,7 @@ phrases! {
     KIND_CODE_USED = "已经用过的付款码", "payment code that was used before";
     KIND_COLLECT_CODE = "收款码", "code to collect with";
     KIND_TORN = "没有扫完整的付款码", "torn payment code";
+    KIND_EXTRA = "扫码枪多加了字符的付款码", "payment code with characters that the scanner adds";
     KIND_GOODS = "商品码", "goods";
     KIND_UNREADABLE = "无法识别", "unreadable";
     KIND_TOO_EARLY = "付款开始之前扫的码", "scanned before its payment began";
@@ -469,6 +470,7 @@ pub(super) fn name(name: &str, lang: Lang) -> String {
         "scale_label" => KIND_SCALE_LABEL,
         "code_already_used" => KIND_CODE_USED,
         "torn" => KIND_TORN,
+        "extra_characters" => KIND_EXTRA,
         "goods" => KIND_GOODS,
         "unreadable" => KIND_UNREADABLE,
         "too_early" => KIND_TOO_EARLY,
@@ -493,8 +495,7 @@ mod tests {
 
     #[test]
     fn whatever_a_scanner_reads_has_a_name_in_both_languages() {
-        let others = crate::payment::OtherCode::ALL.map(crate::payment::OtherCode::name);
-        for kind in others.into_iter().chain(["alipay", "too_early", "code_already_used"]) {
+        for kind in crate::payment::ScanKind::all().map(crate::payment::ScanKind::name) {
             assert_ne!(name(kind, Lang::Zh), kind);
             assert!(!name(kind, Lang::En).contains('_'), "{kind}");
         }

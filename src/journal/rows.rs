@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::payment::{
-    Amount, CancelAction, CodeMark, Entry, EntryStep, Order, PayCall, Payment, State, Timestamp,
-    Trade, Undo, hide_codes, is_printed_on_goods,
+    Amount, CancelAction, CodeMark, Entry, EntryStep, Order, PayCall, Payment, ScanKind, State,
+    Timestamp, Trade, Undo, hide_codes, is_printed_on_goods,
 };
 
 /// A plain enum of the core and its names on disk.
@@ -110,7 +110,7 @@ impl Draft {
             Entry::Scan { scanner, kind, text, aim } => {
                 let row = ScanRow {
                     scanner: scanner.clone(),
-                    kind: kind.clone(),
+                    kind: kind.name().to_owned(),
                     // Masked before it came here; a second look costs nothing.
                     text: if is_printed_on_goods(aim.as_deref()) {
                         text.clone()
@@ -147,6 +147,8 @@ pub(super) fn read(kind: &str, number: Option<&str>, body: &str) -> Result<Read,
         SCAN => {
             let row: ScanRow = serde_json::from_str(body)?;
             let ScanRow { scanner, kind, text, aim } = row;
+            let unheard = || RowError::Value(format!("nobody knows a scan of the kind {kind:?}"));
+            let kind = ScanKind::from_name(&kind).ok_or_else(unheard)?;
             Read::Other(Box::new(Entry::Scan { scanner, kind, text, aim }))
         }
         SCANNER => {

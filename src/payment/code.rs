@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// The longest text that is looked at.
+const LENGTH_MAX: usize = 512;
 
 /// A text that may be, or contain, a payment code: it cannot be printed, is
 /// wiped when dropped, and is never journaled.
@@ -56,6 +59,9 @@ pub enum OtherCode {
     /// Digits that start as a payment code of Alipay does, but are too few or
     /// too many: torn, or two run together.
     Torn,
+    /// A payment code of Alipay with a few characters before or behind it that no
+    /// phone shows: the scanner adds them.
+    ExtraCharacters,
     /// Goods, member cards and all the rest.
     Goods,
     /// Nothing, control characters, or far too long.
@@ -64,13 +70,14 @@ pub enum OtherCode {
 
 impl OtherCode {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::WeChat,
         Self::UnionPay,
         Self::OtherWallet,
         Self::CollectCode,
         Self::ScaleLabel,
         Self::Torn,
+        Self::ExtraCharacters,
         Self::Goods,
         Self::Unreadable,
     ];
@@ -85,6 +92,7 @@ impl OtherCode {
             Self::CollectCode => "collect_code",
             Self::ScaleLabel => "scale_label",
             Self::Torn => "torn",
+            Self::ExtraCharacters => "extra_characters",
             Self::Goods => "goods",
             Self::Unreadable => "unreadable",
         }
@@ -95,9 +103,12 @@ impl OtherCode {
     #[must_use]
     pub fn is_from_a_phone(self) -> bool {
         match self {
-            Self::WeChat | Self::UnionPay | Self::OtherWallet | Self::CollectCode | Self::Torn => {
-                true
-            }
+            Self::WeChat
+            | Self::UnionPay
+            | Self::OtherWallet
+            | Self::CollectCode
+            | Self::Torn
+            | Self::ExtraCharacters => true,
             Self::ScaleLabel | Self::Goods | Self::Unreadable => false,
         }
     }
@@ -109,37 +120,28 @@ impl AuthCode {
     /// The rule is Alipay's: prefix 25 to 30, 16 to 24 digits, "length as
     /// obtained" (quick start of barcode payment). There is no check digit.
     ///
+    /// What people and scanners put around digits without meaning anything by it
+    /// is left out: blanks and line ends, the blanks or hyphens between groups of
+    /// digits, an AIM identifier, the wide digits of a Chinese input method.
+    ///
     /// # Errors
     ///
     /// What the text is instead.
     pub fn read(text: &SecretText) -> Result<Self, OtherCode> {
         let text = text.reveal();
-        if text.is_empty() || text.len() > 512 || text.chars().any(char::is_control) {
+        let (aim, bare) = split_aim(text.trim());
+        let bare = bare.trim();
+        if bare.is_empty() || text.len() > LENGTH_MAX || bare.chars().any(char::is_control) {
             return Err(OtherCode::Unreadable);
         }
-        if !text.bytes().all(|b| b.is_ascii_digit()) {
-            let lower = text.to_ascii_lowercase();
-            let collects = ["https://qr.alipay.com/", "http://qr.alipay.com/", "wxp://"]
-                .iter()
-                .any(|start| lower.starts_with(start));
-            return Err(if collects { OtherCode::CollectCode } else { OtherCode::Goods });
+        if is_printed_on_goods(aim) {
+            return Err(OtherCode::Goods);
         }
-        let starts_between = |low: &str, high: &str| {
-            text.get(..2).is_some_and(|prefix| (low..=high).contains(&prefix))
-        };
-        match text.len() {
-            16..=24 if starts_between("25", "30") => Ok(Self(text.to_owned())),
-            18 if starts_between("10", "15") => Err(OtherCode::WeChat),
-            19 if starts_between("62", "62") => Err(OtherCode::UnionPay),
-            18 if ["51", "83", "91"].iter().any(|prefix| text.starts_with(prefix)) => {
-                Err(OtherCode::OtherWallet)
-            }
-            19 | 20 if starts_between("01", "01") => Err(OtherCode::OtherWallet),
-            // EAN-13 and shorter are goods; digits beyond that with this prefix
-            // are what is left of a payment code.
-            14.. if starts_between("25", "30") => Err(OtherCode::Torn),
-            _ => Err(OtherCode::Goods),
+        if let Some(mut digits) = grouped(bare, joins_groups) {
+            classify(&digits)?;
+            return Ok(Self(std::mem::take(&mut *digits)));
         }
+        Err(of_mixed_text(bare))
     }
 
     /// The same for what a scanner read, with the AIM symbology identifier that
@@ -175,7 +177,105 @@ impl AuthCode {
     /// The first and last two digits, for the journal and for people.
     #[must_use]
     pub fn masked(&self) -> String {
-        mask(&self.0)
+        super::hide::mask(&self.0)
+    }
+}
+
+/// The kind of code that so many digits with this beginning are.
+fn classify(digits: &str) -> Result<(), OtherCode> {
+    let prefix = digits.get(..2).and_then(|prefix| prefix.parse::<u8>().ok());
+    match (digits.len(), prefix) {
+        (16..=24, Some(25..=30)) => Ok(()),
+        (18, Some(10..=15)) => Err(OtherCode::WeChat),
+        (19, Some(62)) => Err(OtherCode::UnionPay),
+        (18, Some(51 | 83 | 91)) | (19 | 20, Some(1)) => Err(OtherCode::OtherWallet),
+        // EAN-13 and shorter are goods; digits beyond that with this prefix are
+        // what is left of a payment code.
+        (14.., Some(25..=30)) => Err(OtherCode::Torn),
+        _ => Err(OtherCode::Goods),
+    }
+}
+
+/// What a text is that has more in it than digits in groups.
+fn of_mixed_text(text: &str) -> OtherCode {
+    let lower = text.to_ascii_lowercase();
+    let collects = ["https://qr.alipay.com/", "http://qr.alipay.com/", "wxp://"];
+    if collects.iter().any(|start| lower.starts_with(start)) {
+        return OtherCode::CollectCode;
+    }
+    // Dots and stars between or around the digits of a code.
+    if let Some(digits) = grouped(text, |c| !c.is_alphanumeric()) {
+        match classify(&digits) {
+            Ok(()) => return OtherCode::ExtraCharacters,
+            Err(OtherCode::Goods) => {}
+            Err(other) => return other,
+        }
+    }
+    if is_wrapped_code(text) { OtherCode::ExtraCharacters } else { OtherCode::Goods }
+}
+
+/// A code in what makers put around what they read when nobody told their
+/// scanners not to: a letter for the symbology (`s`, `j`), a letter and a number
+/// (`P01`), a sign behind.
+fn is_wrapped_code(text: &str) -> bool {
+    const AROUND_MAX: usize = 3;
+    let is_digit = |c: char| ascii_digit(c).is_some();
+    let Some(first) = text.find(is_digit) else { return false };
+    let (head, rest) = text.split_at(first);
+    let inner = rest.trim_end_matches(|c| !is_digit(c));
+    let tail = rest.get(inner.len()..).unwrap_or_default();
+    let numbered = if head.is_empty() { 0 } else { 2 };
+    head.chars().count() <= AROUND_MAX
+        && tail.chars().count() <= AROUND_MAX
+        && (0..=numbered).any(|number| {
+            let digits = grouped(inner, |_| false).unwrap_or_default();
+            digits.get(number..).is_some_and(|digits| classify(digits).is_ok())
+        })
+}
+
+/// The digits of a text that has nothing else in it but what `joins` them.
+pub(super) fn grouped(text: &str, joins: impl Fn(char) -> bool) -> Option<Zeroizing<String>> {
+    // Room for all of them from the start, so that growing leaves no copy.
+    let mut digits = Zeroizing::new(String::with_capacity(text.len()));
+    for c in text.chars() {
+        match ascii_digit(c) {
+            Some(digit) => digits.push(digit),
+            None if joins(c) => {}
+            None => return None,
+        }
+    }
+    (!digits.is_empty()).then_some(digits)
+}
+
+/// What stands between groups of digits when people write them down.
+fn joins_groups(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}')
+}
+
+/// A digit, also a wide one.
+pub(super) fn ascii_digit(c: char) -> Option<char> {
+    let digit = match c {
+        '0'..='9' => return Some(c),
+        '\u{ff10}'..='\u{ff19}' => u32::from(c) - 0xff10,
+        _ => return None,
+    };
+    char::from_digit(digit, 10)
+}
+
+/// Takes off the AIM symbology identifier that a scanner may put before what it
+/// read: `]`, a letter for the symbology, a character for its options. Nothing
+/// but AIM is taken off, because the makers' own prefixes cannot be told from
+/// data.
+#[must_use]
+pub fn split_aim(text: &str) -> (Option<&str>, &str) {
+    match text.as_bytes() {
+        [b']', letter, option, ..]
+            if letter.is_ascii_alphabetic() && option.is_ascii_alphanumeric() =>
+        {
+            let (aim, rest) = text.split_at(3);
+            (Some(aim), rest)
+        }
+        _ => (None, text),
     }
 }
 
@@ -216,57 +316,12 @@ impl ScaleLabels {
 }
 
 /// The check digit of EAN: weights 1 and 3 by turns, 3 beside the check digit.
-fn check_digit_fits(digits: &str) -> bool {
+pub(super) fn check_digit_fits(digits: &str) -> bool {
     let weighted = |(index, byte): (usize, u8)| {
         let weight = if index % 2 == 1 { 3 } else { 1 };
         u32::from(byte.wrapping_sub(b'0')) * weight
     };
     digits.bytes().rev().enumerate().map(weighted).sum::<u32>() % 10 == 0
-}
-
-fn mask(digits: &str) -> String {
-    let stars = "*".repeat(digits.len().saturating_sub(4));
-    match (digits.get(..2), digits.get(digits.len().saturating_sub(2)..)) {
-        (Some(first), Some(last)) if digits.len() >= 8 => format!("{first}{stars}{last}"),
-        _ => "*".repeat(digits.len()),
-    }
-}
-
-/// Masks every run of digits in `text` that could be somebody's payment code
-/// (Alipay, WeChat, UnionPay), and whatever follows one without a break.
-///
-/// For texts that come from outside: a gateway's `sub_msg` may repeat the whole
-/// request, and a customer may show any wallet's code to the scanner.
-#[must_use]
-pub fn hide_codes(text: &str) -> String {
-    let mut hidden = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
-        let (before, from) = rest.split_at(start);
-        let end = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
-        let (digits, after) = from.split_at(end);
-        hidden.push_str(before);
-        if could_be_a_code(digits) {
-            hidden.push_str(&mask(digits));
-        } else {
-            hidden.push_str(digits);
-        }
-        rest = after;
-    }
-    hidden.push_str(rest);
-    hidden
-}
-
-/// Digits that start as a wallet's payment code does and are long enough to be
-/// one. A trade number of Alipay (28 digits starting with the year) is not.
-fn could_be_a_code(digits: &str) -> bool {
-    let prefix = digits.get(..2).and_then(|p| p.parse::<u8>().ok());
-    match digits.len() {
-        19 | 20 if prefix == Some(1) => true,
-        16..=27 => matches!(prefix, Some(10..=15 | 25..=30 | 51 | 62 | 83 | 91)),
-        28.. => matches!(prefix, Some(25..=30)),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -279,7 +334,9 @@ mod tests {
 
     #[test]
     fn tells_codes_apart() {
-        use OtherCode::{CollectCode, Goods, OtherWallet, Torn, UnionPay, Unreadable, WeChat};
+        use OtherCode::{
+            CollectCode, ExtraCharacters, Goods, OtherWallet, Torn, UnionPay, Unreadable, WeChat,
+        };
         for (text, kind) in [
             ("134567890123456789", WeChat),
             ("6212345678901234567", UnionPay),
@@ -299,8 +356,21 @@ mod tests {
             ("2812345678901234567890123", Torn),
             ("24000000000000000000", Goods),
             ("31000000000000000000", Goods),
-            ("28763443825664394a", Goods),
+            ("28763443825664394a", ExtraCharacters),
+            ("28763443825664394abcd", Goods),
+            ("SN-28763443825664394", ExtraCharacters),
+            ("SN01-28763443825664394", Goods),
+            ("A1B28763443825664394", Goods),
             ("", Unreadable),
+            ("   ", Unreadable),
+            ("]C1", Unreadable),
+            ("]E0281234567890123494", Goods),
+            (" ]I1 281234567890123494", Goods),
+            ("1345 6789 0123 4567 89", WeChat),
+            ("2812.3456.7890.1234.94", ExtraCharacters),
+            ("1345.6789.0123.4567.89", WeChat),
+            ("281234567 890123", Torn),
+            ("978-7-111-12345-6", Goods),
             ("2876344382566\u{1}4394", Unreadable),
         ] {
             assert_eq!(read(text), Err(kind), "{text:?}");
@@ -309,6 +379,46 @@ mod tests {
             for length in 16..=24 {
                 let text = format!("{prefix}{}", "7".repeat(length - 2));
                 assert!(read(&text).is_ok(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_around_a_code_without_meaning_anything_is_left_out() {
+        for text in [
+            " 281234567890123494",
+            "281234567890123494 ",
+            "281234567890123494\r\n",
+            "2812 3456 7890 1234 94",
+            "2812-3456-7890-1234-94",
+            "2812  3456\u{3000}7890\u{a0}123494",
+            "]C1281234567890123494",
+            "]Q1 281234567890123494",
+            "２８１２３４５６７８９０１２３４９４",
+        ] {
+            let code = read(text);
+            assert_eq!(code.as_ref().map(AuthCode::reveal), Ok("281234567890123494"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_in_what_a_scanner_adds_is_told_as_that() {
+        for (before, behind) in [
+            ("s", ""),
+            ("j", ""),
+            ("P01", ""),
+            ("*", ""),
+            ("*", "*"),
+            ("", "*"),
+            ("", "#"),
+            ("QR:", ""),
+            ("<", ">"),
+            ("~0", ""),
+            ("", " a"),
+        ] {
+            for code in ["2812345678901234", "281234567890123494", "301234567890123494000000"] {
+                let text = format!("{before}{code}{behind}");
+                assert_eq!(read(&text), Err(OtherCode::ExtraCharacters), "{text:?}");
             }
         }
     }
@@ -365,18 +475,5 @@ mod tests {
         assert_eq!(format!("{code:?}"), "28**************94");
         let text = SecretText::new("281234567890123494".to_owned());
         assert!(!format!("{text:?}").contains("28"));
-    }
-
-    #[test]
-    fn hides_codes_in_foreign_texts() {
-        assert_eq!(
-            hide_codes("sign {\"auth_code\":\"28763443825664394\"}, twice 28763443825664394."),
-            "sign {\"auth_code\":\"28*************94\"}, twice 28*************94."
-        );
-        assert_eq!(hide_codes("134567890123456789"), "13**************89");
-        assert_eq!(hide_codes("0112345678901234567"), "01***************67");
-        for harmless in ["6901234567892", "2013112011001004330000121536", "余额不足 88.88"] {
-            assert_eq!(hide_codes(harmless), harmless);
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What is written into the journal: one entry for everything that happened.
 
-use super::{Asker, Call, Judged, Payment, Timestamp, Wire};
+use super::{Asker, Call, Judged, Payment, ScanKind, Timestamp, Wire};
 
 /// One thing that happened, as it goes to disk and, afterwards, to the event
 /// stream. Every entry is one event, so the numbers have no gaps for a reader.
@@ -19,11 +19,9 @@ pub enum Entry {
     Scan {
         /// Which scanner.
         scanner: String,
-        /// What it was: `alipay`, or the name of an
-        /// [`OtherCode`](super::OtherCode), or `too_early`, or
-        /// `code_already_used`.
-        kind: String,
-        /// What it read; wallet codes masked.
+        /// What it was.
+        kind: ScanKind,
+        /// What may be told of what it read ([`show_scan`](super::show_scan)).
         text: String,
         /// The AIM symbology identifier it came with, such as `]Q1`.
         aim: Option<String>,

@@ -35,16 +35,57 @@ pub enum Hint {
     },
 }
 
+/// What a scan was, as its entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanKind {
+    /// A payment code of Alipay that no payment was waiting for.
+    Alipay,
+    /// The same, for a payment that began after the scan did.
+    TooEarly,
+    /// The same, used for another payment before.
+    CodeUsed,
+    /// Something else than a payment code of Alipay.
+    Other(OtherCode),
+}
+
+impl ScanKind {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of_alipay = [Self::Alipay, Self::TooEarly, Self::CodeUsed];
+        of_alipay.into_iter().chain(OtherCode::ALL.map(Self::Other))
+    }
+
+    /// The stable name in scan events and in the journal.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alipay => "alipay",
+            Self::TooEarly => Hint::TOO_EARLY,
+            Self::CodeUsed => Hint::CODE_USED,
+            Self::Other(code) => code.name(),
+        }
+    }
+
+    /// Reads what [`name`](Self::name) says.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::all().find(|kind| kind.name() == name)
+    }
+}
+
 impl Hint {
+    const TOO_EARLY: &str = "too_early";
+    const CODE_USED: &str = "code_already_used";
+
     /// The stable name in the API and in scan events.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Shown(code) => code.name(),
-            Self::TooEarly => "too_early",
+            Self::TooEarly => Self::TOO_EARLY,
             Self::ScanLost => "scan_lost",
             Self::ScannerGone => "scanner_gone",
-            Self::CodeUsed { .. } => "code_already_used",
+            Self::CodeUsed { .. } => Self::CODE_USED,
         }
     }
 

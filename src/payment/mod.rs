@@ -24,6 +24,7 @@ mod answer;
 mod clock;
 mod code;
 mod entry;
+mod hide;
 mod hint;
 mod mark;
 mod next;
@@ -43,9 +44,10 @@ pub use answer::{
     TroubleKind, Wire,
 };
 pub use clock::{Moment, Rules, Timestamp};
-pub use code::{AuthCode, OtherCode, ScaleLabels, SecretText, hide_codes, is_printed_on_goods};
+pub use code::{AuthCode, OtherCode, ScaleLabels, SecretText, is_printed_on_goods, split_aim};
 pub use entry::{Entry, Recorded, ScannerNews, Step as EntryStep, StepName};
-pub use hint::Hint;
+pub use hide::{are_halves, hide_codes, show_scan};
+pub use hint::{Hint, ScanKind};
 pub use mark::{CodeKey, CodeMark};
 pub use order::{InvalidNumber, Order, OutTradeNo};
 pub use said::{Fen, Said};

@@ -146,6 +146,10 @@ impl OtherCode {
                 "付款码没有扫完整，没有扣款。请再扫一次",
                 "The payment code was not read in full; nothing was charged. Scan again",
             ),
+            Self::ExtraCharacters => Sentence::new(
+                "扫码枪在付款码前后多加了字符，没有扣款。请用收银机扫顾客的付款码，或从顾客手机上输入数字；请技术员关掉扫码枪的前缀、后缀和码制标识（Code ID）",
+                "The scanner adds characters to the payment code; nothing was charged. Scan the code at the register, or type the digits from the customer's phone; ask a technician to switch off the scanner's prefix, suffix and code ID",
+            ),
             Self::Goods => Sentence::new(
                 "这不是付款码，没有扣款。请扫顾客手机上的支付宝付款码",
                 "This is no payment code; nothing was charged. Scan the Alipay payment code on the customer's phone",

@@ -37,7 +37,10 @@ impl Order {
         }
         let auth_code = text(biz, "auth_code", 64)?
             .ok_or(Said::business("ACQ.AUTH_TOKEN_IS_NOT_EXIST", "支付授权码为空"))?;
-        let auth_code = AuthCode::read(&SecretText::new(auth_code)).map_err(|_| code_invalid())?;
+        // The gateway takes digits and nothing else.
+        let is_bare = auth_code.bytes().all(|b| b.is_ascii_digit());
+        let auth_code = AuthCode::read(&SecretText::new(auth_code)).ok().filter(|_| is_bare);
+        let auth_code = auth_code.ok_or_else(code_invalid)?;
         let amount = amount(biz, "total_amount", 11)?.ok_or_else(|| missing("total_amount"))?;
         let subject = text(biz, "subject", 256)?.ok_or_else(|| missing("subject"))?;
         if subject.chars().any(|c| matches!(c, '/' | '=' | '&') || c.is_control()) {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::payment::{SecretText, Timestamp};
+use crate::payment::{SecretText, Timestamp, split_aim};
 
 /// The longest code that is taken; goods labels and links stay below it.
 pub const LENGTH_MAX: usize = 512;
@@ -299,35 +299,21 @@ impl Framer {
 
 /// Empty frames are the second half of CR LF, or what is left of a lost code.
 pub(super) fn frame(bytes: &[u8], started_at: Timestamp) -> Option<Framed> {
-    let (aim, rest) = split_aim(bytes);
-    if rest.is_empty() || is_no_read(rest) {
-        return None;
-    }
-    let Ok(text) = str::from_utf8(rest) else {
+    let Ok(text) = str::from_utf8(bytes) else {
         return Some(Framed::Lost(Lost::Garbled));
     };
-    Some(Framed::Code(Frame { text: SecretText::new(text.to_owned()), aim, started_at }))
-}
-
-/// Takes off the AIM identifier: `]`, a letter for the symbology, a character
-/// for its options. Nothing but AIM is taken off, because the makers' own
-/// prefixes cannot be told from data.
-fn split_aim(bytes: &[u8]) -> (Option<String>, &[u8]) {
-    match bytes {
-        [b']', letter, option, rest @ ..]
-            if letter.is_ascii_alphabetic() && option.is_ascii_alphanumeric() =>
-        {
-            let aim = [']', char::from(*letter), char::from(*option)];
-            (Some(aim.iter().collect()), rest)
-        }
-        _ => (None, bytes),
+    let (aim, text) = split_aim(text);
+    if text.is_empty() || is_no_read(text) {
+        return None;
     }
+    let (text, aim) = (SecretText::new(text.to_owned()), aim.map(str::to_owned));
+    Some(Framed::Code(Frame { text, aim, started_at }))
 }
 
 /// What some scanners send when the trigger was pulled and nothing was read.
-fn is_no_read(bytes: &[u8]) -> bool {
-    let bytes = bytes.strip_prefix(b"%%").unwrap_or(bytes);
-    bytes.eq_ignore_ascii_case(b"NoRead") || bytes == b"NR"
+fn is_no_read(text: &str) -> bool {
+    let text = text.strip_prefix("%%").unwrap_or(text);
+    text.eq_ignore_ascii_case("NoRead") || text == "NR"
 }
 
 #[cfg(test)]

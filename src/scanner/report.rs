@@ -374,6 +374,8 @@ impl Reports {
         let ends = |b: &u8| matches!(b, b'\r' | b'\n' | b'\t' | 0 | 3);
         let length = self.text.iter().rposition(|b| !ends(b)).map_or(0, |last| last + 1);
         let text = self.text.get(..length).unwrap_or_default();
+        // Set up for a serial line, it frames its codes all the same.
+        let text = text.strip_prefix(b"\x02").unwrap_or(text);
         let framed = if self.lost { None } else { frame(text, started_at) };
         let aim = self.aim.take();
         self.forget();
@@ -529,6 +531,9 @@ mod tests {
             said(full.push(&full_report(&with_end, b"]C0", false), at)),
             format!("]C0{code}")
         );
+
+        let framed = [b"\x02", CODE, b"\x03"].concat();
+        assert_eq!(said(full.push(&full_report(&framed, b"]C0", false), at)), format!("]C0{code}"));
 
         let mut text = CODE.to_vec();
         text.resize(64, 0);

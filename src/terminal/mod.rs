@@ -327,6 +327,9 @@ impl Terminal {
                 slot::Admitted::Event(event, asked) => {
                     let Some(slot) = self.open.get(number) else { return Ok(()) };
                     let stepped = self.step(&slot.payment, &event, now)?;
+                    if let Some(scanner) = scan::let_off(&slot.payment, &stepped.payment) {
+                        self.sights.waited(&scanner, now.steady);
+                    }
                     let ticket = self.fresh();
                     self.writing.insert(ticket, number.clone());
                     if let Some(slot) = self.open.get_mut(number) {

@@ -5,8 +5,8 @@ use super::sights::{GOODS_WINDOW, PHONE_WINDOW, Reading};
 use super::slot::{Happening, Offered};
 use super::{Output, Terminal};
 use crate::payment::{
-    AuthCode, Entry, Hint, Illegal, Moment, OtherCode, Payment, SecretText, Timestamp, hide_codes,
-    is_printed_on_goods,
+    AuthCode, Entry, Hint, Illegal, Moment, Payment, ScanKind, SecretText, State, Timestamp,
+    show_scan,
 };
 
 /// What a scanner has read.
@@ -35,40 +35,33 @@ impl Terminal {
             waiting.as_ref().and_then(|number| self.open.get(number)).map(|slot| slot.armed_at);
         let is_from_a_phone = read.as_ref().err().is_none_or(|other| other.is_from_a_phone());
         let window = if is_from_a_phone { PHONE_WINDOW } else { GOODS_WINDOW };
-        let mark = self.codes.key.mark_text(text);
+        // The same code in other clothes, such as with blanks, is the same code.
+        let mark = match &read {
+            Ok(code) => self.codes.key.mark(code),
+            Err(_) => self.codes.key.mark_text(text),
+        };
         let reading = Reading { scanner, mark, window, at: started_at, waiting_since };
         if self.sights.is_repeat(reading) {
             return Ok(());
         }
         let in_time = waiting_since.is_some_and(|since| started_at >= since);
-        let shown = match (&read, &read.as_ref().err()) {
-            (Ok(code), _) => code.masked(),
-            // Somebody's code with a digit missing is still nearly that code.
-            (_, Some(OtherCode::Torn)) => "*".repeat(text.reveal().len()),
-            // Goods for certain, whatever the digits look like.
-            _ if is_printed_on_goods(aim.as_deref()) => text.reveal().to_owned(),
-            _ => hide_codes(text.reveal()),
-        };
-        let entry = |kind: &str| Entry::Scan {
-            scanner: scanner.to_owned(),
-            kind: kind.to_owned(),
-            text: shown,
-            aim,
-        };
-        let hint = match (read, &waiting) {
+        let is_near = self.sights.is_near(scanner, text, started_at) || waiting.is_some();
+        let shown = show_scan(text, aim.as_deref(), &read, is_near);
+        let entry = |kind| Entry::Scan { scanner: scanner.to_owned(), kind, text: shown, aim };
+        let (kind, hint) = match (read, &waiting) {
             (Ok(code), Some(number)) if in_time => {
                 let offered = Offered { code, mark, known: known.map(|payment| *payment) };
-                let scanned = Happening::Scanned(offered, entry("alipay"));
+                let scanned = Happening::Scanned(offered, entry(ScanKind::Alipay));
                 return self.happen(number, scanned, now, out);
             }
-            (Ok(_), Some(_)) => Hint::TooEarly,
+            (Ok(_), Some(_)) => (ScanKind::TooEarly, Hint::TooEarly),
             (Ok(_), None) => {
-                self.note(entry("alipay"), out);
+                self.note(entry(ScanKind::Alipay), out);
                 return Ok(());
             }
-            (Err(other), _) => Hint::Shown(other),
+            (Err(other), _) => (ScanKind::Other(other), Hint::Shown(other)),
         };
-        self.note(entry(hint.name()), out);
+        self.note(entry(kind), out);
         match waiting {
             // What was scanned before the payment began was not meant for it.
             Some(number) if in_time || hint == Hint::TooEarly => {
@@ -77,4 +70,10 @@ impl Terminal {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// The scanner that a payment waited on until it came to this.
+pub(super) fn let_off(before: &Payment, after: &Payment) -> Option<String> {
+    let waits = |payment: &Payment| matches!(payment.state, State::AwaitingCode { .. });
+    (waits(before) && !waits(after)).then(|| after.order.scanner.clone()).flatten()
 }

@@ -1,9 +1,10 @@
 //! What scanners have read just now: one code held before a scanner is read
 //! again and again, and is one scan all the same.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::payment::{CodeMark, Timestamp};
+use crate::payment::{CodeMark, SecretText, Timestamp, are_halves};
 
 /// A code on a phone that is read again within this time is the same customer
 /// still holding it out: scanners read again after 0.4 to 0.5 s, and nobody pays
@@ -27,9 +28,25 @@ struct Sight {
     noticed: bool,
 }
 
-/// The texts of the last two seconds.
+/// Pieces of a torn code may still come so long after its payment has ceased to
+/// wait: the customer goes on holding it out.
+pub(super) const NEAR: Duration = Duration::from_secs(10);
+
+/// What was read within the last two seconds, and where payments waited lately.
 #[derive(Debug, Default)]
-pub(super) struct Sights(Vec<Sight>);
+pub(super) struct Sights {
+    texts: Vec<Sight>,
+    scanners: BTreeMap<String, Lately>,
+}
+
+/// One scanner lately.
+#[derive(Debug, Default)]
+struct Lately {
+    /// The last text that may be the first half of a code.
+    half: Option<(SecretText, Timestamp)>,
+    /// Until when pieces of a code are to be expected.
+    near_until: Option<Timestamp>,
+}
 
 /// One reading.
 #[derive(Clone, Copy)]
@@ -50,11 +67,11 @@ impl Sights {
     /// quick does the right thing then.
     pub(super) fn is_repeat(&mut self, reading: Reading<'_>) -> bool {
         let Reading { scanner, mark, window, at, waiting_since } = reading;
-        self.0.retain(|sight| at < sight.at + PHONE_WINDOW);
+        self.texts.retain(|sight| at < sight.at + PHONE_WINDOW);
         let noticed = waiting_since.is_some_and(|since| since <= at);
-        let seen = self.0.iter_mut().find(|sight| sight.scanner == scanner && sight.mark == mark);
-        let Some(sight) = seen else {
-            self.0.push(Sight { scanner: scanner.to_owned(), mark, at, noticed });
+        let is_seen = |sight: &&mut Sight| sight.scanner == scanner && sight.mark == mark;
+        let Some(sight) = self.texts.iter_mut().find(is_seen) else {
+            self.texts.push(Sight { scanner: scanner.to_owned(), mark, at, noticed });
             return false;
         };
         let is_new_to_payment =
@@ -65,6 +82,22 @@ impl Sights {
             sight.noticed = noticed;
         }
         is_repeat
+    }
+
+    /// No payment waits on this scanner any more.
+    pub(super) fn waited(&mut self, scanner: &str, until: Timestamp) {
+        self.scanners.entry(scanner.to_owned()).or_default().near_until = Some(until + NEAR);
+    }
+
+    /// Whether pieces of a code are to be expected of what was read, though no
+    /// payment waits: one has just now, or this is the second half of something.
+    pub(super) fn is_near(&mut self, scanner: &str, text: &SecretText, at: Timestamp) -> bool {
+        let lately = self.scanners.entry(scanner.to_owned()).or_default();
+        let is_second = lately
+            .half
+            .replace((text.clone(), at))
+            .is_some_and(|(first, then)| at < then + PHONE_WINDOW && are_halves(&first, text));
+        is_second || lately.near_until.is_some_and(|until| at < until)
     }
 }
 
@@ -126,6 +159,6 @@ mod tests {
             let window = PHONE_WINDOW;
             sights.is_repeat(Reading { scanner: "one", mark, window, at, waiting_since: None });
         }
-        assert!(sights.0.len() <= 4, "{}", sights.0.len());
+        assert!(sights.texts.len() <= 4, "{}", sights.texts.len());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Denied, Output, Reply, RequestId, Serial, Ticket};
 use crate::payment::{
     Answer, Answered, AuthCode, Call, CodeMark, Entry, EntryStep, Event, Hint, Moment, PayAnswer,
-    Payment, Public, ScannerNews, State, StepName, Stepped, Timestamp,
+    Payment, Public, ScanKind, ScannerNews, State, StepName, Stepped, Timestamp,
 };
 
 /// After this long an entry that could not be written is tried again.
@@ -426,7 +426,7 @@ impl Slot {
 fn used_for(mut scan: Entry, earlier: &Payment) -> Admitted {
     let hint = Hint::used_for(earlier);
     if let Entry::Scan { kind, .. } = &mut scan {
-        hint.name().clone_into(kind);
+        *kind = ScanKind::CodeUsed;
     }
     Admitted::Used(scan, hint)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tilld::api::Settings;
-use tilld::payment::{Entry, ScannerNews, State};
+use tilld::payment::{Entry, OtherCode, ScanKind, ScannerNews, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -70,7 +70,7 @@ async fn a_stream_starts_at_the_present_and_tells_what_comes() {
     terminal.fake.becomes("A1", State::Paid);
     terminal.fake.record(Entry::Scan {
         scanner: "lane-1".to_owned(),
-        kind: "goods".to_owned(),
+        kind: ScanKind::Other(OtherCode::Goods),
         text: "line\nend".to_owned(),
         aim: Some("]E0".to_owned()),
     });

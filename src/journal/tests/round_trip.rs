@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::payment::{
     Asker, Attention, Call, CodeMark, Fen, Hint, Judged, OtherCode, PayCall, Public, Reason, Said,
-    ScannerNews, StepName, Trouble, TroubleKind, Undo, Wire,
+    ScanKind, ScannerNews, StepName, Trouble, TroubleKind, Undo, Wire,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -230,9 +230,10 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         text().prop_map(ScannerNews::Unplugged),
         text().prop_map(ScannerNews::ScanLost),
     ];
+    let scan_kind = prop::sample::select(ScanKind::all().collect::<Vec<_>>());
     prop_oneof![
         4 => (payment(), step()).prop_map(|(payment, step)| Entry::Payment { payment, step }),
-        1 => (text(), text(), text(), maybe(text()))
+        1 => (text(), scan_kind, text(), maybe(text()))
             .prop_map(|(scanner, kind, text, aim)| Entry::Scan { scanner, kind, text, aim }),
         1 => (text(), scanner_news).prop_map(|(scanner, news)| Entry::Scanner { scanner, news }),
         1 => (any::<bool>(), text()).prop_map(|(up, text)| Entry::Gateway { up, text }),
@@ -320,7 +321,7 @@ fn no_payment_code_reaches_the_disk() {
     bench.append(Entry::Payment { payment, step }).expect("written");
     let scan = Entry::Scan {
         scanner: "lane-1".to_owned(),
-        kind: "alipay".to_owned(),
+        kind: ScanKind::Alipay,
         text: code.to_owned(),
         aim: None,
     };

@@ -1,7 +1,7 @@
 //! Codes that were shown before, codes of others, and scanners that go away.
 
 use super::*;
-use crate::payment::{Call, Hint, OtherCode};
+use crate::payment::{Call, Hint, OtherCode, ScanKind};
 
 /// A label of the shop's scales, whose prefix the shop has told.
 const LABEL: &str = "261234500999012348";
@@ -19,13 +19,22 @@ fn sentence(till: &Till, number: &str) -> (String, String) {
     (sentence.zh, sentence.en)
 }
 
-/// The kinds of the scan events so far.
-fn kinds(till: &Till) -> Vec<&str> {
-    let kind = |note: &'_ Entry| match note {
-        Entry::Scan { kind, .. } => Some(kind.clone()),
+/// What a note says of a scan, if it does.
+fn scan_of(note: &Entry) -> Option<(ScanKind, &str)> {
+    match note {
+        Entry::Scan { kind, text, .. } => Some((*kind, text)),
         Entry::Payment { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => None,
-    };
-    till.notes.iter().filter_map(kind).map(|kind| &*kind.leak()).collect()
+    }
+}
+
+/// What the scan events so far say was read.
+fn texts(till: &Till) -> Vec<&str> {
+    till.notes.iter().filter_map(scan_of).map(|(_, text)| text).collect()
+}
+
+/// The kinds of the scan events so far.
+fn kinds(till: &Till) -> Vec<&'static str> {
+    till.notes.iter().filter_map(scan_of).map(|(kind, _)| kind.name()).collect()
 }
 
 fn on(number: &str, scanner: &str) -> PayRequest {
@@ -197,6 +206,7 @@ fn what_is_shown_instead_of_a_code_is_told_to_the_cashier() {
         ("https://qr.alipay.com/fkx1", None, "collect_code", "收款码", "collects money"),
         ("wxp://f2f0abcdef", None, "collect_code", "收款码", "collects money"),
         ("281234567890123", None, "torn", "没有扫完整", "not read in full"),
+        ("s281234567890123494", None, "extra_characters", "多加了字符", "adds characters"),
         ("6901234567892", Some("]E0"), "goods", "不是付款码", "no payment code"),
         ("", None, "unreadable", "没有读出来", "could not be read"),
         (LABEL, None, "scale_label", "电子秤", "QR code"),
@@ -216,12 +226,67 @@ fn what_is_shown_instead_of_a_code_is_told_to_the_cashier() {
     }
     // The same hint again is no change.
     revs.dedup();
-    assert_eq!(revs, (1..=10).collect::<Vec<u64>>());
+    assert_eq!(revs, (1..=11).collect::<Vec<u64>>());
     assert!(till.sent.is_empty());
     // As a QR code the digits of a label pay.
     till.scan_as("a", LABEL, Some("]Q1"), till.now);
     till.sync();
     assert_eq!((till.calls(), hint(&till, "T1")), (vec![Call::Pay], None));
+}
+
+#[test]
+fn the_pieces_of_a_torn_code_are_told_as_their_length() {
+    let mut till = Till::new(&["a", "b"]);
+    let scan = |till: &mut Till, text: &str| {
+        till.now += 100;
+        till.scan("a", text, till.now);
+        till.sync();
+        texts(till).last().copied().unwrap_or_default().to_owned()
+    };
+    // Nobody pays: the second half shows what the first one was.
+    assert_eq!(scan(&mut till, "281234567"), "281234567");
+    assert_eq!(scan(&mut till, "890123494"), "*********");
+    till.now += 5_000;
+    assert_eq!(scan(&mut till, "890123494"), "890123494");
+    // A payment waits on this scanner.
+    till.pay(1, on("T1", "a"));
+    till.sync();
+    till.now += 5_000;
+    for piece in ["281234567", "890123494", "8901", "28-1234"] {
+        assert_eq!(scan(&mut till, piece), piece.replace(|c: char| c.is_ascii_digit(), "*"));
+    }
+    assert_eq!(scan(&mut till, "6901234567892"), "6901234567892");
+    till.scan("b", "45678", till.now);
+    till.sync();
+    assert_eq!(texts(&till).last(), Some(&"45678"), "another scanner's");
+    // It has just ceased to wait: the phone is still held out.
+    till.stop(2, "T1");
+    till.sync();
+    assert_eq!(till.state("T1"), &State::Cancelled(CancelAction::None));
+    assert_eq!(scan(&mut till, "0123494"), "*******");
+    till.now += 10_000;
+    assert_eq!(scan(&mut till, "0123494"), "0123494");
+    let written = format!("{:?}", till.notes);
+    assert!(!written.contains("28-1234"), "{written}");
+}
+
+#[test]
+fn a_code_in_groups_is_the_code() {
+    let mut till = Till::new(&["a", "b"]);
+    till.pay(1, on("T1", "a"));
+    till.sync();
+    till.scan("a", " 2812 3456 7890 1234 94", till.now);
+    till.sync();
+    assert_eq!(till.calls(), [Call::Pay]);
+    till.answer(paid());
+    till.sync();
+    // It is known again however it is written.
+    till.pay(2, on("T2", "b"));
+    till.sync();
+    till.scan("b", CODE, till.now);
+    till.sync();
+    assert!(matches!(hint(&till, "T2"), Some(Hint::CodeUsed { .. })));
+    assert_eq!(till.calls(), [Call::Pay]);
 }
 
 #[test]

@@ -376,7 +376,7 @@ fn only_a_code_that_began_after_the_payment_pays_it() {
         .filter_map(|note| match note {
             Entry::Scan { kind, text, .. } => {
                 assert!(!text.contains("3456789012345"), "{text}");
-                Some(kind.as_str())
+                Some(kind.name())
             }
             Entry::Payment { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => None,
         })

@@ -4,13 +4,12 @@ import argparse
 import os
 import signal
 import sys
-import time
-import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lab.build import build  # noqa: E402
+from lab.company import Company  # noqa: E402
 from lab.host import CannotRun, Clock, Lab  # noqa: E402
 from lab.image import Image  # noqa: E402
 from lab.story import TESTS, Stage  # noqa: E402
@@ -20,27 +19,32 @@ ORDER = ["sale", "scans", "power", "network", "plugs", "system"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+def number(name, otherwise):
+    return int(os.environ.get(name) or otherwise)
+
+
 def main():
     parser = argparse.ArgumentParser(description="The lab: tilld on a real kernel, with real devices, and the plug pulled.")
     parser.add_argument("words", nargs="*", help="a group, or a part of `group: name`; all tests if there are none")
     parser.add_argument("--list", action="store_true", help="name the tests")
     parser.add_argument("--seed", default=os.environ.get("TILLD_LAB_SEED", "1"), help="chance begins here")
-    parser.add_argument("--again", type=int, default=int(os.environ.get("TILLD_LAB_AGAIN", "0")), help="play a test that failed so often again")
+    parser.add_argument("--again", type=int, default=number("TILLD_LAB_AGAIN", 0), help="play a test that failed so often again")
+    parser.add_argument("--guests", type=int, default=number("TILLD_LAB_GUESTS", 1), help="so many guests side by side")
     args = parser.parse_args()
     for group in ORDER:
         if os.path.exists(f"{HERE}/stories/{group}.py"):
             __import__("stories." + group)
-    wanted = lambda group, name: any(w == group or (w not in ORDER and w in f"{group}: {name}") for w in args.words)
-    chosen = [t for t in TESTS if not args.words or wanted(*t[:2])]
+    wanted = lambda t: any(w == t.group or (w not in ORDER and w in str(t)) for w in args.words)
+    chosen = [t for t in TESTS if not args.words or wanted(t)]
     if args.list:
-        for group, name, _ in chosen:
-            print(f"{group}: {name}")
+        for one in chosen:
+            print(f"{one}{' (alone)' if one.alone else ''}")
         return 0
 
     def ended(*_):
         raise KeyboardInterrupt
 
-    # Whoever ends this ends the guest as well.
+    # Whoever ends this ends the guests as well.
     signal.signal(signal.SIGTERM, ended)
     clock = Clock()
 
@@ -57,38 +61,21 @@ def main():
         print(f"\n!!! NOT RUN: the lab (tests/vm): {why}\n")
         # Nobody takes it for a success.
         return 77
-    stage = Stage(lab, image, product, args.seed, say)
-    say(f"seed {args.seed}, {'KVM' if lab.kvm else 'no KVM: emulated'}, cache {lab.dir}")
-    passed = failed = 0
-    unsteady = []
-    for group, name, function in chosen:
-        for more in reversed(range(args.again + 1)):
-            start, stage.notes = time.monotonic(), []
-            try:
-                function(stage)
-                word, why = "ok    ", None
-            except KeyboardInterrupt:
-                raise
-            except BaseException:  # noqa: BLE001
-                word, why = "FAILED", traceback.format_exc() + stage.trouble()
-            finally:
-                stage.end()
-                stage.close_gateway()
-            notes = f" ({'; '.join(stage.notes)})" if stage.notes else ""
-            print(f"{word} {time.monotonic() - start:6.1f} s  {group}: {name}{notes}", flush=True)
-            if why is None:
-                passed += 1
-                break
-            print("\n".join("       | " + line for line in why.splitlines()), flush=True)
-            if more:
-                unsteady.append(f"{group}: {name}")
-            else:
-                failed += 1
+    stages = [Stage(lab, image, product, args.seed, say, n) for n in range(max(1, args.guests))]
+    say(f"seed {args.seed}, {'KVM' if lab.kvm else 'no KVM: emulated'}, {len(stages)} guest(s) side by side, cache {lab.dir}")
+    company = Company(stages, args.again)
+    try:
+        company.play(chosen)
+    except KeyboardInterrupt:
+        company.end()
+        raise
     say("all through")
-    for name in unsteady:
-        print(f"!!! UNSTEADY: failed at first, see above: {name}")
-    print(f"\n{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    for one in company.unsteady:
+        print(f"!!! UNSTEADY: failed at first, see above: {one}")
+    print(f"\n{company.passed} passed, {len(company.failed)} failed")
+    for one in company.failed:
+        print(f"FAILED {one}")
+    return 1 if company.failed else 0
 
 
 if __name__ == "__main__":

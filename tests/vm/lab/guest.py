@@ -21,8 +21,8 @@ KERNEL = (
 class Guest:
     """Started by [`cold`](cold) or [`restore`](restore); `g("function", …)` runs inside."""
 
-    def __init__(self, lab, name="guest"):
-        self.lab, self.name = lab, name
+    def __init__(self, lab, name, load):
+        self.lab, self.name, self.load = lab, name, load
         self.dir = lab.at("run", name)
         self.process = self.agent = self.qmp = None
         self.learned = set()
@@ -45,7 +45,6 @@ class Guest:
     def start(self, incoming=None, write_log=None, clock=None):
         for old in glob.glob(self.dir + "/*.sock"):
             os.unlink(old)
-        load = self.lab.at("load.img")
         command, env = self.lab.qemu()
         kvm = self.lab.kvm
         data = f"driver=file,node-name=data,filename={self.disk('data')},cache.direct=off"
@@ -67,7 +66,7 @@ class Guest:
             "-device", "virtio-blk-pci,drive=system,serial=labsystem",
             "-blockdev", data,
             "-device", "virtio-blk-pci,drive=data,serial=labdata,discard=off,write-zeroes=off",
-            "-blockdev", f"driver=file,node-name=load,filename={load},read-only=on",
+            "-blockdev", f"driver=file,node-name=load,filename={self.load},read-only=on",
             "-device", "virtio-blk-pci,drive=load,serial=labload",
             # A new generation makes a restored guest draw new random numbers:
             # else all guests of one state would make the same.

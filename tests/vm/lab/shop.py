@@ -23,14 +23,14 @@ PATIENT = PAYMENT.replace('"8s"', '"25s"').replace('"10s"', '"40s"')
 class Gateway:
     """`till sandbox` on this machine; in the guest it is 10.0.3.2."""
 
-    def __init__(self, lab, till, name="gateway"):
+    def __init__(self, lab, till, name):
         self.lab, self.dir = lab, lab.at("run", name)
         keys = lab.at("gateway-keys")
         shutil.rmtree(self.dir, ignore_errors=True)
         if os.path.exists(keys + "/tls_names"):
             # The keys are in the saved guest; the ledger begins anew.
             shutil.copytree(keys, self.dir)
-        self.port = self.same_port(keys + "/port")
+        self.port = self.same_port(f"{keys}/port-{name}")
         os.makedirs(self.dir, exist_ok=True)
         with open(self.dir + "/log", "w") as log:
             self.process = subprocess.Popen(
@@ -146,9 +146,8 @@ class Product:
         self.lab, self.debs, self.till, self.tilld = lab, debs, till, tilld
         self.key = digest(*[content(path) for path in debs])
 
-    def load(self, *more):
-        """Writes the disk from which the guest takes files (a tar of them)."""
-        path = self.lab.at("load.img")
+    def load(self, path, *more):
+        """Writes a disk from which a guest takes files (a tar of them)."""
         with open(path + ".new", "wb") as f:
             f.truncate(LOAD_MB << 20)
         files = [*self.debs, *more]

@@ -2,6 +2,7 @@
 
 import os
 import random
+import threading
 
 from .guest import Guest
 from .host import HERE, content, digest
@@ -10,23 +11,57 @@ from .shop import PAYMENT, Gateway, begin, configure, install
 TESTS = []
 
 
-def test(group, name):
-    """Makes the function a test of that group, in the order of the files."""
+class Test:
+    """One story: what it is called, what it plays, and whether it wants the machine
+    for itself."""
+
+    def __init__(self, group, name, function, alone):
+        self.group, self.name, self.function, self.alone = group, name, function, alone
+
+    def __str__(self):
+        return f"{self.group}: {self.name}"
+
+
+def test(group, name, alone=False):
+    """Makes the function a test of that group, in the order of the files. One that
+    is about how fast keys come is played alone: beside a second guest an emulated
+    machine stands still more often, and longer."""
 
     def mark(function):
-        TESTS.append((group, name, function))
+        TESTS.append(Test(group, name, function, alone))
         return function
 
     return mark
 
 
-class Stage:
-    """What a test plays on: one guest at a time, and a gateway."""
+# What all stages share is made by one of them, and the others wait for it.
+MAKING = threading.RLock()
 
-    def __init__(self, lab, image, product, seed, say):
-        self.lab, self.image, self.product, self.seed, self.say = lab, image, product, seed, say
+
+class Stage:
+    """What a test plays on: one guest at a time, and a gateway. There may be several
+    stages side by side, each with a number; it makes their files and ports differ."""
+
+    def __init__(self, lab, image, product, seed, say, number=0):
+        self.lab, self.image, self.product, self.seed, self.say, self.number = lab, image, product, seed, say, number
         self.guest = self.gateway = None
         self.notes = []
+
+    def at(self, name):
+        """A file of this stage alone."""
+        return self.lab.at("run", f"{name}-{self.number}")
+
+    def saved(self, state):
+        """The name of that state as this stage has it: `shop` knows the port of
+        its own gateway."""
+        return f"shop-{self.number}" if state == "shop" else state
+
+    def new_guest(self):
+        return Guest(self.lab, f"guest-{self.number}", load=self.lab.at(f"load-{self.number}.img"))
+
+    def load(self, *more):
+        """Lays the packages, and more files, on the disk from which the guest takes them."""
+        self.product.load(self.lab.at(f"load-{self.number}.img"), *more)
 
     def random(self, name):
         """Chance that comes out the same for one seed."""
@@ -40,7 +75,8 @@ class Stage:
 
     def open_gateway(self):
         self.close_gateway()
-        self.gateway = Gateway(self.lab, self.product.till)
+        with MAKING:
+            self.gateway = Gateway(self.lab, self.product.till, f"gateway-{self.number}")
         return self.gateway
 
     def close_gateway(self):
@@ -53,18 +89,19 @@ class Stage:
     def base(self):
         """A guest on which nothing is installed, with the packages at hand."""
         key = digest(self.image.key, content(HERE + "/lab/guest.py"))
-        self.product.load()
-        if not self.lab.cached("base", key):
-            self.lab.forget("base")
-            guest = Guest(self.lab)
-            guest.fresh()
-            guest.cold()
-            # Everything that a driver needs is loaded once, for all.
-            guest.sh("modprobe -a usbhid hid_generic evdev ftdi_sio cdc_acm dummy_hcd libcomposite usb_f_hid usb_f_acm sch_netem")
-            guest.sh("systemctl start sys-kernel-config.mount; udevadm settle; umount /var/lib/tilld; sync")
-            guest.save("base")
-            self.lab.keep("base", key)
-        guest = self.guest = Guest(self.lab)
+        self.load()
+        with MAKING:
+            if not self.lab.cached("base", key):
+                self.lab.forget("base")
+                guest = self.new_guest()
+                guest.fresh()
+                guest.cold()
+                # Everything that a driver needs is loaded once, for all.
+                guest.sh("modprobe -a usbhid hid_generic evdev ftdi_sio cdc_acm dummy_hcd libcomposite usb_f_hid usb_f_acm sch_netem")
+                guest.sh("systemctl start sys-kernel-config.mount; udevadm settle; umount /var/lib/tilld; sync")
+                guest.save("base")
+                self.lab.keep("base", key)
+        guest = self.guest = self.new_guest()
         guest.fresh("base")
         guest.restore("base")
         return guest
@@ -74,15 +111,16 @@ class Stage:
         configuration, the daemon enabled and not running."""
         port = self.gateway.port
         key = digest(self.image.key, self.product.key, str(port), *[content(f"{HERE}/lab/{n}.py") for n in ("guest", "shop", "story")])
-        if self.lab.cached("shop", key):
+        name = self.saved("shop")
+        if self.lab.cached(name, key):
             return
-        self.lab.forget("shop")
+        self.lab.forget(name)
         guest = self.base()
         install(guest, self.gateway, self.product.debs[0])
         guest.sh("systemctl enable tilld.socket tilld.service")
         guest.sh("systemctl stop tilld.service tilld.socket; umount /var/lib/tilld 2>/dev/null; sync; udevadm settle")
-        guest.save("shop")
-        self.lab.keep("shop", key)
+        guest.save(name)
+        self.lab.keep(name, key)
 
     def shop(self, scanners="", payment=PAYMENT, **options):
         """A guest with the package installed, its daemon not running."""
@@ -90,9 +128,9 @@ class Stage:
             self.open_gateway()
         self.installed()
         self.end()
-        guest = self.guest = Guest(self.lab)
-        guest.fresh("shop")
-        guest.restore("shop", **options)
+        guest = self.guest = self.new_guest()
+        guest.fresh(self.saved("shop"))
+        guest.restore(self.saved("shop"), **options)
         if scanners or payment != PAYMENT:
             configure(guest, self.gateway, scanners, payment)
         return guest

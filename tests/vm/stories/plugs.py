@@ -182,7 +182,7 @@ def reasons(guest, since=0):
     return [e["reason"] for e in guest("heard", since=since) if e["event"] == "scanner" and e["reason"]]
 
 
-@test("plugs", "wrong layouts, held keys, a person typing; armed only while a payment waits; the trigger is pulled")
+@test("plugs", "wrong layouts, held keys, a person typing; armed only while a payment waits; the trigger is pulled", alone=True)
 def odd_ones(stage):
     guest = stage.shop(ODD)
     guest.teach("till", "gadget")

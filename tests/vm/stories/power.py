@@ -77,13 +77,13 @@ def settle(guest, timeout=120):
 
 def again(stage, guest, cold):
     """The power comes back: the same data disk, the system as it was installed."""
-    copy_sparse(stage.lab.at("shop.state.system"), guest.disk("system"))
+    copy_sparse(stage.lab.at(stage.saved("shop") + ".state.system"), guest.disk("system"))
     if cold:
         guest.cold()
         guest.teach("till")
         # Nobody starts it: the unit is enabled.
         return guest("wait_ready")
-    guest.restore("shop")
+    guest.restore(stage.saved("shop"))
     return None
 
 
@@ -178,7 +178,7 @@ def every_flush(stage):
         log = folder + "/write.log"
         stage.shop(write_log=log)
         told, marks = record(stage, lambda told: told.many > 50 and count_flushes(log) >= FLUSHES, log=log)
-        play(stage, stage.lab.at("shop.state.data"), log, marks, folder)
+        play(stage, stage.lab.at(stage.saved("shop") + ".state.data"), log, marks, folder)
         assert told.many > 50, f"too little was told: {told.many}"
     finally:
         shutil.rmtree(folder)
@@ -216,11 +216,12 @@ def play(stage, before, log, marks, folder):
 
 @test("power", "control: a daemon whose fsync does nothing loses what it told, and the lab sees it")
 def control(stage):
-    shim = stage.lab.at("run", "nosync.so")
+    os.makedirs(stage.at("shim"), exist_ok=True)
+    shim = stage.at("shim") + "/nosync.so"
     compile_shim(shim)
     stage.open_gateway()
     stage.installed()
-    stage.product.load(shim)
+    stage.load(shim)
     guest = stage.shop()
     guest.sh("tar xf /dev/disk/by-id/virtio-labload -C /root/load")
     told, _ = record(stage, lambda told: told.many >= 60, sabotage=True)

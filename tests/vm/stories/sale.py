@@ -60,7 +60,7 @@ def charged(guest, number, code):
     assert payment["money"] == "none" or payment.get("out_trade_no") == number, f"{number} was paid by another code: {payment}"
 
 
-@test("sale", "four kinds of scanners beside an ordinary keyboard: sales, goods, nothing leaks")
+@test("sale", "four kinds of scanners beside an ordinary keyboard: sales, goods, nothing leaks", alone=True)
 def four_scanners(stage):
     guest = stage.shop(SCANNERS)
     guest.teach("till", "gadget")
@@ -123,6 +123,25 @@ def four_scanners(stage):
     assert doctor[0] == 0, doctor[1]
 
 
+def bounds(stage, guest, pid):
+    """That the kernel was really told how much of the box the daemon may take."""
+    asked = dict(line.split("=", 1) for line in guest.sh("systemctl cat tilld.service").splitlines() if "=" in line and line[0] not in "#[")
+    group = guest.sh(f"cat /proc/{pid}/cgroup").strip().split("::")[1]
+    for key, file in ("MemoryHigh", "memory.high"), ("MemoryMax", "memory.max"):
+        held = guest.sh(f"cat /sys/fs/cgroup{group}/{file}").strip()
+        assert held == str(int(asked[key].rstrip("M")) << 20), f"{key}={asked[key]}, and the kernel has {held}"
+    assert guest.sh(f"cat /proc/{pid}/oom_score_adj").strip() == asked["OOMScoreAdjust"]
+    files = guest.sh(f"grep 'Max open files' /proc/{pid}/limits").split()[3:5]
+    assert files == [asked["LimitNOFILE"]] * 2, files
+    took = int(guest.sh(f"cat /sys/fs/cgroup{group}/memory.peak 2>/dev/null || cat /sys/fs/cgroup{group}/memory.current"))
+    stage.note(f"{took >> 20} MiB of {asked['MemoryHigh']}")
+    # Built into systemd, or not: then the unit's line is only for others.
+    works = "+BPF_FRAMEWORK" in guest.sh("systemctl --version")
+    stage.note("SocketBindDeny is enforced" if works else "this systemd cannot enforce SocketBindDeny")
+    said = guest.sh("journalctl -b -o cat --no-pager | grep -i 'SocketBind' || true")
+    assert not said, f"systemd complains: {said}"
+
+
 def guarded(stage, guest, codes):
     """What the unit may, and what others may see of it."""
     score = guest.sh("systemd-analyze security --no-pager tilld.service | tail -n 1")
@@ -130,6 +149,7 @@ def guarded(stage, guest, codes):
     stage.note(f"exposure {exposure}")
     assert exposure <= 1.3, score
     pid = guest("daemon_has")["pid"]
+    bounds(stage, guest, pid)
     as_other = "setpriv --reuid 60001 --regid 60001 --clear-groups "
     as_daemon = "setpriv --reuid tilld --regid tilld --clear-groups "
     key = "/etc/tilld/app_private_key.pem"

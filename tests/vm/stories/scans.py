@@ -53,7 +53,7 @@ class Heard:
         assert self.reports or not self.missing, f"lost without a word: {self.missing[:5]}"
 
 
-@test("scans", f"{FAST} scans by keyboard at the bus's full rate, and by HID-POS and serial: none lost, none altered")
+@test("scans", f"{FAST} scans by keyboard at the bus's full rate, and by HID-POS and serial: none lost, none altered", alone=True)
 def full_rate(stage):
     guest = plug_in(stage)
     codes = Codes("fast")
@@ -98,7 +98,7 @@ def full_rate(stage):
     stage.note(f"busy: {len(heard.missing)} of 60 lost, {len(heard.reports)} reports")
 
 
-@test("scans", "scans that lost keys are refused, and never become other codes")
+@test("scans", "scans that lost keys are refused, and never become other codes", alone=True)
 def torn(stage):
     guest = plug_in(stage)
     codes = Codes("torn")

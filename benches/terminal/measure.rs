@@ -276,7 +276,7 @@ impl<'a> Bench<'a> {
         let (number, _) = Register::at(&daemon.socket).pay();
         daemon.stop();
         let number: OutTradeNo = number.parse().expect("a number");
-        let (_writer, reader) = journal::open(&journal).expect("the journal");
+        let (_writer, reader) = journal::open(&journal, &history::key()).expect("the journal");
         let steps = reader.steps_of(&number).expect("its steps");
         assert!(steps.iter().all(|step| matches!(step.entry, Entry::Payment { .. })));
         steps

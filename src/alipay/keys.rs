@@ -5,6 +5,7 @@
 //! have no `Debug`.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey,
@@ -107,6 +108,8 @@ pub struct PrivateKey {
     /// Signs the legacy type. Wipes itself when dropped.
     legacy: RsaPrivateKey,
     code_key: CodeKey,
+    /// Keys for other purposes are derived under it.
+    root: hmac::Key,
 }
 
 /// Alipay's public key.
@@ -140,7 +143,15 @@ impl PrivateKey {
         }
         // The one spelling of the key that does not depend on its file.
         let code_key = CodeKey::derive(pkcs1.as_bytes());
-        Ok(Self { fast, legacy: key, code_key })
+        let root = hmac::Key::new(hmac::HMAC_SHA256, pkcs1.as_bytes());
+        Ok(Self { fast, legacy: key, code_key, root })
+    }
+
+    /// A key for one purpose, the same at every start with the same private key.
+    /// Whoever has it knows neither this key nor one for another purpose.
+    #[must_use]
+    pub fn key_for(&self, purpose: &[u8]) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(hmac::sign(&self.root, purpose).as_ref().to_vec())
     }
 
     /// The key under which payment codes are marked: derived from this one, so

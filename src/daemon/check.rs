@@ -8,6 +8,7 @@ use crate::alipay::sign::SignType;
 use crate::alipay::{Client, Settings, SetupError, gateway_url};
 use crate::api::Token;
 use crate::config::{self, Config, Fault, KeyFile};
+use crate::journal::ChainKey;
 use crate::payment::CodeKey;
 
 /// What the daemon runs with.
@@ -16,6 +17,8 @@ pub(super) struct Setup {
     pub(super) client: Client,
     /// Marks payment codes; derived from the application's private key.
     pub(super) code_key: CodeKey,
+    /// Under which the journal is written; derived from it as well.
+    pub(super) chain_key: ChainKey,
     pub(super) token: Option<Token>,
 }
 
@@ -47,7 +50,7 @@ pub(super) fn load(file: &Path) -> Result<Setup, String> {
     Ok(setup)
 }
 
-fn setup(file: &Path) -> Result<Setup, Vec<Fault>> {
+pub(super) fn setup(file: &Path) -> Result<Setup, Vec<Fault>> {
     let config = config::load(file)?;
     let mut faults = Vec::new();
     let client = client(&config, &mut faults);
@@ -57,14 +60,14 @@ fn setup(file: &Path) -> Result<Setup, Vec<Fault>> {
             .ok()
     });
     match client {
-        Some((client, code_key)) if faults.is_empty() => {
-            Ok(Setup { config, client, code_key, token })
+        Some((client, code_key, chain_key)) if faults.is_empty() => {
+            Ok(Setup { config, client, code_key, chain_key, token })
         }
         _ => Err(faults),
     }
 }
 
-fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<(Client, CodeKey)> {
+fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<(Client, CodeKey, ChainKey)> {
     let alipay = &config.alipay;
     let sign_type = match alipay.sign_type {
         config::SignType::Rsa2 => SignType::Rsa2,
@@ -86,6 +89,7 @@ fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<(Client, CodeKey)>
         faults.push(Fault::new(&config.file, 1, "alipay.gateway", &why.to_string()));
     }
     let code_key = private.code_key();
+    let chain_key = ChainKey::new(&private.key_for(ChainKey::PURPOSE));
     let settings = Settings {
         gateway: alipay.gateway.clone(),
         app_id: alipay.app_id.clone(),
@@ -100,7 +104,7 @@ fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<(Client, CodeKey)>
         operator_id: config.terminal.operator_id.clone(),
     };
     match Client::new(settings) {
-        Ok(client) => Some((client, code_key)),
+        Ok(client) => Some((client, code_key, chain_key)),
         Err(why) => {
             let fault = match (&why, &alipay.ca) {
                 (SetupError::Ca, Some(ca)) => at(ca, &why),

@@ -50,12 +50,14 @@ enum Command {
     /// change nothing.
     Check,
     /// Read a whole journal and check all of it: SQLite's pages, the hash of
-    /// every entry, and that the payments follow from the entries. Changes
+    /// every entry, and that the payments follow from the entries. With --config
+    /// also that every entry was written by a holder of the private key. Changes
     /// nothing; the daemon may be running.
     Verify {
-        /// The journal, like /var/lib/tilld/journal.db.
+        /// The journal, like /var/lib/tilld/journal.db; with --config, that of the
+        /// configuration unless it is named.
         #[arg(value_name = "JOURNAL")]
-        journal: PathBuf,
+        journal: Option<PathBuf>,
     },
     /// Take a journal that has lost its newest entries for the whole. The daemon
     /// refuses to start with one, and says what is missing and how to go on.
@@ -108,7 +110,9 @@ pub fn main() -> ExitCode {
         }
     };
     match &args.command {
-        Some(Command::Verify { journal }) => return verify::main(journal),
+        Some(Command::Verify { journal }) => {
+            return verify::main(journal.as_deref(), args.config.as_deref());
+        }
         Some(Command::Accept { newest, journal }) => return verify::accept(journal, *newest),
         Some(Command::Check) | None => {}
     }

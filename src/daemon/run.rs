@@ -76,7 +76,7 @@ impl Signals {
 
 /// Runs the daemon until it is told to stop.
 pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
-    let Setup { config, client, code_key, token } = setup;
+    let Setup { config, client, code_key, chain_key, token } = setup;
     let codes = Codes { key: code_key, labels: config.scale_labels.clone() };
     system::seal();
     let clock = Arc::new(Clock::start());
@@ -96,7 +96,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         _ => None,
     };
 
-    let (writer, reader) = journal::open(&config.journal).map_err(|why| {
+    let (writer, reader) = journal::open(&config.journal, &chain_key).map_err(|why| {
         if is_ours {
             // Nobody shall wait there for an answer.
             let _ = std::fs::remove_file(&config.api.socket);

@@ -1,9 +1,13 @@
-//! What ties each entry to the one before it.
+//! What ties each entry to the one before it, and all of them to the key.
 
+use aws_lc_rs::{constant_time, hmac};
 use sha2::{Digest, Sha256};
 
 /// A SHA-256.
 pub(super) type Hash = [u8; 32];
+
+/// What only the holder of the key can make.
+pub(super) type Tag = [u8; 16];
 
 /// What stands in `prev` of the very first entry.
 pub(super) const GENESIS: Hash = [0; 32];
@@ -40,7 +44,93 @@ impl Link<'_> {
     }
 }
 
+/// The key of the chain. Anybody can work out a hash, also whoever has changed
+/// an entry; under each hash stands a tag that takes this key. It lives in memory
+/// only.
+#[derive(Clone)]
+pub struct ChainKey(hmac::Key);
+
+impl ChainKey {
+    /// What the application's private key is asked, so that this key is another
+    /// than any that is derived from it for another purpose.
+    pub const PURPOSE: &'static [u8] = b"tilld: the key of the journal's chain, version 1";
+
+    /// From a secret that is not in the journal.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    /// By which the key is told from others; it gives nothing of it away.
+    pub(super) fn id(&self) -> [u8; 8] {
+        cut(&self.sign(b"which key", &[]))
+    }
+
+    /// Under an entry, and with it under all before it: the hash covers them.
+    pub(super) fn of_entry(&self, hash: &Hash) -> Tag {
+        cut(&self.sign(b"entry", &[hash]))
+    }
+
+    /// Where entries begin to be under this key, and after what.
+    pub(super) fn of_beginning(&self, from: i64, prev: &[u8]) -> Tag {
+        cut(&self.sign(b"from", &[&from.to_be_bytes(), prev]))
+    }
+
+    fn sign(&self, what: &[u8], parts: &[&[u8]]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in [&[what], parts].concat() {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        context.sign()
+    }
+}
+
+impl std::fmt::Debug for ChainKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChainKey")
+    }
+}
+
+fn cut<const N: usize>(tag: &hmac::Tag) -> [u8; N] {
+    let mut bytes = [0; N];
+    for (byte, of_tag) in bytes.iter_mut().zip(tag.as_ref()) {
+        *byte = *of_tag;
+    }
+    bytes
+}
+
+/// Whether two tags are one, without telling where they differ.
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(one, other).is_ok()
+}
+
 /// A hash for people.
 pub(super) fn hex(hash: &Hash) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_depends_on_the_key_on_what_it_is_under_and_on_what_for() {
+        let (ours, theirs) = (ChainKey::new(b"ours"), ChainKey::new(b"theirs"));
+        let (one, two) = ([1; 32], [2; 32]);
+        assert_eq!(ours.of_entry(&one), ChainKey::new(b"ours").of_entry(&one));
+        assert_ne!(ours.of_entry(&one), ours.of_entry(&two));
+        assert_ne!(ours.of_entry(&one), theirs.of_entry(&one));
+        assert_ne!(ours.of_beginning(1, &one), ours.of_beginning(2, &one));
+        assert_ne!(ours.of_beginning(1, &one), ours.of_beginning(1, &two));
+        assert_ne!(ours.of_beginning(1, &one), ours.of_entry(&one));
+        assert_ne!(ours.id(), theirs.id());
+        // They stand in journals, so they must come out the same for ever. By other
+        // means: HMAC-SHA-256 over each part with its length before it.
+        assert_eq!(
+            ours.of_entry(&one).map(|byte| format!("{byte:02x}")).concat(),
+            "d142d3ecb208cf76862adfe90be91d60"
+        );
+        assert_eq!(format!("{ours:?}"), "ChainKey");
+    }
 }

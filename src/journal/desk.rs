@@ -12,8 +12,10 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
 use super::append::{AppendError, Health};
+use super::chain::ChainKey;
 use super::files::{Files, Lock, NoLock, create_private};
 use super::head;
+use super::keyed;
 use super::reader::Reader;
 use super::reserve;
 use super::rows::Draft;
@@ -93,6 +95,8 @@ enum Failure {
 pub(super) struct Desk {
     files: Files,
     lock: Lock,
+    /// Under which entries are written.
+    key: ChainKey,
     /// Only to be closed when the writer cannot open the journal: all connections
     /// of a process share one view of the files beside it, and keep it for as
     /// long as one of them is open, read-only as it may have been found.
@@ -130,6 +134,7 @@ impl Desk {
     pub(super) fn new(
         files: Files,
         lock: Lock,
+        key: ChainKey,
         reader: Reader,
         conn: Option<Connection>,
         telltale: Telltale,
@@ -138,6 +143,7 @@ impl Desk {
         let mut desk = Self {
             files,
             lock,
+            key,
             reader,
             conn: None,
             left: None,
@@ -268,7 +274,7 @@ impl Desk {
         let before = begun.map_err(|error| before_commit(conn, &error))?;
         let mut tip = before;
         for (index, work) in batch.iter_mut().enumerate() {
-            match sqlite::insert(conn, &work.draft, work.job.at.millis(), &tip) {
+            match sqlite::insert(conn, &work.draft, work.job.at.millis(), &tip, &self.key) {
                 Ok(placed) => tip = placed,
                 Err(error) if sqlite::code_of(&error) == Some(ErrorCode::ConstraintViolation) => {
                     sqlite::roll_back(conn);
@@ -419,6 +425,7 @@ impl Desk {
         if *self.tip.get_or_insert(found) != found && self.hoped != Some(found) {
             return Err("the file was replaced by another, or has lost entries".to_owned());
         }
+        keyed::begin(&conn, &self.key).map_err(|e| e.to_string())?;
         self.keep(conn);
         Ok(())
     }
@@ -513,7 +520,8 @@ impl Desk {
         let left = self.left;
         let found = self.open().and_then(|()| {
             let conn = self.connection()?;
-            verify::check_whole(&self.files, conn).map_err(|error| error.to_string())
+            verify::check_whole(&self.files, conn, Some(&self.key))
+                .map_err(|error| error.to_string())
         });
         found.map(|_| ()).map_err(|why| {
             let why = format!("another program has changed it: {why}");

@@ -8,7 +8,9 @@
 //!
 //! **`entries` is the journal.** It only ever grows: triggers refuse every other
 //! change, the numbers have no gaps, and each entry carries the SHA-256 of the
-//! one before it, so that a change behind SQLite's back is noticed.
+//! one before it, so that a change behind SQLite's back is noticed. Under each hash
+//! stands a tag that only a holder of the key can make, so that a change by
+//! somebody who works out all the hashes anew is noticed too.
 //!
 //! **`payments` is a convenience.** One row a payment, for finding things
 //! quickly. It is written in the transaction of the entry it follows from, and
@@ -29,6 +31,7 @@ mod chain;
 mod desk;
 mod files;
 mod head;
+mod keyed;
 mod open;
 mod reader;
 mod reserve;
@@ -43,6 +46,7 @@ mod writer;
 mod tests;
 
 pub use append::{AppendError, Health, Pending};
+pub use chain::ChainKey;
 pub use open::{AcceptError, OpenError, accept, open};
 pub use reader::{Filter, Head, Page, ReadError, Reader, Which};
 pub use verify::{Report, VerifyError, verify};

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
+use super::chain::ChainKey;
 use super::files::{Files, Lock, NoLock, create_private, keep_private, sync_folder};
 use super::head::{self, Lost};
+use super::keyed::{self, Keyed};
 use super::reader::{self, Reader};
 use super::schema::{self, APPLICATION_ID, VERSION};
-use super::sqlite::{self, RAW_COLUMNS, RawEntry, Tip};
+use super::sqlite::{self, RawEntry, Tip};
 use super::writer::Writer;
 use super::{reserve, rows};
 
@@ -140,10 +142,10 @@ const TAIL: i64 = 200;
 ///
 /// [`OpenError`]: one line that names the file and says what to do. The file and
 /// its neighbours are as they were.
-pub fn open(path: &Path) -> Result<(Writer, Reader), OpenError> {
+pub fn open(path: &Path, key: &ChainKey) -> Result<(Writer, Reader), OpenError> {
     let files = find(path)?;
     let lock = lock(&files)?;
-    start(&files, lock)
+    start(&files, lock, key)
 }
 
 /// Where the journal really is.
@@ -183,11 +185,11 @@ fn lock(files: &Files) -> Result<Lock, OpenError> {
     })
 }
 
-fn start(files: &Files, lock: Lock) -> Result<(Writer, Reader), OpenError> {
+fn start(files: &Files, lock: Lock, key: &ChainKey) -> Result<(Writer, Reader), OpenError> {
     // With nothing in its log the journal can be judged without SQLite's putting
     // files beside one that is then refused. Nobody else writes: the lock is ours.
     let judged = match sqlite::open_unchanging(files) {
-        Some(conn) => Some(judge(files, &conn.map_err(|error| cannot_read(files, error))?)?),
+        Some(conn) => Some(judge(files, &conn.map_err(|error| cannot_read(files, error))?, key)?),
         None => None,
     };
     let mut opened = sqlite::open_reader(files);
@@ -198,7 +200,7 @@ fn start(files: &Files, lock: Lock) -> Result<(Writer, Reader), OpenError> {
     let (conn, immutable) = opened.map_err(|error| cannot_read(files, error))?;
     let version = match judged {
         Some(version) => version,
-        None => judge(files, &conn)?,
+        None => judge(files, &conn, key)?,
     };
     let writer = match sqlite::open_writer(&files.journal) {
         Ok(writer) => Some(writer),
@@ -213,21 +215,23 @@ fn start(files: &Files, lock: Lock) -> Result<(Writer, Reader), OpenError> {
         {
             migrated = schema::migrate(writer);
         }
-        migrated.map_err(|e| cannot_prepare(files)(e.into()))?;
+        migrated
+            .and_then(|()| keyed::begin(writer, key))
+            .map_err(|e| cannot_prepare(files)(e.into()))?;
         for path in files.all_of_sqlite().iter().filter(|path| path.exists()) {
             keep_private(path).map_err(|e| cannot_prepare(files)(e.into()))?;
         }
     }
     let reader = Reader::new(files.clone(), conn, immutable)
         .map_err(|error| cannot_prepare(files)(error.into()))?;
-    let writer = Writer::start(files.clone(), lock, writer, reader.clone())
+    let writer = Writer::start(files.clone(), lock, key.clone(), writer, reader.clone())
         .map_err(|error| cannot_prepare(files)(error.into()))?;
     Ok((writer, reader))
 }
 
 /// Whether a daemon may start with this journal; its version.
-fn judge(files: &Files, conn: &Connection) -> Result<i32, OpenError> {
-    let version = check(files, conn)?;
+fn judge(files: &Files, conn: &Connection, key: &ChainKey) -> Result<i32, OpenError> {
+    let version = check(files, conn, Some(key))?;
     if let Some(noted) = head::read(files) {
         check_head(files, conn, &noted)?;
     }
@@ -266,7 +270,7 @@ pub fn accept(path: &Path, newest: u64) -> Result<(), AcceptError> {
     }
     let _lock = lock(&files)?;
     let (conn, _) = sqlite::open_reader(&files).map_err(|error| cannot_read(&files, error))?;
-    check(&files, &conn)?;
+    check(&files, &conn, None)?;
     let tip = Tip::read(&conn).map_err(|error| cannot_read(&files, error))?;
     // Before the lock: that of SQLite would go with it.
     drop(conn);
@@ -409,7 +413,11 @@ fn look_at_header(files: &Files) -> Result<(), OpenError> {
 // --- is it sound? ------------------------------------------------------------
 
 /// Checks what a start relies on, and returns the journal's version.
-pub(super) fn check(files: &Files, conn: &Connection) -> Result<i32, OpenError> {
+pub(super) fn check(
+    files: &Files,
+    conn: &Connection,
+    key: Option<&ChainKey>,
+) -> Result<i32, OpenError> {
     let damaged = |what: String| OpenError::Damaged { file: files.journal.clone(), what };
     let sqlite = |error| cannot_read(files, error);
     let application: i32 =
@@ -429,28 +437,29 @@ pub(super) fn check(files: &Files, conn: &Connection) -> Result<i32, OpenError> 
     if let Some(what) = schema::difference(conn, version).map_err(sqlite)? {
         return Err(damaged(what));
     }
-    check_tail(files, conn)?;
-    check_open_payments(files, conn)?;
+    let keyed = Keyed::read(conn, key).map_err(sqlite)?;
+    check_tail(files, conn, &keyed)?;
+    check_open_payments(files, conn, &keyed)?;
     Ok(version)
 }
 
-fn check_tail(files: &Files, conn: &Connection) -> Result<(), OpenError> {
+fn check_tail(files: &Files, conn: &Connection, keyed: &Keyed<'_>) -> Result<(), OpenError> {
     let damaged = |what: String| OpenError::Damaged { file: files.journal.clone(), what };
     let sqlite = |error| cannot_read(files, error);
     let tip = Tip::read(conn).map_err(sqlite)?;
-    let from = tip.seq.saturating_sub(TAIL).max(0);
-    let mut before = Tip::NONE;
-    if from > 0 {
+    let mut before = Tip::base(conn).map_err(sqlite)?;
+    let from = tip.seq.saturating_sub(TAIL).max(before.seq);
+    if from > before.seq {
         before = entry(files, conn, from)?.check_alone().map_err(damaged)?;
     }
-    let tail = conn
-        .prepare_cached(&format!("SELECT {RAW_COLUMNS} FROM entries WHERE seq > ?1 ORDER BY seq"))
-        .and_then(|mut statement| sqlite::raw_entries(&mut statement, [from]))
-        .map_err(sqlite)?;
+    let tail = sqlite::raw_entries(conn, "seq > ?1", from).map_err(sqlite)?;
     for entry in tail {
         before = entry.check(&before).map_err(damaged)?;
+        keyed.check(&entry).map_err(damaged)?;
         understand(files, &entry)?;
-        let Some(number) = &entry.out_trade_no else { continue };
+        let Some(number) = entry.out_trade_no.as_ref().filter(|_| entry.is_of_payment()) else {
+            continue;
+        };
         let number = String::from_utf8_lossy(number);
         let last: Option<i64> = conn
             .prepare_cached("SELECT last_seq FROM payments WHERE out_trade_no = ?1")
@@ -463,7 +472,11 @@ fn check_tail(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn check_open_payments(files: &Files, conn: &Connection) -> Result<(), OpenError> {
+fn check_open_payments(
+    files: &Files,
+    conn: &Connection,
+    keyed: &Keyed<'_>,
+) -> Result<(), OpenError> {
     let damaged = |what: String| OpenError::Damaged { file: files.journal.clone(), what };
     let sqlite = |error| cannot_read(files, error);
     let open: Vec<(i64, i64)> = conn
@@ -476,6 +489,7 @@ fn check_open_payments(files: &Files, conn: &Connection) -> Result<(), OpenError
         for seq in [first, last] {
             let entry = entry(files, conn, seq)?;
             entry.check_alone().map_err(damaged)?;
+            keyed.check(&entry).map_err(damaged)?;
             understand(files, &entry)?;
         }
         match reader::payment_at(conn, first, last) {
@@ -488,10 +502,8 @@ fn check_open_payments(files: &Files, conn: &Connection) -> Result<(), OpenError
 }
 
 fn entry(files: &Files, conn: &Connection, seq: i64) -> Result<RawEntry, OpenError> {
-    let found = conn
-        .prepare_cached(&format!("SELECT {RAW_COLUMNS} FROM entries WHERE seq = ?1"))
-        .and_then(|mut statement| sqlite::raw_entries(&mut statement, [seq]))
-        .map_err(|error| cannot_read(files, error))?;
+    let found =
+        sqlite::raw_entries(conn, "seq = ?1", seq).map_err(|error| cannot_read(files, error))?;
     found.into_iter().next().ok_or_else(|| OpenError::Damaged {
         file: files.journal.clone(),
         what: format!("entry {seq} is missing"),

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
 
 use super::files::Files;
 use super::rows::{self, Origin, Read};
-use super::sqlite;
+use super::sqlite::{self, Tip};
 use crate::payment::{CodeMark, Entry, OutTradeNo, Payment, Public, Recorded, Timestamp};
 
 /// Why the journal could not be read.
@@ -117,9 +117,21 @@ pub(super) struct Held<'a> {
 pub(super) const OPEN_SEQS: &str =
     "SELECT first_seq, last_seq FROM payments WHERE open = 1 ORDER BY first_seq";
 
+/// The first and last entries of the payment with a number.
+pub(super) const OF_NUMBER: &str =
+    "SELECT first_seq, last_seq FROM payments WHERE out_trade_no = ?1";
+
 /// The first and last entries of the payment that last took a code.
 pub(super) const OF_CODE: &str =
     "SELECT first_seq, last_seq FROM payments WHERE mark = ?1 ORDER BY last_seq DESC LIMIT 1";
+
+/// The first and last entries of the attempt at a sale that is open or paid.
+pub(super) const OF_SALE: &str = "SELECT first_seq, last_seq FROM payments
+     WHERE sale = ?1 AND (open = 1 OR state = 'paid')";
+
+/// Those of the latest attempt at a sale, when none is open or paid.
+pub(super) const LATEST_OF_SALE: &str = "SELECT first_seq, last_seq FROM payments
+     WHERE sale = ?1 AND open = 0 AND state <> 'paid' ORDER BY first_seq DESC LIMIT 1";
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -154,10 +166,7 @@ impl Reader {
     ///
     /// [`ReadError`]
     pub fn payment(&self, number: &OutTradeNo) -> Result<Option<Payment>, ReadError> {
-        self.read(|conn| {
-            let sql = "SELECT first_seq, last_seq FROM payments WHERE out_trade_no = ?1";
-            one_payment(conn, sql, number.as_str())
-        })
+        self.read(|conn| one_payment(conn, OF_NUMBER, number.as_str()))
     }
 
     /// The attempt at a sale that counts: the one that is open or paid, of which
@@ -167,13 +176,9 @@ impl Reader {
     ///
     /// [`ReadError`]
     pub fn attempt_for_sale(&self, sale: &str) -> Result<Option<Payment>, ReadError> {
-        let counts = "SELECT first_seq, last_seq FROM payments
-                      WHERE sale = ?1 AND (open = 1 OR state = 'paid')";
-        let latest = "SELECT first_seq, last_seq FROM payments
-                      WHERE sale = ?1 ORDER BY first_seq DESC LIMIT 1";
-        self.read(|conn| match one_payment(conn, counts, sale)? {
+        self.read(|conn| match one_payment(conn, OF_SALE, sale)? {
             Some(payment) => Ok(Some(payment)),
-            None => one_payment(conn, latest, sale),
+            None => one_payment(conn, LATEST_OF_SALE, sale),
         })
     }
 
@@ -385,8 +390,8 @@ fn list(conn: &Connection, filter: &Filter) -> Result<Page, ReadError> {
     Ok(Page { payments, next: last.filter(|_| more) })
 }
 
-/// The three lists, each in the order of an index. (`:state IS NULL` keeps the
-/// parameters of all three the same.)
+/// The lists, each in the order of an index. (`:state IS NULL` keeps the
+/// parameters of all of them the same.)
 pub(super) fn list_sql(which: Option<Which>) -> &'static str {
     match which {
         None => {
@@ -402,9 +407,22 @@ pub(super) fn list_sql(which: Option<Which>) -> &'static str {
                AND :state IS NULL
              ORDER BY first_seq DESC LIMIT :limit"
         }
-        Some(Which::State(_)) => {
+        // Nearly all are paid: those that are not are passed over.
+        Some(Which::State(Public::Paid)) => {
             "SELECT first_seq, last_seq FROM payments
              WHERE state = :state
+               AND first_seq >= :from AND first_seq < :before AND created_at_ms >= :since
+             ORDER BY first_seq DESC LIMIT :limit"
+        }
+        Some(Which::State(state)) if state.is_final() => {
+            "SELECT first_seq, last_seq FROM payments
+             WHERE open = 0 AND state <> 'paid' AND state = :state
+               AND first_seq >= :from AND first_seq < :before AND created_at_ms >= :since
+             ORDER BY first_seq DESC LIMIT :limit"
+        }
+        Some(Which::State(_)) => {
+            "SELECT first_seq, last_seq FROM payments
+             WHERE open = 1 AND state = :state
                AND first_seq >= :from AND first_seq < :before AND created_at_ms >= :since
              ORDER BY first_seq DESC LIMIT :limit"
         }
@@ -412,13 +430,30 @@ pub(super) fn list_sql(which: Option<Which>) -> &'static str {
 }
 
 /// The first payment that can be of this time or later: `clock_ms` never falls,
-/// so all before it are earlier, however the wall clock was set.
+/// so all before it are earlier, however the wall clock was set. Found by
+/// halving.
 fn first_since(conn: &Connection, since: Timestamp) -> rusqlite::Result<Option<i64>> {
-    conn.prepare_cached(
-        "SELECT first_seq FROM payments WHERE clock_ms >= ?1 ORDER BY clock_ms, first_seq LIMIT 1",
-    )?
-    .query_row([since.millis()], |row| row.get(0))
-    .optional()
+    let mut after = conn.prepare_cached(
+        "SELECT first_seq, clock_ms FROM payments WHERE first_seq >= ?1 ORDER BY first_seq LIMIT 1",
+    )?;
+    let (mut low, mut high): (i64, i64) = conn.query_row(
+        "SELECT coalesce((SELECT min(first_seq) FROM payments), 1),
+                coalesce((SELECT max(first_seq) FROM payments), 0)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let mut found = None;
+    while low <= high {
+        let middle = low.midpoint(high);
+        let (seq, clock): (i64, i64) =
+            after.query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if clock >= since.millis() {
+            (found, high) = (Some(seq), middle.saturating_sub(1));
+        } else {
+            low = seq.saturating_add(1);
+        }
+    }
+    Ok(found)
 }
 
 fn one_payment(conn: &Connection, sql: &str, key: &str) -> Result<Option<Payment>, ReadError> {
@@ -431,7 +466,11 @@ fn one_payment(conn: &Connection, sql: &str, key: &str) -> Result<Option<Payment
 
 /// The payment whose first and last entries are these.
 pub(super) fn payment_at(conn: &Connection, first: i64, last: i64) -> Result<Payment, ReadError> {
-    let entry = body_at(conn, last)?;
+    let entry = match body_at(conn, last)? {
+        Some(entry) => entry,
+        None if last <= Tip::base(conn)?.seq => kept(conn, first)?,
+        None => return Err(damaged(last)("it is missing")),
+    };
     let origin = match entry.origin {
         Some(origin) => origin,
         None => origin_at(conn, first)?,
@@ -445,20 +484,45 @@ struct PaymentBody {
     origin: Option<Origin>,
 }
 
-fn body_at(conn: &Connection, seq: i64) -> Result<PaymentBody, ReadError> {
-    let (kind, number, body): (String, Option<String>, String) = conn
+fn body_at(conn: &Connection, seq: i64) -> Result<Option<PaymentBody>, ReadError> {
+    let found: Option<(String, Option<String>, String)> = conn
         .prepare_cached("SELECT kind, out_trade_no, body FROM entries WHERE seq = ?1")?
         .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?
-        .ok_or_else(|| damaged(seq)("it is missing"))?;
-    match rows::read(&kind, number.as_deref(), &body).map_err(damaged(seq))? {
+        .optional()?;
+    found.map(|(kind, number, body)| read_body(seq, &kind, number.as_deref(), &body)).transpose()
+}
+
+fn read_body(
+    seq: i64,
+    kind: &str,
+    number: Option<&str>,
+    body: &str,
+) -> Result<PaymentBody, ReadError> {
+    match rows::read(kind, number, body).map_err(damaged(seq))? {
         Read::Payment { changing, origin } => Ok(PaymentBody { changing, origin }),
         Read::Other(_) => Err(damaged(seq)("it is not about a payment")),
     }
 }
 
+/// The last word on a payment whose entries were archived, with what was asked
+/// for.
+fn kept(conn: &Connection, first: i64) -> Result<PaymentBody, ReadError> {
+    let found: Option<(String, String)> = conn
+        .prepare_cached(
+            "SELECT p.out_trade_no, k.body FROM kept k JOIN payments p USING(first_seq)
+             WHERE k.first_seq = ?1",
+        )?
+        .query_row([first], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (number, body) = found.ok_or_else(|| damaged(first)("it was archived and not kept"))?;
+    read_body(first, rows::PAYMENT, Some(&number), &body)
+}
+
 fn origin_at(conn: &Connection, seq: i64) -> Result<Origin, ReadError> {
-    body_at(conn, seq)?.origin.ok_or_else(|| damaged(seq)("it does not say what was asked for"))
+    body_at(conn, seq)?
+        .ok_or_else(|| damaged(seq)("it is missing"))?
+        .origin
+        .ok_or_else(|| damaged(seq)("it does not say what was asked for"))
 }
 
 /// Entries with all they say; the orders of their payments are looked up, once

@@ -77,6 +77,7 @@ pub(super) struct Summary {
     /// By which the payment is found when its code is shown again.
     pub(super) mark: Option<String>,
     pub(super) created_at: Timestamp,
+    pub(super) amount: Amount,
 }
 
 /// What the first entry of a payment told and no later one repeats.
@@ -94,7 +95,7 @@ pub(super) enum Read {
     Other(Box<Entry>),
 }
 
-const PAYMENT: &str = "payment";
+pub(super) const PAYMENT: &str = "payment";
 const SCAN: &str = "scan";
 const SCANNER: &str = "scanner";
 const GATEWAY: &str = "gateway";
@@ -173,6 +174,7 @@ impl Summary {
             sale: payment.order.sale.clone(),
             mark: mark_of(payment).map(CodeMark::hex),
             created_at: payment.created_at,
+            amount: payment.order.amount,
         }
     }
 }

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{
-    CachedStatement, Connection, Error, ErrorCode, OpenFlags, OptionalExtension, Row, ffi,
-    named_params,
+    Connection, Error, ErrorCode, OpenFlags, OptionalExtension, Row, ffi, named_params,
 };
 
-use super::chain::{GENESIS, Hash, Link};
+use super::chain::{ChainKey, GENESIS, Hash, Link};
 use super::files::Files;
-use super::rows::{Draft, Summary};
+use super::rows::{Draft, PAYMENT, Summary};
+use super::schema::{self, WITH_KEY};
 
 /// The newest entry, as the next one has to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,18 @@ pub(super) struct RawEntry {
     pub(super) body: Vec<u8>,
     pub(super) prev: Vec<u8>,
     pub(super) hash: Vec<u8>,
+    /// Under the key of its time; none before version 3.
+    pub(super) tag: Option<Vec<u8>>,
 }
 
 /// What a row of `entries` looks like when all of it is wanted.
-pub(super) const RAW_COLUMNS: &str = "seq, at_ms, kind, out_trade_no, body, prev, hash";
+pub(super) fn raw_columns(conn: &Connection) -> rusqlite::Result<&'static str> {
+    Ok(if schema::version(conn)? >= WITH_KEY {
+        "seq, at_ms, kind, out_trade_no, body, prev, hash, tag"
+    } else {
+        "seq, at_ms, kind, out_trade_no, body, prev, hash, NULL"
+    })
+}
 
 impl RawEntry {
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -48,7 +56,12 @@ impl RawEntry {
             body: bytes(4)?,
             prev: bytes(5)?,
             hash: bytes(6)?,
+            tag: row.get_ref(7)?.as_bytes_or_null()?.map(<[u8]>::to_vec),
         })
+    }
+
+    pub(super) fn is_of_payment(&self) -> bool {
+        self.kind == PAYMENT.as_bytes()
     }
 
     /// Whether the entry is what was once written, and follows `before`.
@@ -88,6 +101,17 @@ impl Tip {
     /// The newest entry's.
     pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
         conn.prepare_cached("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")?
+            .query_row([], |row| Ok(Self { seq: row.get(0)?, hash: row.get(1)? }))
+            .optional()?
+            .map_or_else(|| Self::base(conn), Ok)
+    }
+
+    /// What the first entry follows: nothing, or what was archived.
+    pub(super) fn base(conn: &Connection) -> rusqlite::Result<Self> {
+        if schema::version(conn)? < WITH_KEY {
+            return Ok(Self::NONE);
+        }
+        conn.prepare_cached("SELECT seq, hash FROM base")?
             .query_row([], |row| Ok(Self { seq: row.get(0)?, hash: row.get(1)? }))
             .optional()
             .map(|tip| tip.unwrap_or(Self::NONE))
@@ -173,6 +197,9 @@ fn ready_to_read(conn: Connection) -> rusqlite::Result<Connection> {
 }
 
 fn common(conn: &Connection) -> rusqlite::Result<()> {
+    // The plan of a statement does not hang on its values: without this SQLite
+    // makes some of them anew at each use.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute_batch(
         "PRAGMA busy_timeout = 5000;
          PRAGMA trusted_schema = OFF;
@@ -233,12 +260,35 @@ pub(super) fn roll_back(conn: &Connection) {
     }
 }
 
+pub(super) const ADD_ENTRY: &str = "
+INSERT INTO entries(seq, at_ms, kind, out_trade_no, body, prev, hash, tag)
+VALUES(:seq, :at_ms, :kind, :number, :body, :prev, :hash, :tag)";
+
+/// The last row has the largest `clock_ms`.
+pub(super) const BEGIN_PAYMENT: &str = "
+INSERT INTO payments(first_seq, out_trade_no, last_seq, rev, state, open, sale, created_at_ms,
+                     clock_ms, mark, amount_fen)
+VALUES(:seq, :number, :seq, 1, :state, :open, :sale, :at,
+       max(:at, coalesce((SELECT clock_ms FROM payments ORDER BY first_seq DESC LIMIT 1), :at)),
+       :mark, :amount)";
+
+/// What no index is about changes with every entry, the rest rarely.
+pub(super) const CHANGE_LITTLE: &str = "
+UPDATE payments SET last_seq = :seq, rev = :rev
+WHERE out_trade_no = :number AND rev = :rev - 1
+  AND state = :state AND open = :open AND mark IS :mark";
+
+pub(super) const CHANGE: &str = "
+UPDATE payments SET last_seq = :seq, rev = :rev, state = :state, open = :open, mark = :mark
+WHERE out_trade_no = :number AND rev = :rev - 1";
+
 /// Adds one entry, within a transaction, and brings `payments` up to it.
 pub(super) fn insert(
     conn: &Connection,
     draft: &Draft,
     at_ms: i64,
     before: &Tip,
+    key: &ChainKey,
 ) -> rusqlite::Result<Tip> {
     let seq = before.seq.saturating_add(1);
     let number = draft.summary.as_ref().map(|summary| summary.out_trade_no.as_str());
@@ -251,11 +301,7 @@ pub(super) fn insert(
         body: draft.body.as_bytes(),
     }
     .hash();
-    conn.prepare_cached(
-        "INSERT INTO entries(seq, at_ms, kind, out_trade_no, body, prev, hash)
-         VALUES(:seq, :at_ms, :kind, :number, :body, :prev, :hash)",
-    )?
-    .execute(named_params! {
+    conn.prepare_cached(ADD_ENTRY)?.execute(named_params! {
         ":seq": seq,
         ":at_ms": at_ms,
         ":kind": draft.kind,
@@ -263,6 +309,7 @@ pub(super) fn insert(
         ":body": draft.body,
         ":prev": before.hash,
         ":hash": hash,
+        ":tag": key.of_entry(&hash),
     })?;
     if let Some(summary) = &draft.summary {
         summarize(conn, summary, seq)?;
@@ -276,13 +323,7 @@ fn summarize(conn: &Connection, summary: &Summary, seq: i64) -> rusqlite::Result
     let rev = i64::try_from(summary.rev)
         .map_err(|_| failure(ffi::SQLITE_CONSTRAINT, "the revision is out of range"))?;
     if rev == 1 {
-        conn.prepare_cached(
-            "INSERT INTO payments(first_seq, out_trade_no, last_seq, rev, state, open, sale,
-                                  created_at_ms, clock_ms, mark)
-             VALUES(:seq, :number, :seq, 1, :state, :open, :sale, :at,
-                    max(:at, coalesce((SELECT max(clock_ms) FROM payments), :at)), :mark)",
-        )?
-        .execute(named_params! {
+        conn.prepare_cached(BEGIN_PAYMENT)?.execute(named_params! {
             ":seq": seq,
             ":number": summary.out_trade_no,
             ":state": summary.state,
@@ -290,23 +331,29 @@ fn summarize(conn: &Connection, summary: &Summary, seq: i64) -> rusqlite::Result
             ":sale": summary.sale,
             ":at": summary.created_at.millis(),
             ":mark": summary.mark,
+            ":amount": i64::try_from(summary.amount.fen()).unwrap_or(i64::MAX),
         })?;
         return Ok(());
     }
-    let changed = conn
-        .prepare_cached(
-            "UPDATE payments SET last_seq = :seq, rev = :rev, state = :state, open = :open,
-                                 mark = :mark
-             WHERE out_trade_no = :number AND rev = :rev - 1",
-        )?
-        .execute(named_params! {
-            ":seq": seq,
-            ":rev": rev,
-            ":state": summary.state,
-            ":open": summary.open,
-            ":mark": summary.mark,
-            ":number": summary.out_trade_no,
-        })?;
+    let same = conn.prepare_cached(CHANGE_LITTLE)?.execute(named_params! {
+        ":seq": seq,
+        ":rev": rev,
+        ":state": summary.state,
+        ":open": summary.open,
+        ":mark": summary.mark,
+        ":number": summary.out_trade_no,
+    })?;
+    if same == 1 {
+        return Ok(());
+    }
+    let changed = conn.prepare_cached(CHANGE)?.execute(named_params! {
+        ":seq": seq,
+        ":rev": rev,
+        ":state": summary.state,
+        ":open": summary.open,
+        ":mark": summary.mark,
+        ":number": summary.out_trade_no,
+    })?;
     if changed == 1 {
         Ok(())
     } else {
@@ -315,12 +362,16 @@ fn summarize(conn: &Connection, summary: &Summary, seq: i64) -> rusqlite::Result
     }
 }
 
-/// All rows of a query over [`RAW_COLUMNS`], one by one.
-pub(super) fn raw_entries<P: rusqlite::Params>(
-    statement: &mut CachedStatement<'_>,
-    params: P,
+/// The entries for which `what` holds of one number, in their order.
+pub(super) fn raw_entries(
+    conn: &Connection,
+    what: &str,
+    number: i64,
 ) -> rusqlite::Result<Vec<RawEntry>> {
-    statement.query_map(params, RawEntry::from_row)?.collect()
+    let columns = raw_columns(conn)?;
+    conn.prepare_cached(&format!("SELECT {columns} FROM entries WHERE {what} ORDER BY seq"))?
+        .query_map([number], RawEntry::from_row)?
+        .collect()
 }
 
 pub(super) fn failure(code: i32, what: &str) -> Error {

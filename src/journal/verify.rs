@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::chain::hex;
+use super::chain::{ChainKey, hex};
 use super::files::Files;
 use super::head;
+use super::keyed::{Keyed, Proof};
 use super::open::{self, OpenError};
 use super::reader;
 use super::rows::mark_of;
-use super::schema::{self, WITH_MARKS};
-use super::sqlite::{self, RAW_COLUMNS, RawEntry, Tip};
+use super::schema::{self, WITH_KEY, WITH_MARKS};
+use super::sqlite::{self, RawEntry, Tip};
 use crate::payment::CodeMark;
 
 /// What a sound journal holds.
@@ -19,6 +20,12 @@ use crate::payment::CodeMark;
 pub struct Report {
     /// Entries, all of them as they were written.
     pub entries: u64,
+    /// Entries before the first of them, which were archived.
+    pub archived: u64,
+    /// Entries that were proven to be written by a holder of the key.
+    pub proven: u64,
+    /// Entries that are under a key that is not at hand.
+    pub other_key: u64,
     /// Payments.
     pub payments: u64,
     /// Payments that are not final.
@@ -69,10 +76,13 @@ pub enum VerifyError {
 /// It changes nothing, and the daemon may be running meanwhile. It takes time
 /// with the number of entries.
 ///
+/// Without the key nothing is said of whoever wrote them: who can write the file
+/// can work out every hash anew.
+///
 /// # Errors
 ///
 /// [`VerifyError`] with the first thing that is wrong.
-pub fn verify(path: &Path) -> Result<Report, VerifyError> {
+pub fn verify(path: &Path, key: Option<&ChainKey>) -> Result<Report, VerifyError> {
     let files = open::find(path)?;
     let read =
         |error: rusqlite::Error| OpenError::Read { file: path.to_owned(), source: error.into() };
@@ -81,27 +91,44 @@ pub fn verify(path: &Path) -> Result<Report, VerifyError> {
     let noted = head::read(&files);
     // All of it as it stands at one moment, while the daemon goes on.
     conn.execute_batch("BEGIN").map_err(read)?;
-    let tip = check_whole(&files, &conn)?;
+    let walked = check_whole(&files, &conn, key)?;
     if let Some(noted) = noted {
         open::check_head(&files, &conn, &noted)?;
     }
     let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(read);
     Ok(Report {
-        entries: tip.seq.unsigned_abs(),
+        entries: (walked.tip.seq - walked.base).unsigned_abs(),
+        archived: walked.base.unsigned_abs(),
+        proven: walked.proven,
+        other_key: walked.other_key,
         payments: count("SELECT count(*) FROM payments")?.unsigned_abs(),
         open: count("SELECT count(*) FROM payments WHERE open = 1")?.unsigned_abs(),
-        head_hash: hex(&tip.hash),
+        head_hash: hex(&walked.tip.hash),
     })
 }
 
-/// All of a journal but its note; the newest entry.
-pub(super) fn check_whole(files: &Files, conn: &Connection) -> Result<Tip, VerifyError> {
+/// What was seen of the entries.
+#[derive(Debug)]
+pub(super) struct Walked {
+    /// The number of the entry before the first, which was archived.
+    pub(super) base: i64,
+    pub(super) tip: Tip,
+    pub(super) proven: u64,
+    pub(super) other_key: u64,
+}
+
+/// All of a journal but its note.
+pub(super) fn check_whole(
+    files: &Files,
+    conn: &Connection,
+    key: Option<&ChainKey>,
+) -> Result<Walked, VerifyError> {
     let path = files.journal.as_path();
     check_pages(path, conn)?;
-    let tip = check_entries(path, conn)?;
-    open::check(files, conn)?;
+    let walked = check_entries(path, conn, key)?;
+    open::check(files, conn, key)?;
     check_payments(path, conn)?;
-    Ok(tip)
+    Ok(walked)
 }
 
 fn check_pages(path: &Path, conn: &Connection) -> Result<(), VerifyError> {
@@ -113,29 +140,42 @@ fn check_pages(path: &Path, conn: &Connection) -> Result<(), VerifyError> {
     }
 }
 
-pub(super) fn check_entries(path: &Path, conn: &Connection) -> Result<Tip, VerifyError> {
+pub(super) fn check_entries(
+    path: &Path,
+    conn: &Connection,
+    key: Option<&ChainKey>,
+) -> Result<Walked, VerifyError> {
     let broken = |seq: i64, what: String| VerifyError::Entry {
         file: path.to_owned(),
         seq: seq.unsigned_abs(),
         what,
     };
-    let mut before = Tip::NONE;
-    let walk = |before: &mut Tip| -> rusqlite::Result<Result<(), VerifyError>> {
-        let mut statement =
-            conn.prepare(&format!("SELECT {RAW_COLUMNS} FROM entries ORDER BY seq"))?;
+    let base = Tip::base(conn).map_err(|error| broken(0, error.to_string()))?;
+    let mut walked = Walked { base: base.seq, tip: base, proven: 0, other_key: 0 };
+    let walk = |walked: &mut Walked| -> rusqlite::Result<Result<(), VerifyError>> {
+        let keyed = Keyed::read(conn, key)?;
+        let columns = sqlite::raw_columns(conn)?;
+        let mut statement = conn.prepare(&format!("SELECT {columns} FROM entries ORDER BY seq"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let entry = RawEntry::from_row(row)?;
-            match entry.check(before) {
-                Ok(tip) => *before = tip,
+            let checked = entry
+                .check(&walked.tip)
+                .and_then(|tip| keyed.check(&entry).map(|proof| (tip, proof)));
+            match checked {
+                Ok((tip, proof)) => {
+                    walked.tip = tip;
+                    walked.proven += u64::from(proof == Proof::Proven);
+                    walked.other_key += u64::from(proof == Proof::OtherKey);
+                }
                 Err(what) => return Ok(Err(broken(entry.seq, what))),
             }
         }
         Ok(Ok(()))
     };
-    match walk(&mut before) {
-        Ok(walked) => walked.map(|()| before),
-        Err(error) => Err(broken(before.seq.saturating_add(1), error.to_string())),
+    match walk(&mut walked) {
+        Ok(done) => done.map(|()| walked),
+        Err(error) => Err(broken(walked.tip.seq.saturating_add(1), error.to_string())),
     }
 }
 
@@ -144,17 +184,26 @@ pub(super) fn check_payments(path: &Path, conn: &Connection) -> Result<(), Verif
     let failed = |error: rusqlite::Error| wrong(error.to_string());
     // The index hands the numbers over in order, so nothing is kept in memory.
     // The daemon is not asked to run first: an older journal is checked as it is.
-    let has_marks = schema::version(conn).map_err(failed)? >= WITH_MARKS;
-    let mark = if has_marks { "p.mark" } else { "NULL" };
-    let mut statement = conn
-        .prepare(&format!(
-            "SELECT e.number, e.first, e.last, p.first_seq, p.last_seq, p.open, p.state, p.sale,
-                    {mark}
-             FROM (SELECT out_trade_no AS number, min(seq) AS first, max(seq) AS last
-                   FROM entries WHERE out_trade_no IS NOT NULL GROUP BY out_trade_no) AS e
-             LEFT JOIN payments AS p ON p.out_trade_no = e.number"
-        ))
-        .map_err(failed)?;
+    let version = schema::version(conn).map_err(failed)?;
+    let mark = if version >= WITH_MARKS { "p.mark" } else { "NULL" };
+    let (amount, archived) = if version >= WITH_KEY {
+        (
+            "p.amount_fen",
+            "UNION ALL SELECT p.out_trade_no, p.first_seq, p.last_seq
+             FROM payments AS p WHERE p.last_seq <= (SELECT seq FROM base)",
+        )
+    } else {
+        ("NULL", "")
+    };
+    let sql = format!(
+        "SELECT e.number, e.first, e.last, p.first_seq, p.last_seq, p.rev, p.open, p.state,
+                p.sale, p.created_at_ms, {mark}, {amount}
+         FROM (SELECT out_trade_no AS number, min(seq) AS first, max(seq) AS last
+               FROM entries WHERE out_trade_no IS NOT NULL AND kind = 'payment'
+               GROUP BY out_trade_no {archived}) AS e
+         LEFT JOIN payments AS p ON p.out_trade_no = e.number"
+    );
+    let mut statement = conn.prepare(&sql).map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
     let mut numbers: i64 = 0;
     while let Some(row) = rows.next().map_err(failed)? {
@@ -162,27 +211,37 @@ pub(super) fn check_payments(path: &Path, conn: &Connection) -> Result<(), Verif
         let number: String = row.get(0).map_err(failed)?;
         let (first, last): (i64, i64) = (row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
         let payment = reader::payment_at(conn, first, last).map_err(|e| wrong(e.to_string()))?;
+        let amount = i64::try_from(payment.order.amount.fen()).ok();
         let should = (
-            Some(first),
-            Some(last),
-            Some(!payment.is_final()),
-            Some(payment.public().name().to_owned()),
-            payment.order.sale.clone(),
-            mark_of(&payment).map(CodeMark::hex),
+            (Some(first), Some(last), i64::try_from(payment.rev).ok()),
+            (Some(!payment.is_final()), Some(payment.public().name().to_owned())),
+            (payment.order.sale.clone(), Some(payment.created_at.millis())),
+            (mark_of(&payment).map(CodeMark::hex), amount.filter(|_| version >= WITH_KEY)),
         );
         let stands = (|| {
-            Ok((row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?))
+            Ok((
+                (row.get(3)?, row.get(4)?, row.get(5)?),
+                (row.get(6)?, row.get(7)?),
+                (row.get(8)?, row.get(9)?),
+                (row.get(10)?, row.get(11)?),
+            ))
         })()
         .map_err(failed)?;
-        if should != stands {
+        if should != stands || payment.order.out_trade_no.as_str() != number {
             return Err(wrong(format!("payment {number}")));
         }
     }
-    let listed: i64 =
-        conn.query_row("SELECT count(*) FROM payments", [], |row| row.get(0)).map_err(failed)?;
-    if listed == numbers {
-        Ok(())
-    } else {
-        Err(wrong(format!("it lists {listed} payments, the entries tell of {numbers}")))
+    let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(failed);
+    let listed = count("SELECT count(*) FROM payments")?;
+    if listed != numbers {
+        return Err(wrong(format!("it lists {listed} payments, the entries tell of {numbers}")));
     }
+    let off_the_clock = count(
+        "SELECT count(*) FROM (SELECT clock_ms IS NOT max(created_at_ms) OVER (ORDER BY first_seq)
+                                      AS off FROM payments) WHERE off",
+    )?;
+    if off_the_clock > 0 {
+        return Err(wrong("the times of payments are not in their order".to_owned()));
+    }
+    Ok(())
 }

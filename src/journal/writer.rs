@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::append::{AppendError, Health, Pending};
+use super::chain::ChainKey;
 use super::desk::{Desk, Telltale};
 use super::files::{Files, Lock};
 use super::reader::Reader;
@@ -92,6 +93,7 @@ impl Writer {
     pub(super) fn start(
         files: Files,
         lock: Lock,
+        key: ChainKey,
         conn: Option<Connection>,
         reader: Reader,
     ) -> io::Result<Self> {
@@ -105,6 +107,7 @@ impl Writer {
         let desk = Desk::new(
             files,
             lock,
+            key,
             reader,
             conn,
             Telltale { health, heartbeat: heartbeat.clone(), stopping: stopping.clone() },

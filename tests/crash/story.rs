@@ -315,7 +315,8 @@ impl<'a> Story<'a> {
 
     /// Every entry is as it was written, whoever asks.
     fn judge_the_journal(&self, holds_the_payment: bool) -> Result<(), String> {
-        let report = journal::verify(&self.terminal.journal()).map_err(|why| why.to_string())?;
+        let report =
+            journal::verify(&self.terminal.journal(), None).map_err(|why| why.to_string())?;
         let is_open = self.plan.ending.ends == Ends::Open;
         if report.payments != u64::from(holds_the_payment) || (report.open > 0 && !is_open) {
             return Err(format!("the journal holds {report:?}"));

@@ -70,7 +70,7 @@ fn a_code_that_was_shown_before_is_not_charged_again_over_a_crash() {
     assert_eq!(again["rev"], payment["rev"]);
     assert_eq!(shop.requests("WAITS", "pay"), 1);
     daemon.stop();
-    tilld::journal::verify(&shop.journal()).expect("a sound journal");
+    tilld::journal::verify(&shop.journal(), None).expect("a sound journal");
 }
 
 #[test]

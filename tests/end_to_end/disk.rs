@@ -142,7 +142,7 @@ fn a_full_disk_takes_no_new_payment_and_ends_the_open_ones() {
     until("the status says so", || (daemon.status()["journal"]["writable"] == true).then_some(()));
     assert!(files(&disk.path).contains(&"journal.db-reserve".to_owned()));
     daemon.stop();
-    let report = tilld::journal::verify(&shop.journal()).expect("a sound journal");
+    let report = tilld::journal::verify(&shop.journal(), None).expect("a sound journal");
     assert_eq!(report.open, 0);
     let daemon = shop.start();
     assert_eq!(daemon.payment("BEFORE"), before);
@@ -182,7 +182,7 @@ fn a_read_only_disk_takes_no_new_payment_and_the_open_ones_wait() {
     assert_eq!(outcome(&daemon.settled("OPEN")), is("paid", "taken", ""));
     until_taken(&daemon, "NEW");
     daemon.stop();
-    assert_eq!(tilld::journal::verify(&shop.journal()).expect("a sound journal").open, 0);
+    assert_eq!(tilld::journal::verify(&shop.journal(), None).expect("a sound journal").open, 0);
 }
 
 #[test]

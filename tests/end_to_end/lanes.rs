@@ -61,7 +61,7 @@ fn two_hundred_customers_at_eight_scanners_all_end_right() {
         assert_eq!(goods.get(&format!("lane-{lane}")), Some(&expected), "lane {lane}");
     }
     daemon.stop();
-    let report = tilld::journal::verify(&shop.journal()).expect("a sound journal");
+    let report = tilld::journal::verify(&shop.journal(), None).expect("a sound journal");
     assert_eq!((report.payments, report.open), ((LANES * CUSTOMERS) as u64, 0));
 }
 

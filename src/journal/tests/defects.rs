@@ -1,7 +1,6 @@
 //! Disks that are full, read-only, or fail in the middle of a commit.
 
 use super::*;
-use crate::journal::verify;
 
 fn fails_next(bench: &Bench, commit: Commit) {
     bench.writer.switches.commits.lock().expect("not poisoned").push_back(commit);

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::journal::schema::REBUILD_PAYMENTS;
-use crate::journal::{VerifyError, verify};
 
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -22,8 +21,9 @@ fn bench() -> Bench {
 
 #[test]
 fn entries_can_only_be_added() {
-    let values = "at_ms, kind, out_trade_no, body, prev, hash FROM entries WHERE seq";
-    let chained = "at_ms, kind, out_trade_no, body, hash, hash FROM entries WHERE seq";
+    let values = "at_ms, kind, out_trade_no, body, prev, hash, tag FROM entries WHERE seq";
+    let chained = "at_ms, kind, out_trade_no, body, hash, hash, tag FROM entries WHERE seq";
+    let untagged = "at_ms, kind, out_trade_no, body, hash, hash, NULL FROM entries WHERE seq";
     for sql in [
         "UPDATE entries SET at_ms = 0",
         "UPDATE entries SET body = '{}' WHERE seq = 2",
@@ -45,6 +45,8 @@ fn entries_can_only_be_added() {
         &format!("INSERT INTO entries SELECT NULL, {chained} = 6"),
         &format!("INSERT OR REPLACE INTO entries SELECT 6, {chained} = 6"),
         &format!("INSERT OR REPLACE INTO entries SELECT 2, {chained} = 6"),
+        // The right number, tied to the right entry, by nobody.
+        &format!("INSERT INTO entries SELECT 7, {untagged} = 6"),
         // The right number, tied to the wrong entry.
         &format!("INSERT INTO entries SELECT 7, {values} = 6"),
         &format!("INSERT OR REPLACE INTO entries SELECT 7, {values} = 6"),
@@ -118,7 +120,7 @@ fn every_flipped_byte_of_an_entry_is_noticed() {
                 bytes[at] ^= 1;
                 conn.execute_batch("SAVEPOINT tampered").expect("begun");
                 tamper(&conn, seq, column, &bytes);
-                let found = crate::journal::verify::check_entries(&path, &conn);
+                let found = crate::journal::verify::check_entries(&path, &conn, None);
                 let Err(VerifyError::Entry { seq: named, .. }) = found else {
                     panic!("byte {at} of {column} of entry {seq} was not noticed");
                 };
@@ -140,7 +142,7 @@ fn a_number_that_was_not_there_is_noticed() {
         "DROP TRIGGER entries_no_update; UPDATE entries SET out_trade_no = '' WHERE seq = 2",
     )
     .expect("changed");
-    let found = crate::journal::verify::check_entries(&path, &conn);
+    let found = crate::journal::verify::check_entries(&path, &conn, None);
     assert!(matches!(found, Err(VerifyError::Entry { seq: 2, .. })));
 }
 
@@ -162,7 +164,8 @@ fn the_list_of_payments_can_be_rebuilt_from_the_entries() {
     let conn = bench.sql();
     let rows = || -> Vec<String> {
         let sql = "SELECT json_array(first_seq, out_trade_no, last_seq, rev, state, open, sale,
-                                     created_at_ms, clock_ms, mark) FROM payments ORDER BY first_seq";
+                                     created_at_ms, clock_ms, mark, amount_fen)
+                   FROM payments ORDER BY first_seq";
         let mut statement = conn.prepare(sql).expect("prepared");
         let rows = statement.query_map([], |row| row.get(0)).expect("queried");
         rows.collect::<Result<_, _>>().expect("read")
@@ -181,7 +184,12 @@ fn a_list_of_payments_that_does_not_follow_from_the_entries_is_noticed() {
         "UPDATE payments SET last_seq = 1 WHERE out_trade_no = 'A1'",
         "UPDATE payments SET sale = 'S9' WHERE out_trade_no = 'A3'",
         "DELETE FROM payments WHERE out_trade_no = 'A1'",
-        "INSERT INTO payments VALUES(99, 'A9', 99, 1, 'paid', 0, NULL, 0, 0, NULL)",
+        "INSERT INTO payments VALUES(99, 'A9', 99, 1, 'paid', 0, NULL, 0, 1000, NULL, 8888)",
+        "UPDATE payments SET rev = 9 WHERE out_trade_no = 'A2'",
+        "UPDATE payments SET amount_fen = 1 WHERE out_trade_no = 'A2'",
+        "UPDATE payments SET created_at_ms = 1 WHERE out_trade_no = 'A2'",
+        "UPDATE payments SET clock_ms = 1 WHERE out_trade_no = 'A2'",
+        "UPDATE payments SET out_trade_no = 'A8' WHERE out_trade_no = 'A2'",
         "UPDATE payments SET mark = NULL WHERE out_trade_no = 'A2'",
         "UPDATE payments SET mark = replace(mark, '7', '8') WHERE out_trade_no = 'A2'",
     ] {

@@ -2,6 +2,7 @@
 
 mod defects;
 mod history;
+mod keyed;
 mod moved;
 mod opening;
 mod reading;
@@ -18,11 +19,26 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ffi};
 use tempfile::TempDir;
 
-use super::{AppendError, Health, OpenError, Pending, Reader, Writer, open};
+use super::{
+    AppendError, ChainKey, Health, OpenError, Pending, Reader, Report, VerifyError, Writer,
+};
 use crate::payment::{
     Amount, CancelAction, CodeMark, Entry, EntryStep, Order, OutTradeNo, PayCall, Payment, State,
     StepName, Timestamp, Trade,
 };
+
+/// The key of the journals here, but for those that say otherwise.
+fn key() -> ChainKey {
+    ChainKey::new(b"a key for tests")
+}
+
+fn open(path: &Path) -> Result<(Writer, Reader), OpenError> {
+    super::open(path, &key())
+}
+
+fn verify(path: &Path) -> Result<Report, VerifyError> {
+    super::verify(path, Some(&key()))
+}
 
 // --- a journal to play with --------------------------------------------------
 

@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::*;
-use crate::journal::{AcceptError, accept, verify};
+use crate::journal::{AcceptError, accept};
 
 /// A journal with an open payment, some of it in the log and some not.
 fn bench() -> (Bench, crate::payment::Payment) {

@@ -261,7 +261,7 @@ proptest! {
         let recorded = bench.reader.after(0, 1000).expect("readable");
         let read: Vec<_> = recorded.into_iter().map(|r| (r.seq, r.at.millis(), r.entry)).collect();
         prop_assert_eq!(&read, &written);
-        crate::journal::verify(&bench.path()).expect("sound");
+        verify(&bench.path()).expect("sound");
     }
 
     #[test]

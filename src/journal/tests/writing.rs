@@ -1,7 +1,6 @@
 //! Appending: what is promised when, and what shares an fsync.
 
 use super::*;
-use crate::journal::verify;
 
 #[test]
 fn numbers_have_no_gaps_over_refusals_and_restarts() {

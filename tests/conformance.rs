@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use serde_json::Value;
+use tilld::alipay::ask::Expect;
 use tilld::alipay::envelope::{self, EnvelopeError};
 use tilld::alipay::request;
 use tilld::alipay::sign::{PrivateKey, PublicKey, SignType, canonical};
@@ -133,12 +134,8 @@ fn query_and_cancel_have_the_same_business_content_as_the_sdks() {
             let case =
                 file["cases"].as_array().unwrap().iter().find(|c| c["id"] == id).unwrap().clone();
             let number = text(&case["input"]["biz"]["out_trade_no"]);
-            let order = tilld::payment::Order::new(
-                number.parse().unwrap(),
-                "1".parse().unwrap(),
-                String::new(),
-            );
-            let content = format!("&biz_content={}&", *request::by_number(&order));
+            let expect = Expect { number: number.parse().unwrap(), amount: "1".parse().unwrap() };
+            let content = format!("&biz_content={}&", *request::by_number(&expect));
             assert!(text(&case["expect"]["sign_content"]).contains(&content), "{id}");
         }
     }

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use tilld::alipay::ask::{Ask, Expect, Pay};
 use tilld::alipay::sign::{PrivateKey, PublicKey, SignType};
 use tilld::alipay::{Client, Settings};
 use tilld::payment::{
@@ -74,7 +75,8 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
         let stepped = payment.step(&event, moment(jumped), &rules).expect("a legal step");
         payment = stepped.payment;
         event = if let Some(call) = stepped.call {
-            let answered = client.call(call, &payment, Some(&code), moment(jumped).gateway).await;
+            let ask = ask(call, &payment, &code);
+            let answered = client.send(client.prepare(ask, moment(jumped).gateway)).await;
             if call == Call::Cancel && ending.number == 33 {
                 late_pay_is_through(running, &name(ending)).await;
             }
@@ -92,6 +94,18 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
         };
     }
     payment
+}
+
+fn ask(call: Call, payment: &Payment, code: &AuthCode) -> Ask {
+    match call {
+        Call::Pay => Ask::Pay(Box::new(Pay {
+            order: payment.order.clone(),
+            code: code.clone(),
+            time_expire: payment.pay.as_ref().expect("it was decided").time_expire,
+        })),
+        Call::Query => Ask::Query(Expect::of(&payment.order)),
+        Call::Cancel => Ask::Cancel(Expect::of(&payment.order)),
+    }
 }
 
 async fn late_pay_is_through(running: &Running, name: &str) {

@@ -17,15 +17,13 @@ use rustls::pki_types::pem::PemObject as _;
 use time::macros::format_description;
 use zeroize::Zeroizing;
 
+use super::ask::{Ask, Expect, Method};
 use super::envelope::{self, REPLY_MAX};
 use super::mask::Mask;
 use super::request::{self, Request, RequestError, Till};
 use super::sign::{PrivateKey, PublicKey, SignType};
 use super::verdict;
-use crate::payment::{
-    Amount, Answer, Answered, AuthCode, Call, Moment, Order, PayAnswer, Payment, Rules, Timestamp,
-    Trouble, TroubleKind, Wire,
-};
+use crate::payment::{Amount, Answer, Answered, PayAnswer, Timestamp, Trouble, TroubleKind, Wire};
 
 /// Where the gateway is, and who we are to it.
 pub struct Settings {
@@ -126,6 +124,14 @@ impl Plan {
     }
 }
 
+/// A call that is signed and can be sent, once.
+///
+/// That of a pay holds the buyer's code; all of it is wiped when it is dropped.
+pub struct Prepared {
+    ask: Ask,
+    request: Result<Request, RequestError>,
+}
+
 /// What came of a question that concerns no payment.
 #[derive(Debug)]
 pub struct Probed {
@@ -214,25 +220,29 @@ impl Client {
         })
     }
 
-    /// Makes one call for a payment and judges what comes back.
+    /// Makes a call ready to be sent: signs it, and puts the date on it, for
+    /// which `gateway_now` is the best guess at the gateway's clock. Takes
+    /// processor time and nothing else, so that it can be done while it is still
+    /// being written down that the call is going to be made. What is never sent
+    /// is just dropped.
+    #[must_use]
+    pub fn prepare(&self, ask: Ask, gateway_now: Timestamp) -> Prepared {
+        let request = self.request(&ask, gateway_now);
+        Prepared { ask, request }
+    }
+
+    /// Sends a call and judges what comes back.
     ///
     /// Sends at most one request, and never a second one, whatever happens to
-    /// the first. `code` is for a pay. `gateway_now` is the best guess at the
-    /// gateway's clock, for the request's `timestamp`.
-    pub async fn call(
-        &self,
-        call: Call,
-        payment: &Payment,
-        code: Option<&AuthCode>,
-        gateway_now: Timestamp,
-    ) -> Answered {
-        self.ask(call, payment, code, gateway_now).await.answered
+    /// the first.
+    pub async fn send(&self, prepared: Prepared) -> Answered {
+        self.exchange(prepared).await.answered
     }
 
     /// Asks about a number that nobody has paid with, to learn whether the
     /// gateway answers, and what its clock says. Nothing comes of it there.
     pub async fn probe(&self, gateway_now: Timestamp) -> Probed {
-        self.ask(Call::Query, &nobody(gateway_now), None, gateway_now).await
+        self.exchange(self.prepare(Ask::Query(nobody()), gateway_now)).await
     }
 
     /// Uses none of the connections that are open now for a further call: after
@@ -247,51 +257,30 @@ impl Client {
         }
     }
 
-    async fn ask(
-        &self,
-        call: Call,
-        payment: &Payment,
-        code: Option<&AuthCode>,
-        gateway_now: Timestamp,
-    ) -> Probed {
+    fn request(&self, ask: &Ask, gateway_now: Timestamp) -> Result<Request, RequestError> {
+        let biz_content = match ask {
+            Ask::Pay(pay) => request::pay(pay, &self.till)?,
+            Ask::Query(expect) | Ask::Cancel(expect) => request::by_number(expect),
+        };
+        let common =
+            request::common(&self.app_id, ask.method().name(), self.sign_type, gateway_now)?;
+        request::build(&common, &biz_content, self.sign_type, &self.private_key)
+    }
+
+    async fn exchange(&self, Prepared { ask, request }: Prepared) -> Probed {
         let started = Instant::now();
-        let mask = Mask::new(code);
-        let mut probed = match self.request(call, payment, code, gateway_now) {
-            Ok(request) => self.exchange(call, payment, request, mask).await,
-            Err(error) => unanswered(not_sent(call, mask.sentence(&error.to_string()))),
+        let mask = Mask::new(ask.code());
+        let mut probed = match request {
+            Ok(request) => self.post(&ask, request, mask).await,
+            Err(error) => unanswered(not_sent(ask.method(), mask.sentence(&error.to_string()))),
         };
         let millis = started.elapsed().as_millis();
         probed.answered.wire.millis = u64::try_from(millis).unwrap_or(u64::MAX);
         probed
     }
 
-    fn request(
-        &self,
-        call: Call,
-        payment: &Payment,
-        code: Option<&AuthCode>,
-        gateway_now: Timestamp,
-    ) -> Result<Request, RequestError> {
-        let biz_content = match call {
-            Call::Pay => {
-                let decided = payment.pay.as_ref().ok_or(RequestError::NotDecided)?;
-                let code = code.ok_or(RequestError::NoCode)?;
-                request::pay(&payment.order, decided, code, &self.till)?
-            }
-            Call::Query | Call::Cancel => request::by_number(&payment.order),
-        };
-        let common =
-            request::common(&self.app_id, request::method(call), self.sign_type, gateway_now)?;
-        request::build(&common, &biz_content, self.sign_type, &self.private_key)
-    }
-
-    async fn exchange(
-        &self,
-        call: Call,
-        payment: &Payment,
-        request: Request,
-        mask: Mask<'_>,
-    ) -> Probed {
+    async fn post(&self, ask: &Ask, request: Request, mask: Mask<'_>) -> Probed {
+        let method = ask.method();
         let mut url = self.gateway.clone();
         url.set_query(Some(&request.query));
         let (body, sent) = OneUse::new(request.body);
@@ -307,11 +296,11 @@ impl Client {
             Err(error) if sent.take_back() => {
                 let certificate_out_of_date = is_out_of_date(&error);
                 let text = mask.sentence(&format!("not sent: {}", why(error)));
-                return Probed { certificate_out_of_date, ..unanswered(not_sent(call, text)) };
+                return Probed { certificate_out_of_date, ..unanswered(not_sent(method, text)) };
             }
             Err(error) => {
                 let text = mask.sentence(&format!("sent, but no answer: {}", why(error)));
-                return unanswered(lost(call, TroubleKind::NoAnswer, text));
+                return unanswered(lost(method, TroubleKind::NoAnswer, text));
             }
         };
         let mut wire = Wire {
@@ -323,27 +312,28 @@ impl Client {
         let mut gateway_time = None;
         let answer = if reply.status() != reqwest::StatusCode::OK {
             let text = format!("HTTP {} is not an answer", reply.status());
-            lost(call, TroubleKind::Unverified, mask.sentence(&text))
+            lost(method, TroubleKind::Unverified, mask.sentence(&text))
         } else {
             match read(reply).await {
                 Err(Unread::TooLarge) => {
                     let text = envelope::EnvelopeError::TooLarge.to_string();
-                    lost(call, TroubleKind::Unverified, text)
+                    lost(method, TroubleKind::Unverified, text)
                 }
                 Err(Unread::Broken(error)) => {
                     let text = mask.sentence(&format!("the answer broke off: {}", why(error)));
-                    lost(call, TroubleKind::NoAnswer, text)
+                    lost(method, TroubleKind::NoAnswer, text)
                 }
                 Ok(bytes) => {
-                    let method = request::method(call);
-                    match envelope::open(&bytes, method, self.sign_type, &self.alipay_public_key) {
+                    let (name, key) = (method.name(), &self.alipay_public_key);
+                    match envelope::open(&bytes, name, self.sign_type, key) {
                         Err(error) => {
                             let text = mask.sentence(&error.to_string());
-                            lost(call, TroubleKind::Unverified, text)
+                            lost(method, TroubleKind::Unverified, text)
                         }
                         Ok(content) => {
                             gateway_time = date;
-                            let (answer, said) = verdict::judge(call, &content, payment, mask);
+                            let (answer, said) =
+                                verdict::judge(method, &content, &ask.expect(), mask);
                             wire = Wire {
                                 http_status: wire.http_status,
                                 trace_id: wire.trace_id,
@@ -366,14 +356,11 @@ fn unanswered(answer: Answer) -> Probed {
 }
 
 /// What a probe asks about.
-fn nobody(now: Timestamp) -> Payment {
-    let order = Order::new(
-        request::PROBE.parse().unwrap_or_else(|_| unreachable!("letters are a number")),
-        Amount::from_fen(1).unwrap_or_else(|_| unreachable!("a fen is an amount")),
-        String::new(),
-    );
-    let now = Moment::undisputed(now, now, now);
-    Payment::requested(order, now, &Rules::default())
+fn nobody() -> Expect {
+    Expect {
+        number: request::PROBE.parse().unwrap_or_else(|_| unreachable!("letters are a number")),
+        amount: Amount::from_fen(1).unwrap_or_else(|_| unreachable!("a fen is an amount")),
+    }
 }
 
 /// Whether TLS refused a certificate for the sake of its dates.
@@ -400,16 +387,16 @@ fn is_out_of_date(error: &reqwest::Error) -> bool {
     false
 }
 
-fn not_sent(call: Call, text: String) -> Answer {
+fn not_sent(method: Method, text: String) -> Answer {
     let trouble = Trouble { kind: TroubleKind::Unreachable, text };
-    match call {
-        Call::Pay => Answer::Pay(PayAnswer::NotSent(trouble)),
-        Call::Query | Call::Cancel => verdict::unknown(call, trouble),
+    match method {
+        Method::Pay => Answer::Pay(PayAnswer::NotSent(trouble)),
+        Method::Query | Method::Cancel => verdict::unknown(method, trouble),
     }
 }
 
-fn lost(call: Call, kind: TroubleKind, text: String) -> Answer {
-    verdict::unknown(call, Trouble { kind, text })
+fn lost(method: Method, kind: TroubleKind, text: String) -> Answer {
+    verdict::unknown(method, Trouble { kind, text })
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -1,21 +1,22 @@
 //! Talks to Alipay's gateway: one call, one judged answer.
 //!
 //! ```text
-//!   call ──▶ request ──▶ sign ──▶ https ──▶ the gateway
+//!    ask ──▶ request ──▶ sign ──▶ https ──▶ the gateway
 //!                                   │
 //!   answer ◀── verdict ◀── envelope ◀── reply
 //! ```
 //!
 //! A reply is raw bytes, and nothing in it is believed before the
 //! [`envelope`] has verified Alipay's signature over exactly those bytes. What
-//! is left is looked up in one table and compared with the payment. Everything
+//! is left is looked up in one table and compared with what was asked. Everything
 //! that goes wrong on the way is *unknown*: a value, not an error. The one
 //! thing that is certain without an answer is that a request never left the
-//! box, and [`Client::call`] tells it apart.
+//! box, and [`Client::send`] tells it apart.
 //!
 //! Deliberately absent: retries, redirects, the environment's proxy, a switch
 //! to leave the verification out, certificate mode, content encryption, GBK.
 
+pub mod ask;
 pub mod envelope;
 pub mod keys;
 pub mod request;
@@ -29,4 +30,4 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use https::{Client, Probed, Settings, SetupError, gateway_url};
+pub use https::{Client, Prepared, Probed, Settings, SetupError, gateway_url};

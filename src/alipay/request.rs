@@ -5,8 +5,9 @@ use serde_json::value::RawValue;
 use time::macros::{format_description, offset};
 use zeroize::Zeroizing;
 
+use super::ask::{Expect, Pay};
 use super::sign::{PrivateKey, SignType, canonical};
-use crate::payment::{AuthCode, Call, Order, PayCall, Timestamp};
+use crate::payment::Timestamp;
 
 /// A request ready for the wire, form-encoded in both places.
 pub struct Request {
@@ -33,12 +34,6 @@ pub enum RequestError {
     /// The register's goods are not what Alipay takes.
     #[error("goods_detail is not a JSON array")]
     Goods,
-    /// A pay without the buyer's code.
-    #[error("a pay needs the buyer's code")]
-    NoCode,
-    /// A pay that was not decided by the core.
-    #[error("a pay needs a decision of the terminal")]
-    NotDecided,
     /// A point in time that no calendar has.
     #[error("the time {0} ms cannot be written as a date")]
     Time(i64),
@@ -48,16 +43,6 @@ pub enum RequestError {
 /// its clock says. Nobody pays with it; and were there a payment under it after
 /// all, a query would do it no harm.
 pub const PROBE: &str = "TILLD_PROBE";
-
-/// The gateway's name for a call.
-#[must_use]
-pub fn method(call: Call) -> &'static str {
-    match call {
-        Call::Pay => "alipay.trade.pay",
-        Call::Query => "alipay.trade.query",
-        Call::Cancel => "alipay.trade.cancel",
-    }
-}
 
 /// The common parameters of a request, in the order in which they are sent.
 ///
@@ -143,7 +128,7 @@ pub struct Till {
 }
 
 #[derive(Serialize)]
-struct Pay<'a> {
+struct PayContent<'a> {
     out_trade_no: &'a str,
     scene: &'static str,
     auth_code: &'a str,
@@ -168,16 +153,12 @@ struct Pay<'a> {
 /// # Errors
 ///
 /// [`RequestError::Goods`], [`RequestError::Time`].
-pub fn pay(
-    order: &Order,
-    decided: &PayCall,
-    code: &AuthCode,
-    till: &Till,
-) -> Result<Zeroizing<String>, RequestError> {
+pub fn pay(pay: &Pay, till: &Till) -> Result<Zeroizing<String>, RequestError> {
     // An empty text is no text: Alipay is never sent an empty member.
     fn filled(text: Option<&str>) -> Option<&str> {
         text.filter(|text| !text.is_empty())
     }
+    let order = &pay.order;
     let goods = match filled(order.goods_detail.as_deref()) {
         Some(text) => {
             let raw: &RawValue = serde_json::from_str(text).map_err(|_| RequestError::Goods)?;
@@ -188,10 +169,10 @@ pub fn pay(
         }
         None => None,
     };
-    let content = Pay {
+    let content = PayContent {
         out_trade_no: order.out_trade_no.as_str(),
         scene: "bar_code",
-        auth_code: code.reveal(),
+        auth_code: pay.code.reveal(),
         subject: &order.subject,
         total_amount: &order.amount.wire(),
         product_code: "FACE_TO_FACE_PAYMENT",
@@ -201,7 +182,7 @@ pub fn pay(
         store_id: filled(till.store_id.as_deref()),
         terminal_id: filled(Some(&till.terminal_id)),
         goods_detail: goods,
-        time_expire: &beijing(decided.time_expire)?,
+        time_expire: &beijing(pay.time_expire)?,
     };
     // Room for the longest escapes, for the same reason as in `build`.
     let texts = [content.subject, content.body.unwrap_or_default()];
@@ -215,9 +196,9 @@ pub fn pay(
 
 /// The business content of a query and of a cancel.
 #[must_use]
-pub fn by_number(order: &Order) -> Zeroizing<String> {
+pub fn by_number(expect: &Expect) -> Zeroizing<String> {
     // The number has no character that JSON would escape (`OutTradeNo`).
-    Zeroizing::new(format!("{{\"out_trade_no\":\"{}\"}}", order.out_trade_no))
+    Zeroizing::new(format!("{{\"out_trade_no\":\"{}\"}}", expect.number))
 }
 
 /// A date as Alipay writes and reads it: `yyyy-MM-dd HH:mm:ss` at +08:00,

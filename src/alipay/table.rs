@@ -1,4 +1,5 @@
-//! What the codes of a verified answer mean: one table, *unknown* by default.
+//! What the codes of a verified answer mean: a table for each method, *unsettled*
+//! by default.
 //!
 //! The comment above each group names the page of the open platform's
 //! documents: *gateway codes* is the list of common return codes, *pay*,
@@ -7,31 +8,56 @@
 //! the verdict. New knowledge about the gateway is a new line here, and the
 //! same line in the test.
 
-use crate::payment::Call;
-
-/// What a set of codes means, before anybody looks at whose payment it is.
+/// What the codes of an answer to a pay mean, before anybody looks at whose
+/// payment it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Pay, query: the buyer paid.
+pub(crate) enum PayVerdict {
+    /// The buyer paid.
     Paid,
-    /// Pay, query: the buyer must confirm.
+    /// The buyer must confirm.
     Waiting,
-    /// Pay: refused by the business behind the gateway.
+    /// Refused by the business behind the gateway.
     Declined,
-    /// Refused at the gateway's front door: nothing was executed.
+    /// Refused at the gateway's front door.
     Refused,
-    /// Query: the trade is closed.
-    TradeClosed,
-    /// Query: no such trade.
-    NotExist,
-    /// Cancel: was unpaid, is closed.
+    /// Not now.
+    Busy,
+    /// It settles nothing.
+    Unsettled,
+}
+
+/// The same of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueryVerdict {
+    /// The buyer paid.
+    Paid,
+    /// The buyer must confirm.
+    Waiting,
+    /// The trade is closed.
     Closed,
-    /// Cancel: was paid, goes back.
+    /// No such trade.
+    NotExist,
+    /// Refused at the gateway's front door.
+    Refused,
+    /// Not now.
+    Busy,
+    /// It settles nothing.
+    Unsettled,
+}
+
+/// The same of a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CancelVerdict {
+    /// Was unpaid, is closed.
+    Closed,
+    /// Was paid, goes back.
     Refunded,
-    /// Cancel: the number was never seen.
+    /// Nothing was done.
     NoAction,
-    /// Cancel: refused for good.
-    CancelRefused,
+    /// Refused for good.
+    RefusedForGood,
+    /// Refused at the gateway's front door.
+    Refused,
     /// Not now.
     Busy,
     /// It settles nothing.
@@ -53,55 +79,51 @@ pub(crate) struct Words<'a> {
     pub(crate) retry_flag: &'a str,
 }
 
-/// Looks an answer up.
+impl<'a> Words<'a> {
+    /// The code, and the sub_code without its prefix: misspelt and missing ones
+    /// have been seen.
+    fn codes(self) -> (&'a str, &'a str) {
+        let sub_code = self.sub_code;
+        let bare = sub_code.strip_prefix("ACQ.").or_else(|| sub_code.strip_prefix("AQC."));
+        (self.code, bare.unwrap_or(sub_code))
+    }
+}
+
+/// Gateway codes: service not available; called too often.
+fn is_busy(code: &str) -> bool {
+    matches!(code, "20000" | "40005")
+}
+
+/// Gateway codes: authorisation; parameter missing; parameter wrong; conditions
+/// not met; no permission.
+fn is_front_door(code: &str) -> bool {
+    matches!(code, "20001" | "40001" | "40002" | "40003" | "40006")
+}
+
+/// Looks up an answer to a pay.
 #[allow(clippy::match_same_arms, reason = "each group is a page, or a class of errors on it")]
-pub(crate) fn verdict(call: Call, words: Words<'_>) -> Verdict {
-    use Call::{Cancel, Pay, Query};
-    // Misspelt and missing prefixes have been seen.
-    let sub_code = words.sub_code;
-    let sub_code =
-        sub_code.strip_prefix("ACQ.").or_else(|| sub_code.strip_prefix("AQC.")).unwrap_or(sub_code);
-    match (call, words.code, sub_code) {
+pub(crate) fn pay(words: Words<'_>) -> PayVerdict {
+    use PayVerdict as V;
+    match words.codes() {
         // Pay: answer.
-        (Pay, "10000", "") => Verdict::Paid,
-        (Pay, "10003", "") => Verdict::Waiting,
+        ("10000", "") => V::Paid,
+        ("10003", "") => V::Waiting,
 
-        // Query: trade_status.
-        (Query, "10000", "") => match words.trade_status {
-            "TRADE_SUCCESS" => Verdict::Paid,
-            "TRADE_FINISHED" => Verdict::Paid,
-            "WAIT_BUYER_PAY" => Verdict::Waiting,
-            "TRADE_CLOSED" => Verdict::TradeClosed,
-            _ => Verdict::Unsettled,
-        },
-
-        // Cancel: action and retry_flag.
-        (Cancel, "10000", "") => match (words.action, words.retry_flag) {
-            (_, "Y") => Verdict::Busy,
-            ("close", "N" | "") => Verdict::Closed,
-            ("refund", "N" | "") => Verdict::Refunded,
-            ("", "N") => Verdict::NoAction,
-            _ => Verdict::Unsettled,
-        },
-
-        // Gateway codes: service not available; called too often.
-        (_, "20000" | "40005", _) => Verdict::Busy,
-        // Gateway codes: authorisation; parameter missing; parameter wrong;
-        // conditions not met; no permission.
-        (_, "20001" | "40001" | "40002" | "40003" | "40006", _) => Verdict::Refused,
+        // Gateway codes.
+        (code, _) if is_busy(code) => V::Busy,
+        (code, _) if is_front_door(code) => V::Refused,
 
         // Pay, errors with the advice to query: the result is open.
-        (Pay, "40004", "SYSTEM_ERROR") => Verdict::Busy,
-        (Pay, "40004", "TRADE_HAS_SUCCESS" | "CONTEXT_INCONSISTENT" | "TRADE_STATUS_ERROR") => {
-            Verdict::Unsettled
+        ("40004", "SYSTEM_ERROR") => V::Busy,
+        ("40004", "TRADE_HAS_SUCCESS" | "CONTEXT_INCONSISTENT" | "TRADE_STATUS_ERROR") => {
+            V::Unsettled
         }
 
         // Pay, errors with the advice to use another number.
-        (Pay, "40004", "TRADE_HAS_CLOSE") => Verdict::Declined,
+        ("40004", "TRADE_HAS_CLOSE") => V::Declined,
 
         // Pay, errors that the buyer must settle, or pay otherwise.
         (
-            Pay,
             "40004",
             "PAYMENT_AUTH_CODE_INVALID"
             | "BUYER_BALANCE_NOT_ENOUGH"
@@ -125,11 +147,10 @@ pub(crate) fn verdict(call: Call, words: Words<'_>) -> Verdict {
             | "NO_PAYMENT_INSTRUMENTS_AVAILABLE"
             | "NOT_SUPPORT_PAYMENT_INST"
             | "PAYMENT_REQUEST_HAS_RISK",
-        ) => Verdict::Declined,
+        ) => V::Declined,
 
         // Pay, errors of the merchant's limits, contract and accounts.
         (
-            Pay,
             "40004",
             "BEYOND_PAY_RESTRICTION"
             | "BEYOND_PER_RECEIPT_RESTRICTION"
@@ -153,13 +174,12 @@ pub(crate) fn verdict(call: Call, words: Words<'_>) -> Verdict {
             | "INVALID_STORE_ID"
             | "SUB_MERCHANT_CREATE_FAIL"
             | "SUB_MERCHANT_TYPE_INVALID",
-        ) => Verdict::Declined,
-        (Pay, "40004", s) if s.starts_with("AGREEMENT_") => Verdict::Declined,
-        (Pay, "40004", s) if s.starts_with("SECONDARY_MERCHANT_") => Verdict::Declined,
+        ) => V::Declined,
+        ("40004", s) if s.starts_with("AGREEMENT_") => V::Declined,
+        ("40004", s) if s.starts_with("SECONDARY_MERCHANT_") => V::Declined,
 
         // Pay, errors of products that this terminal does not ask for.
         (
-            Pay,
             "40004",
             "TRADE_SETTLE_ERROR"
             | "CERT_EXPIRED"
@@ -167,16 +187,15 @@ pub(crate) fn verdict(call: Call, words: Words<'_>) -> Verdict {
             | "AUTH_AMOUNT_NOT_ENOUGH"
             | "SMILE_PAY_MERCHANT_NOT_MATCH"
             | "ENTERPRISE_PAY_BIZ_ERROR",
-        ) => Verdict::Declined,
-        (Pay, "40004", s) if s.starts_with("CARD_") => Verdict::Declined,
-        (Pay, "40004", s) if s.starts_with("CYCLE_PAY_") => Verdict::Declined,
-        (Pay, "40004", s) if s.starts_with("ZM_") => Verdict::Declined,
-        (Pay, "40004", s) if s.starts_with("AUTH_ORDER_") => Verdict::Declined,
-        (Pay, "40004", s) if s.ends_with("_UNSUPPORT_ADVANCE") => Verdict::Declined,
+        ) => V::Declined,
+        ("40004", s) if s.starts_with("CARD_") => V::Declined,
+        ("40004", s) if s.starts_with("CYCLE_PAY_") => V::Declined,
+        ("40004", s) if s.starts_with("ZM_") => V::Declined,
+        ("40004", s) if s.starts_with("AUTH_ORDER_") => V::Declined,
+        ("40004", s) if s.ends_with("_UNSUPPORT_ADVANCE") => V::Declined,
 
         // Pay, errors of the request itself.
         (
-            Pay,
             "40004",
             "INVALID_PARAMETER"
             | "AUTH_TOKEN_IS_NOT_EXIST"
@@ -187,25 +206,70 @@ pub(crate) fn verdict(call: Call, words: Words<'_>) -> Verdict {
             | "RISK_MERCHANT_IP_NOT_EXIST"
             | "UN_SUPPORT_TRADE_SCENE"
             | "SUB_GOODS_SIZE_MAX_COUNT",
-        ) => Verdict::Declined,
+        ) => V::Declined,
+
+        // Whatever nobody has heard of.
+        _ => V::Unsettled,
+    }
+}
+
+/// Looks up an answer to a query.
+#[allow(clippy::match_same_arms, reason = "each group is a page, or a class of errors on it")]
+pub(crate) fn query(words: Words<'_>) -> QueryVerdict {
+    use QueryVerdict as V;
+    match words.codes() {
+        // Query: trade_status.
+        ("10000", "") => match words.trade_status {
+            "TRADE_SUCCESS" => V::Paid,
+            "TRADE_FINISHED" => V::Paid,
+            "WAIT_BUYER_PAY" => V::Waiting,
+            "TRADE_CLOSED" => V::Closed,
+            _ => V::Unsettled,
+        },
+
+        // Gateway codes.
+        (code, _) if is_busy(code) => V::Busy,
+        (code, _) if is_front_door(code) => V::Refused,
 
         // Query, errors.
-        (Query, "40004", "TRADE_NOT_EXIST") => Verdict::NotExist,
-        (Query, "40004", "SYSTEM_ERROR") => Verdict::Busy,
+        ("40004", "TRADE_NOT_EXIST") => V::NotExist,
+        ("40004", "SYSTEM_ERROR") => V::Busy,
+
+        // Whatever nobody has heard of.
+        _ => V::Unsettled,
+    }
+}
+
+/// Looks up an answer to a cancel.
+#[allow(clippy::match_same_arms, reason = "each group is a page, or a class of errors on it")]
+pub(crate) fn cancel(words: Words<'_>) -> CancelVerdict {
+    use CancelVerdict as V;
+    match words.codes() {
+        // Cancel: action and retry_flag.
+        ("10000", "") => match (words.action, words.retry_flag) {
+            (_, "Y") => V::Busy,
+            ("close", "N" | "") => V::Closed,
+            ("refund", "N" | "") => V::Refunded,
+            ("", "N") => V::NoAction,
+            _ => V::Unsettled,
+        },
+
+        // Gateway codes.
+        (code, _) if is_busy(code) => V::Busy,
+        (code, _) if is_front_door(code) => V::Refused,
 
         // Cancel, errors.
-        (Cancel, "40004", "SYSTEM_ERROR") => Verdict::Busy,
+        ("40004", "SYSTEM_ERROR") => V::Busy,
         (
-            Cancel,
             "40004",
             "CANCEL_NOT_ALLOWED"
             | "TRADE_CANCEL_TIME_OUT"
             | "TRADE_HAS_FINISHED"
             | "REASON_TRADE_REFUND_FEE_ERR"
             | "SELLER_BALANCE_NOT_ENOUGH",
-        ) => Verdict::CancelRefused,
+        ) => V::RefusedForGood,
 
         // Whatever nobody has heard of.
-        _ => Verdict::Unsettled,
+        _ => V::Unsettled,
     }
 }

@@ -1,140 +1,125 @@
-//! From a verified answer to what may be concluded for one payment.
+//! From a verified answer to what may be concluded of what was asked.
 //!
 //! The table says what the codes mean. Here is what no table can say: that the
-//! answer is about this payment (a good signature does not say which request it
+//! answer is about this trade (a good signature does not say which request it
 //! answers), and that it carries what its meaning rests on. What is missing
 //! makes it *unknown*; what is there and different makes it *foreign*.
 
+use super::ask::{Expect, Method};
 use super::envelope::Content;
 use super::mask::Mask;
-use super::table::{self, Verdict, Words};
+use super::table::{self, CancelVerdict, PayVerdict, QueryVerdict, Words};
 use crate::payment::{
-    Answer, Call, CancelAnswer, Fen, PayAnswer, Payment, QueryAnswer, Reason, Said, Trade, Trouble,
-    TroubleKind, Wire,
+    Answer, CancelAnswer, Fen, PayAnswer, QueryAnswer, Reason, Said, Trade, Trouble, TroubleKind,
+    Wire,
 };
 
-/// Judges a verified answer to `call` for `payment`, and takes out of it what
-/// the journal keeps.
+/// Judges a verified answer, and takes out of it what the journal keeps.
 pub(crate) fn judge(
-    call: Call,
+    method: Method,
     content: &Content,
-    payment: &Payment,
+    expect: &Expect,
     mask: Mask<'_>,
 ) -> (Answer, Wire) {
-    let case = Case { call, content, payment, mask };
-    let verdict = table::verdict(
-        call,
-        Words {
-            code: case.text("code"),
-            sub_code: case.text("sub_code"),
-            trade_status: case.text("trade_status"),
-            action: case.text("action"),
-            retry_flag: case.text("retry_flag"),
-        },
-    );
-    let answer = match call {
-        Call::Pay => Answer::Pay(case.pay(verdict)),
-        Call::Query => Answer::Query(case.query(verdict)),
-        Call::Cancel => Answer::Cancel(case.cancel(verdict)),
+    let case = Case { method, content, expect, mask };
+    let answer = match method {
+        Method::Pay => Answer::Pay(case.pay()),
+        Method::Query => Answer::Query(case.query()),
+        Method::Cancel => Answer::Cancel(case.cancel()),
     };
     (answer, case.wire())
 }
 
 /// The answer to a call that has none, for whatever reason.
-pub(crate) fn unknown(call: Call, trouble: Trouble) -> Answer {
-    match call {
-        Call::Pay => Answer::Pay(PayAnswer::Unknown(trouble)),
-        Call::Query => Answer::Query(QueryAnswer::Unknown(trouble)),
-        Call::Cancel => Answer::Cancel(CancelAnswer::Unknown(trouble)),
+pub(crate) fn unknown(method: Method, trouble: Trouble) -> Answer {
+    match method {
+        Method::Pay => Answer::Pay(PayAnswer::Unknown(trouble)),
+        Method::Query => Answer::Query(QueryAnswer::Unknown(trouble)),
+        Method::Cancel => Answer::Cancel(CancelAnswer::Unknown(trouble)),
     }
 }
 
+/// What every judge has before him.
 #[derive(Clone, Copy)]
 struct Case<'a> {
-    call: Call,
+    method: Method,
     content: &'a Content,
-    payment: &'a Payment,
+    expect: &'a Expect,
     mask: Mask<'a>,
 }
 
 impl Case<'_> {
-    fn pay(self, verdict: Verdict) -> PayAnswer {
+    fn pay(self) -> PayAnswer {
+        use PayVerdict as V;
         if let Some(trouble) = self.other_number().or_else(|| self.other_amount()) {
             return PayAnswer::Foreign(trouble);
         }
-        match verdict {
-            Verdict::Paid => match self.missing(&["out_trade_no", "total_amount", "trade_no"]) {
+        match table::pay(self.words()) {
+            V::Paid => match self.missing(&["out_trade_no", "total_amount", "trade_no"]) {
                 Some(trouble) => PayAnswer::Unknown(trouble),
                 None => PayAnswer::Paid(self.trade()),
             },
-            Verdict::Waiting => PayAnswer::Waiting(self.trade()),
-            Verdict::Declined => PayAnswer::Declined(self.reason()),
-            Verdict::Refused => PayAnswer::Refused(self.reason()),
-            Verdict::TradeClosed
-            | Verdict::NotExist
-            | Verdict::Closed
-            | Verdict::Refunded
-            | Verdict::NoAction
-            | Verdict::CancelRefused
-            | Verdict::Busy
-            | Verdict::Unsettled => PayAnswer::Unknown(self.trouble(verdict)),
+            V::Waiting => PayAnswer::Waiting(self.trade()),
+            V::Declined => PayAnswer::Declined(self.reason()),
+            V::Refused => PayAnswer::Refused(self.reason()),
+            V::Busy => PayAnswer::Unknown(self.trouble(TroubleKind::Busy)),
+            V::Unsettled => PayAnswer::Unknown(self.trouble(TroubleKind::Unsettled)),
         }
     }
 
-    fn query(self, verdict: Verdict) -> QueryAnswer {
+    fn query(self) -> QueryAnswer {
+        use QueryVerdict as V;
         if let Some(trouble) = self.other_number().or_else(|| self.other_amount()) {
             return QueryAnswer::Foreign(trouble);
         }
-        match verdict {
-            Verdict::Paid => match self.missing(&["out_trade_no", "total_amount", "trade_no"]) {
+        match table::query(self.words()) {
+            V::Paid => match self.missing(&["out_trade_no", "total_amount", "trade_no"]) {
                 Some(trouble) => QueryAnswer::Unknown(trouble),
                 None => QueryAnswer::Paid(self.trade()),
             },
-            Verdict::Waiting => QueryAnswer::Waiting(self.trade()),
-            Verdict::TradeClosed => match self.missing(&["out_trade_no"]) {
+            V::Waiting => QueryAnswer::Waiting(self.trade()),
+            V::Closed => match self.missing(&["out_trade_no"]) {
                 Some(trouble) => QueryAnswer::Unknown(trouble),
                 None => QueryAnswer::Closed {
                     trade: self.trade(),
                     was_paid: self.content.text("send_pay_date").is_some(),
                 },
             },
-            Verdict::NotExist => QueryAnswer::NotExist,
-            Verdict::Declined
-            | Verdict::Refused
-            | Verdict::Closed
-            | Verdict::Refunded
-            | Verdict::NoAction
-            | Verdict::CancelRefused
-            | Verdict::Busy
-            | Verdict::Unsettled => QueryAnswer::Unknown(self.trouble(verdict)),
+            V::NotExist => QueryAnswer::NotExist,
+            V::Refused => QueryAnswer::Unknown(self.trouble(TroubleKind::Refused)),
+            V::Busy => QueryAnswer::Unknown(self.trouble(TroubleKind::Busy)),
+            V::Unsettled => QueryAnswer::Unknown(self.trouble(TroubleKind::Unsettled)),
         }
     }
 
     /// A cancel's answer has no amount to compare; the number must be there.
-    fn cancel(self, verdict: Verdict) -> CancelAnswer {
+    fn cancel(self) -> CancelAnswer {
+        use CancelVerdict as V;
         if let Some(trouble) = self.other_number() {
             return CancelAnswer::Unknown(trouble);
         }
         let unnamed = self.missing(&["out_trade_no"]);
-        match (verdict, unnamed) {
-            (Verdict::Closed | Verdict::Refunded | Verdict::NoAction, Some(trouble)) => {
+        match (table::cancel(self.words()), unnamed) {
+            (V::Closed | V::Refunded | V::NoAction, Some(trouble)) => {
                 CancelAnswer::Unknown(trouble)
             }
-            (Verdict::Closed, None) => CancelAnswer::Closed(self.trade()),
-            (Verdict::Refunded, None) => CancelAnswer::Refunded(self.trade()),
-            (Verdict::NoAction, None) => CancelAnswer::NoAction,
-            (Verdict::CancelRefused, _) => CancelAnswer::Refused(self.reason()),
-            (
-                Verdict::Paid
-                | Verdict::Waiting
-                | Verdict::Declined
-                | Verdict::Refused
-                | Verdict::TradeClosed
-                | Verdict::NotExist
-                | Verdict::Busy
-                | Verdict::Unsettled,
-                _,
-            ) => CancelAnswer::Unknown(self.trouble(verdict)),
+            (V::Closed, None) => CancelAnswer::Closed(self.trade()),
+            (V::Refunded, None) => CancelAnswer::Refunded(self.trade()),
+            (V::NoAction, None) => CancelAnswer::NoAction,
+            (V::RefusedForGood, _) => CancelAnswer::Refused(self.reason()),
+            (V::Refused, _) => CancelAnswer::Unknown(self.trouble(TroubleKind::Refused)),
+            (V::Busy, _) => CancelAnswer::Unknown(self.trouble(TroubleKind::Busy)),
+            (V::Unsettled, _) => CancelAnswer::Unknown(self.trouble(TroubleKind::Unsettled)),
+        }
+    }
+
+    fn words(&self) -> Words<'_> {
+        Words {
+            code: self.text("code"),
+            sub_code: self.text("sub_code"),
+            trade_status: self.text("trade_status"),
+            action: self.text("action"),
+            retry_flag: self.text("retry_flag"),
         }
     }
 
@@ -148,7 +133,7 @@ impl Case<'_> {
 
     fn other_number(&self) -> Option<Trouble> {
         let theirs = self.content.text("out_trade_no")?;
-        let ours = &self.payment.order.out_trade_no;
+        let ours = &self.expect.number;
         (theirs != ours.as_str()).then(|| Trouble {
             kind: TroubleKind::Foreign,
             text: format!("the answer is about order {}, not {ours}", self.mask.word(theirs)),
@@ -162,7 +147,7 @@ impl Case<'_> {
             return None;
         }
         let theirs = fen(self.content.text("total_amount")?)?;
-        let ours = self.payment.order.amount;
+        let ours = self.expect.amount;
         (theirs != ours.fen()).then(|| Trouble {
             kind: TroubleKind::Foreign,
             text: format!(
@@ -215,28 +200,14 @@ impl Case<'_> {
         }
     }
 
-    fn trouble(&self, verdict: Verdict) -> Trouble {
-        let kind = match verdict {
-            Verdict::Busy => TroubleKind::Busy,
-            Verdict::Refused => TroubleKind::Refused,
-            Verdict::Paid
-            | Verdict::Waiting
-            | Verdict::Declined
-            | Verdict::TradeClosed
-            | Verdict::NotExist
-            | Verdict::Closed
-            | Verdict::Refunded
-            | Verdict::NoAction
-            | Verdict::CancelRefused
-            | Verdict::Unsettled => TroubleKind::Unsettled,
-        };
+    fn trouble(&self, kind: TroubleKind) -> Trouble {
         Trouble { kind, text: self.said() }
     }
 
     /// The words of the answer that decided, for the technician.
     fn said(&self) -> String {
         let words = ["code", "sub_code", "trade_status", "action", "retry_flag"];
-        let mut said = vec![super::request::method(self.call).to_owned()];
+        let mut said = vec![self.method.name().to_owned()];
         said.extend(words.iter().filter_map(|name| self.word(name)));
         if let Some(message) = self.message() {
             said.push(message);

@@ -8,6 +8,7 @@
 //!                  input)
 //! ```
 
+mod asking;
 mod backend;
 mod board;
 mod check;

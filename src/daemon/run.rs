@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::asking;
 use super::backend::{Asked, Daemon, Recent};
 use super::board::{Board, SAY_AGAIN, Said};
 use super::check::Setup;
@@ -568,11 +569,15 @@ impl Loop {
                 Output::Send { serial, call, payment, code } => {
                     let (client, back) = (Arc::clone(&self.client), self.back.clone());
                     let now = self.clock.now().gateway;
+                    let number = payment.order.out_trade_no.clone();
+                    let asked = asking::ask(call, &payment, code);
                     tokio::spawn(async move {
-                        let answered = client.call(call, &payment, code.as_ref(), now).await;
-                        let number = payment.order.out_trade_no.clone();
+                        let answered = match asked {
+                            Ok(ask) => Box::new(client.send(client.prepare(ask, now)).await),
+                            Err(not_sent) => not_sent,
+                        };
                         // Nobody listens any more: the daemon is ending.
-                        let _ = back.send(Back::Answered(number, serial, Box::new(answered)));
+                        let _ = back.send(Back::Answered(number, serial, answered));
                     });
                 }
                 Output::Reply { id, reply } => {

@@ -11,9 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::{Client, Settings, SetupError, gateway_url};
 use super::played::{DATE, Gateway, Play, header, http, read_request, signed};
-use super::{CANARY, NOW, alipay_private, alipay_public, app_private, code, order, payment};
+use super::{CANARY, NOW, alipay_private, alipay_public, app_private, ask, code, order, pay};
+use crate::alipay::ask::{Ask, Method};
 use crate::alipay::sign::{PrivateKey, PublicKey, SignType, canonical};
-use crate::payment::{Answer, Answered, Call, CancelAnswer, PayAnswer, QueryAnswer, Timestamp};
+use crate::payment::{Answer, Answered, CancelAnswer, PayAnswer, QueryAnswer, Timestamp};
 
 const PAID: &str = r#"{"code":"10000","msg":"Success","out_trade_no":"POS20260101000001","total_amount":"88.88","trade_no":"2026010222001455610500000001"}"#;
 
@@ -33,9 +34,12 @@ fn settings(gateway: &str) -> Settings {
     }
 }
 
-async fn call(settings: Settings, call: Call) -> Answered {
-    let client = Client::new(settings).unwrap();
-    client.call(call, &payment(order()), Some(&code()), NOW).await
+async fn call(settings: Settings, method: Method) -> Answered {
+    again(&Client::new(settings).unwrap(), method).await
+}
+
+async fn again(client: &Client, method: Method) -> Answered {
+    client.send(client.prepare(ask(method), NOW)).await
 }
 
 /// The answer in a word, and whatever trouble there is in full.
@@ -55,13 +59,13 @@ fn say(answered: &Answered) -> String {
 
 async fn pay_meets(play: Play) -> (String, Gateway, Answered) {
     let gateway = Gateway::plays([play]).await;
-    let answered = call(settings(&gateway.url()), Call::Pay).await;
+    let answered = call(settings(&gateway.url()), Method::Pay).await;
     (say(&answered), gateway, answered)
 }
 
 #[tokio::test]
 async fn a_pay_goes_out_signed_and_once_and_comes_back_paid() {
-    let reply = signed(Call::Pay, PAID).replacen("\r\n", "\r\ntrace_id: 0b26e1b7\r\n", 1);
+    let reply = signed(Method::Pay, PAID).replacen("\r\n", "\r\ntrace_id: 0b26e1b7\r\n", 1);
     let (said, gateway, answered) = pay_meets(Play::Reply(reply)).await;
     assert_eq!(said, "paid");
     assert_eq!(answered.gateway_time, Some(Timestamp(1_767_294_247_000)));
@@ -102,15 +106,14 @@ async fn query_and_cancel_name_the_number_only() {
     let waiting =
         r#"{"code":"10000","out_trade_no":"POS20260101000001","trade_status":"WAIT_BUYER_PAY"}"#;
     let gateway = Gateway::plays([
-        Play::Reply(signed(Call::Query, waiting)),
-        Play::Reply(signed(Call::Cancel, closed)),
+        Play::Reply(signed(Method::Query, waiting)),
+        Play::Reply(signed(Method::Cancel, closed)),
     ])
     .await;
     let client = Client::new(settings(&gateway.url())).unwrap();
-    let payment = payment(order());
-    let answered = client.call(Call::Query, &payment, None, NOW).await;
+    let answered = again(&client, Method::Query).await;
     assert!(matches!(answered.answer, Answer::Query(QueryAnswer::Waiting(_))), "{answered:?}");
-    let answered = client.call(Call::Cancel, &payment, None, NOW).await;
+    let answered = again(&client, Method::Cancel).await;
     assert!(matches!(answered.answer, Answer::Cancel(CancelAnswer::Closed(_))), "{answered:?}");
     for (request, method) in gateway.requests().iter().zip(["query", "cancel"]) {
         assert!(request.contains(&format!("method=alipay.trade.{method}&")));
@@ -137,7 +140,7 @@ async fn no_reply_but_a_verified_one_about_this_payment_is_an_answer() {
         (http("200 OK", DATE, "<html>502</html>"), "Unverified"),
         (http("200 OK", DATE, ""), "Unverified"),
         (http("200 OK", DATE, &" ".repeat(1024 * 1024 + 1)), "Unverified"),
-        (signed(Call::Query, PAID), "Unverified"),
+        (signed(Method::Query, PAID), "Unverified"),
     ] {
         let (said, gateway, answered) = pay_meets(Play::Reply(reply.clone())).await;
         assert_eq!(said, expected, "{reply:.200}");
@@ -148,7 +151,7 @@ async fn no_reply_but_a_verified_one_about_this_payment_is_an_answer() {
         (PAID.replace("POS20260101000001", "POS2"), "foreign"),
         (PAID.replace("88.88", "88.89"), "foreign"),
     ] {
-        let (said, _, answered) = pay_meets(Play::Reply(signed(Call::Pay, &content))).await;
+        let (said, _, answered) = pay_meets(Play::Reply(signed(Method::Pay, &content))).await;
         assert_eq!(said, expected);
         assert!(answered.gateway_time.is_some());
     }
@@ -156,7 +159,7 @@ async fn no_reply_but_a_verified_one_about_this_payment_is_an_answer() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_to_another_machine() {
-    let elsewhere = Gateway::plays([Play::Reply(signed(Call::Pay, PAID))]).await;
+    let elsewhere = Gateway::plays([Play::Reply(signed(Method::Pay, PAID))]).await;
     for status in ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let location = format!("location: {}\r\n", elsewhere.url());
         let (said, _, _) = pay_meets(Play::Reply(http(status, &location, ""))).await;
@@ -167,7 +170,7 @@ async fn a_redirect_is_not_followed_to_another_machine() {
 
 #[tokio::test]
 async fn a_request_that_may_have_arrived_is_unknown() {
-    let good = signed(Call::Pay, PAID);
+    let good = signed(Method::Pay, PAID);
     let cut = good[..good.len() - 7].to_owned();
     let head_only = good.split_once("\r\n\r\n").unwrap().0.to_owned();
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"ali\r\n".to_owned();
@@ -186,7 +189,7 @@ async fn a_request_that_may_have_arrived_is_unknown() {
     let gateway = Gateway::plays([Play::Silence]).await;
     let mut impatient = settings(&gateway.url());
     impatient.request_timeout = Duration::from_millis(300);
-    let answered = call(impatient, Call::Pay).await;
+    let answered = call(impatient, Method::Pay).await;
     assert_eq!(say(&answered), "NoAnswer", "{answered:?}");
     assert_eq!(gateway.requests().len(), 1);
 }
@@ -206,23 +209,23 @@ async fn a_request_that_never_left_is_not_sent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}/", listener.local_addr().unwrap())
     };
-    let answered = call(settings(&refused), Call::Pay).await;
+    let answered = call(settings(&refused), Method::Pay).await;
     assert_eq!(say(&answered), "not sent", "{answered:?}");
-    for query in [Call::Query, Call::Cancel] {
+    for query in [Method::Query, Method::Cancel] {
         assert_eq!(say(&call(settings(&refused), query).await), "Unreachable");
     }
 
     // No such name.
     let mut nowhere = settings("https://gateway.invalid/gateway.do");
     nowhere.request_timeout = Duration::from_millis(500);
-    let answered = call(nowhere, Call::Pay).await;
+    let answered = call(nowhere, Method::Pay).await;
     assert_eq!(say(&answered), "not sent", "{answered:?}");
 
     // TLS that does not come about: it never answers, or it is no TLS.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut impatient = settings(&format!("https://{}/", silent.local_addr().unwrap()));
     impatient.request_timeout = Duration::from_millis(300);
-    let answered = call(impatient, Call::Pay).await;
+    let answered = call(impatient, Method::Pay).await;
     assert_eq!(say(&answered), "not sent", "{answered:?}");
     let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let https = format!("https://{}/", plain.local_addr().unwrap());
@@ -230,7 +233,7 @@ async fn a_request_that_never_left_is_not_sent() {
         let (mut socket, _) = plain.accept().await.unwrap();
         socket.write_all(http("400 Bad Request", "", "").as_bytes()).await.unwrap();
     });
-    let answered = call(settings(&https), Call::Pay).await;
+    let answered = call(settings(&https), Method::Pay).await;
     assert_eq!(say(&answered), "not sent", "{answered:?}");
 }
 
@@ -250,22 +253,22 @@ fn tls() -> (tokio_rustls::TlsAcceptor, Vec<u8>) {
 #[tokio::test]
 async fn tls_is_trusted_with_the_extra_ca_only() {
     let (acceptor, ca) = tls();
-    let plays = [Play::Reply(signed(Call::Pay, PAID)), Play::Reply(signed(Call::Pay, PAID))];
+    let plays = [Play::Reply(signed(Method::Pay, PAID)), Play::Reply(signed(Method::Pay, PAID))];
     let gateway = Gateway::listen(plays, Some(acceptor)).await;
     let url = format!("https://localhost:{}/gateway.do", gateway.address.port());
 
-    let answered = call(settings(&url), Call::Pay).await;
+    let answered = call(settings(&url), Method::Pay).await;
     assert_eq!(say(&answered), "not sent", "{answered:?}");
     assert!(format!("{answered:?}").contains("UnknownIssuer"), "{answered:?}");
 
     let mut trusting = settings(&url);
     trusting.ca_pem = Some(ca.clone());
-    assert_eq!(say(&call(trusting, Call::Pay).await), "paid");
+    assert_eq!(say(&call(trusting, Method::Pay).await), "paid");
 
     // The certificate is for localhost, not for the address.
     let mut other_name = settings(&url.replace("localhost", "127.0.0.1"));
     other_name.ca_pem = Some(ca);
-    let answered = call(other_name, Call::Pay).await;
+    let answered = call(other_name, Method::Pay).await;
     assert_eq!(say(&answered), "not sent", "{answered:?}");
     assert_eq!(gateway.requests().len(), 1);
 }
@@ -275,19 +278,18 @@ async fn a_stale_connection_never_makes_two_pays_of_one() {
     // The gateway reads the second request and closes the connection, as it may
     // when it gave up on an idle one at the same moment.
     let gateway = Gateway::plays([
-        Play::Reply(signed(Call::Pay, PAID)),
+        Play::Reply(signed(Method::Pay, PAID)),
         Play::Close,
-        Play::Reply(signed(Call::Pay, PAID)),
+        Play::Reply(signed(Method::Pay, PAID)),
     ])
     .await;
     let client = Client::new(settings(&gateway.url())).unwrap();
-    let payment = payment(order());
-    let first = client.call(Call::Pay, &payment, Some(&code()), NOW).await;
+    let first = again(&client, Method::Pay).await;
     assert_eq!(say(&first), "paid");
-    let second = client.call(Call::Pay, &payment, Some(&code()), NOW).await;
+    let second = again(&client, Method::Pay).await;
     assert_eq!(say(&second), "NoAnswer", "{second:?}");
     assert_eq!(gateway.requests().len(), 2, "the second was not sent again");
-    let third = client.call(Call::Pay, &payment, Some(&code()), NOW).await;
+    let third = again(&client, Method::Pay).await;
     assert_eq!(say(&third), "paid");
     assert_eq!(gateway.requests().len(), 3);
 }
@@ -295,14 +297,13 @@ async fn a_stale_connection_never_makes_two_pays_of_one() {
 #[tokio::test]
 async fn a_connection_that_was_closed_long_ago_costs_nothing() {
     let gateway = Gateway::plays([
-        Play::ReplyAndClose(signed(Call::Pay, PAID)),
-        Play::ReplyAndClose(signed(Call::Pay, PAID)),
+        Play::ReplyAndClose(signed(Method::Pay, PAID)),
+        Play::ReplyAndClose(signed(Method::Pay, PAID)),
     ])
     .await;
     let client = Client::new(settings(&gateway.url())).unwrap();
-    let payment = payment(order());
     for sent in 1..=2 {
-        let answered = client.call(Call::Pay, &payment, Some(&code()), NOW).await;
+        let answered = again(&client, Method::Pay).await;
         assert_eq!(gateway.requests().len(), sent);
         // Whether the close was seen in time is up to the network. Either way
         // the gateway has the request once, and nothing false is said.
@@ -315,15 +316,14 @@ async fn a_connection_that_was_closed_long_ago_costs_nothing() {
 /// told this one.
 #[tokio::test]
 async fn forgotten_connections_are_not_used_again() {
-    let replies = (0..4).map(|_| Play::Reply(signed(Call::Pay, PAID)));
+    let replies = (0..4).map(|_| Play::Reply(signed(Method::Pay, PAID)));
     let gateway = Gateway::plays(replies).await;
     let client = Client::new(settings(&gateway.url())).unwrap();
-    let payment = payment(order());
     for (forget, connections) in [(false, 1), (false, 1), (true, 2), (false, 2)] {
         if forget {
             client.forget_connections();
         }
-        let answered = client.call(Call::Pay, &payment, Some(&code()), NOW).await;
+        let answered = again(&client, Method::Pay).await;
         assert_eq!(say(&answered), "paid");
         assert_eq!(gateway.connections.load(Ordering::SeqCst), connections);
     }
@@ -332,7 +332,7 @@ async fn forgotten_connections_are_not_used_again() {
 #[tokio::test]
 async fn a_probe_asks_about_nobody_and_learns_the_gateways_clock() {
     let nobody = r#"{"code":"40004","msg":"Business Failed","sub_code":"ACQ.TRADE_NOT_EXIST","sub_msg":"x","out_trade_no":"TILLD_PROBE"}"#;
-    let gateway = Gateway::plays([Play::Reply(signed(Call::Query, nobody))]).await;
+    let gateway = Gateway::plays([Play::Reply(signed(Method::Query, nobody))]).await;
     let client = Client::new(settings(&gateway.url())).unwrap();
     let probed = client.probe(NOW).await;
     assert_eq!(probed.answered.answer, Answer::Query(QueryAnswer::NotExist));
@@ -380,11 +380,11 @@ async fn a_proxy_that_passed_the_request_on_cannot_deny_it() {
         "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 421 Misdirected Request\r\ncontent-length: 0\r\n\r\n",
     ] {
-        let gateway = Gateway::plays([Play::Reply(signed(Call::Pay, PAID))]).await;
+        let gateway = Gateway::plays([Play::Reply(signed(Method::Pay, PAID))]).await;
         let proxy = lying_proxy(gateway.address, says).await;
         let mut through = settings(&gateway.url());
         through.proxy = Some(format!("http://{proxy}"));
-        let answered = call(through, Call::Pay).await;
+        let answered = call(through, Method::Pay).await;
         let expected = if says.is_empty() { "NoAnswer" } else { "Unverified" };
         assert_eq!(say(&answered), expected, "{answered:?}");
         assert_eq!(gateway.requests().len(), 1, "{says}");
@@ -397,7 +397,7 @@ async fn a_proxy_that_opens_no_tunnel_keeps_the_request_here() {
         let proxy = Gateway::plays([Play::ReplyAndClose(says.to_owned())]).await;
         let mut through = settings("https://openapi.alipay.example/gateway.do");
         through.proxy = Some(format!("http://{}", proxy.address));
-        let answered = call(through, Call::Pay).await;
+        let answered = call(through, Method::Pay).await;
         assert_eq!(say(&answered), "not sent", "{answered:?}");
         let requests = proxy.requests();
         assert_eq!(requests.len(), 1);
@@ -419,13 +419,13 @@ async fn the_code_never_comes_back_out() {
     let trace = format!("HTTP/1.1 200 OK\r\ntrace_id: {CANARY}\r\n");
     let unsigned = content("40002", CANARY);
     let replies = [
-        signed(Call::Pay, &content("40004", "ACQ.PAYMENT_FAIL")),
-        signed(Call::Pay, &content("40004", CANARY)),
-        signed(Call::Pay, &content("40002", CANARY)),
-        signed(Call::Pay, &content(CANARY, CANARY)),
-        signed(Call::Pay, &paid),
-        signed(Call::Pay, &paid).replace("HTTP/1.1 200 OK\r\n", &trace),
-        signed(Call::Pay, &other),
+        signed(Method::Pay, &content("40004", "ACQ.PAYMENT_FAIL")),
+        signed(Method::Pay, &content("40004", CANARY)),
+        signed(Method::Pay, &content("40002", CANARY)),
+        signed(Method::Pay, &content(CANARY, CANARY)),
+        signed(Method::Pay, &paid),
+        signed(Method::Pay, &paid).replace("HTTP/1.1 200 OK\r\n", &trace),
+        signed(Method::Pay, &other),
         http("200 OK", "", &format!("{{\"alipay_trade_pay_response\":{unsigned}}}")),
         http(&format!("500 {CANARY}"), "", CANARY),
         format!("{CANARY}\r\n\r\n"),
@@ -435,7 +435,7 @@ async fn the_code_never_comes_back_out() {
         let (_, _, answered) = pay_meets(Play::ReplyAndClose(reply)).await;
         said.push_str(&format!("{answered:?}\n"));
     }
-    let refused = call(settings("http://127.0.0.1:1/"), Call::Pay).await;
+    let refused = call(settings("http://127.0.0.1:1/"), Method::Pay).await;
     said.push_str(&format!("{refused:?} {:?}", code()));
     assert!(!said.contains(CANARY), "{said}");
     // No part of it that would be enough to guess the rest, no signature, no
@@ -447,22 +447,34 @@ async fn the_code_never_comes_back_out() {
 }
 
 #[tokio::test]
-async fn a_pay_without_a_code_or_a_decision_is_not_sent() {
+async fn a_call_is_sent_when_it_is_sent_and_not_when_it_is_prepared() {
+    let gateway = Gateway::plays([Play::Reply(signed(Method::Pay, PAID))]).await;
+    let client = Client::new(settings(&gateway.url())).unwrap();
+    let (kept, dropped) =
+        (client.prepare(ask(Method::Pay), NOW), client.prepare(ask(Method::Pay), NOW));
+    drop(dropped);
+    assert_eq!(gateway.connections.load(Ordering::SeqCst), 0);
+    assert_eq!(say(&client.send(kept).await), "paid");
+    assert_eq!(gateway.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_written_down_is_not_sent() {
     let gateway = Gateway::plays([]).await;
     let client = Client::new(settings(&gateway.url())).unwrap();
-    let answered = client.call(Call::Pay, &payment(order()), None, NOW).await;
-    assert_eq!(say(&answered), "not sent");
-    let mut undecided = payment(order());
-    undecided.pay = None;
-    let answered = client.call(Call::Pay, &undecided, Some(&code()), NOW).await;
-    assert_eq!(say(&answered), "not sent");
+    let mut goods = order();
+    goods.goods_detail = Some("{}".to_owned());
+    let prepared = client.prepare(Ask::Pay(Box::new(pay(goods))), NOW);
+    assert_eq!(say(&client.send(prepared).await), "not sent");
+    let undated = client.prepare(ask(Method::Query), Timestamp(i64::MAX));
+    assert_eq!(say(&client.send(undated).await), "Unreachable");
     assert_eq!(gateway.connections.load(Ordering::SeqCst), 0);
 }
 
 /// The proxy variables of the environment point to nobody; see the test below.
 #[tokio::test]
 async fn with_the_environments_proxy() {
-    let (said, _, _) = pay_meets(Play::Reply(signed(Call::Pay, PAID))).await;
+    let (said, _, _) = pay_meets(Play::Reply(signed(Method::Pay, PAID))).await;
     assert_eq!(said, "paid");
 }
 
@@ -487,7 +499,7 @@ fn a_client_lives_on_any_thread_and_its_calls_can_move() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // Made outside of the runtime, used inside.
         runtime.block_on(moves(async {
-            let (said, _, _) = pay_meets(Play::Reply(signed(Call::Pay, PAID))).await;
+            let (said, _, _) = pay_meets(Play::Reply(signed(Method::Pay, PAID))).await;
             assert_eq!(said, "paid");
         }));
     });

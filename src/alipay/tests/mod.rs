@@ -7,12 +7,12 @@ mod played;
 mod request;
 mod verdict;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::ask::{Ask, Expect, Method, Pay};
 use super::sign::{PrivateKey, PublicKey, SignType};
-use crate::payment::{
-    AuthCode, CodeMark, Event, Moment, Order, Payment, Rules, SecretText, Timestamp,
-};
+use crate::payment::{AuthCode, Order, SecretText, Timestamp};
 
 /// 2026-01-02 03:04:05 at +08:00.
 const NOW: Timestamp = Timestamp(1_767_294_245_000);
@@ -28,12 +28,19 @@ fn order() -> Order {
     Order::new("POS20260101000001".parse().unwrap(), "88.88".parse().unwrap(), "咖啡".to_owned())
 }
 
-/// A payment whose pay was decided.
-fn payment(order: Order) -> Payment {
-    let now = Moment::undisputed(Timestamp(5_000), NOW, NOW);
-    let rules = Rules { expire_after: Duration::from_mins(2), ..Rules::default() };
-    let requested = Payment::requested(order, now, &rules);
-    requested.step(&Event::Code(CodeMark([7; 16])), now, &rules).unwrap().payment
+/// A pay that is void two minutes from now.
+fn pay(order: Order) -> Pay {
+    Pay { order: Arc::new(order), code: code(), time_expire: NOW + Duration::from_mins(2) }
+}
+
+/// A call for the usual order.
+fn ask(method: Method) -> Ask {
+    let expect = Expect::of(&order());
+    match method {
+        Method::Pay => Ask::Pay(Box::new(pay(order()))),
+        Method::Query => Ask::Query(expect),
+        Method::Cancel => Ask::Cancel(expect),
+    }
 }
 
 fn app_private() -> PrivateKey {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::alipay_private;
-use crate::payment::Call;
+use crate::alipay::ask::Method;
 
 /// What the gateway does with the next request.
 pub(super) enum Play {
@@ -143,8 +143,8 @@ pub(super) fn http(status: &str, headers: &str, body: &str) -> String {
 
 pub(super) const DATE: &str = "date: Thu, 01 Jan 2026 19:04:07 GMT\r\n";
 
-/// A good reply to `call`, signed by Alipay's side.
-pub(super) fn signed(call: Call, content: &str) -> String {
-    let member = format!("alipay_trade_{}_response", call.name());
+/// A good reply to a call, signed by Alipay's side.
+pub(super) fn signed(method: Method, content: &str) -> String {
+    let member = format!("{}_response", method.name().replace('.', "_"));
     http("200 OK", DATE, &super::signed_by(&alipay_private(), &member, content))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::request::{self, RequestError, Till};
 use super::super::sign::SignType;
-use super::{NOW, app_private, code, order, payment};
+use super::{NOW, app_private, order, pay};
 use crate::payment::Timestamp;
 
 fn till() -> Till {
@@ -21,8 +21,7 @@ fn a_pay_says_everything_that_is_known_and_nothing_empty() {
     order.subject = "a\"b\\c/d&e=f+g%h 咖啡☕\n".to_owned();
     order.body = Some("大杯".to_owned());
     order.goods_detail = Some(r#"[{"goods_id":"1","price":2.10}]"#.to_owned());
-    let pay = payment(order.clone());
-    let content = request::pay(&pay.order, pay.pay.as_ref().unwrap(), &code(), &till()).unwrap();
+    let content = request::pay(&pay(order.clone()), &till()).unwrap();
     // The price is passed on as it was written, not as a float.
     assert!(content.contains(r#""goods_detail":[{"goods_id":"1","price":2.10}]"#), "{}", *content);
     let value: serde_json::Value = serde_json::from_str(&content).unwrap();
@@ -48,9 +47,8 @@ fn a_pay_says_everything_that_is_known_and_nothing_empty() {
     order.body = Some(String::new());
     order.goods_detail = None;
     order.amount = "100000000".parse().unwrap();
-    let pay = payment(order);
     let nobody = Till { store_id: Some(String::new()), ..Till::default() };
-    let content = request::pay(&pay.order, pay.pay.as_ref().unwrap(), &code(), &nobody).unwrap();
+    let content = request::pay(&pay(order), &nobody).unwrap();
     let value: serde_json::Value = serde_json::from_str(&content).unwrap();
     let members: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
@@ -75,8 +73,7 @@ fn goods_that_are_no_array_are_not_sent() {
     for goods in ["{}", "[1,", "\"[]\"", "x"] {
         let mut order = order();
         order.goods_detail = Some(goods.to_owned());
-        let pay = payment(order);
-        let content = request::pay(&pay.order, pay.pay.as_ref().unwrap(), &code(), &till());
+        let content = request::pay(&pay(order), &till());
         assert_eq!(content.err(), Some(RequestError::Goods), "{goods}");
     }
 }

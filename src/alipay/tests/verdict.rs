@@ -2,12 +2,13 @@
 
 use super::super::envelope;
 use super::super::mask::Mask;
-use super::super::table::{Verdict, Words, verdict};
+use super::super::table::{self, PayVerdict, Words};
 use super::super::verdict::judge;
-use super::{code, order, payment};
-use crate::payment::{Answer, Call, CancelAnswer, Fen, PayAnswer, QueryAnswer, TroubleKind};
+use super::{code, order};
+use crate::alipay::ask::{Expect, Method};
+use crate::payment::{Answer, CancelAnswer, Fen, PayAnswer, QueryAnswer, TroubleKind};
 
-/// `call code sub_code => verdict`, or with a `trade_status`, or with `action`
+/// `method code sub_code => verdict`, or with a `trade_status`, or with `action`
 /// and `retry_flag`; `-` for none.
 const ROWS: &str = "
     pay 10000 - => Paid
@@ -37,7 +38,7 @@ const ROWS: &str = "
     query 10000 - TRADE_SUCCESS => Paid
     query 10000 - TRADE_FINISHED => Paid
     query 10000 - WAIT_BUYER_PAY => Waiting
-    query 10000 - TRADE_CLOSED => TradeClosed
+    query 10000 - TRADE_CLOSED => Closed
     query 10000 - TRADE_PENDING => Unsettled
     query 10000 - trade_success => Unsettled
     query 10000 - - => Unsettled
@@ -69,11 +70,11 @@ const ROWS: &str = "
     cancel 10000 - shut N => Unsettled
     cancel 40004 ACQ.SYSTEM_ERROR => Busy
     cancel 40004 AQC.SYSTEM_ERROR => Busy
-    cancel 40004 ACQ.CANCEL_NOT_ALLOWED => CancelRefused
-    cancel 40004 ACQ.TRADE_CANCEL_TIME_OUT => CancelRefused
-    cancel 40004 ACQ.TRADE_HAS_FINISHED => CancelRefused
-    cancel 40004 ACQ.REASON_TRADE_REFUND_FEE_ERR => CancelRefused
-    cancel 40004 ACQ.SELLER_BALANCE_NOT_ENOUGH => CancelRefused
+    cancel 40004 ACQ.CANCEL_NOT_ALLOWED => RefusedForGood
+    cancel 40004 ACQ.TRADE_CANCEL_TIME_OUT => RefusedForGood
+    cancel 40004 ACQ.TRADE_HAS_FINISHED => RefusedForGood
+    cancel 40004 ACQ.REASON_TRADE_REFUND_FEE_ERR => RefusedForGood
+    cancel 40004 ACQ.SELLER_BALANCE_NOT_ENOUGH => RefusedForGood
     cancel 40004 ACQ.REASON_TRADE_BEEN_FREEZEN => Unsettled
     cancel 40004 ACQ.INVALID_PARAMETER => Unsettled
     cancel 40004 ACQ.TRADE_NOT_EXIST => Unsettled
@@ -87,11 +88,11 @@ const ROWS: &str = "
 ";
 
 /// The sub_codes of a pay answered 40004.
-const PAY_40004: &[(Verdict, &str)] = &[
-    (Verdict::Busy, "SYSTEM_ERROR"),
-    (Verdict::Unsettled, "TRADE_HAS_SUCCESS CONTEXT_INCONSISTENT TRADE_STATUS_ERROR"),
+const PAY_40004: &[(PayVerdict, &str)] = &[
+    (PayVerdict::Busy, "SYSTEM_ERROR"),
+    (PayVerdict::Unsettled, "TRADE_HAS_SUCCESS CONTEXT_INCONSISTENT TRADE_STATUS_ERROR"),
     (
-        Verdict::Declined,
+        PayVerdict::Declined,
         "TRADE_HAS_CLOSE
 
         PAYMENT_AUTH_CODE_INVALID BUYER_BALANCE_NOT_ENOUGH BUYER_BANKCARD_BALANCE_NOT_ENOUGH
@@ -132,22 +133,19 @@ fn every_documented_case_has_its_verdict() {
             None | Some("-") => "",
             Some(word) => word,
         };
-        let call = match word(0) {
-            "pay" => Call::Pay,
-            "query" => Call::Query,
-            _ => Call::Cancel,
+        let words = Words {
+            code: word(1),
+            sub_code: word(2),
+            trade_status: if word(0) == "query" { word(3) } else { "" },
+            action: if word(0) == "cancel" { word(3) } else { "" },
+            retry_flag: if word(0) == "cancel" { word(4) } else { "" },
         };
-        let found = verdict(
-            call,
-            Words {
-                code: word(1),
-                sub_code: word(2),
-                trade_status: if call == Call::Query { word(3) } else { "" },
-                action: if call == Call::Cancel { word(3) } else { "" },
-                retry_flag: if call == Call::Cancel { word(4) } else { "" },
-            },
-        );
-        assert_eq!(format!("{found:?}"), expected, "{row}");
+        let found = match word(0) {
+            "pay" => format!("{:?}", table::pay(words)),
+            "query" => format!("{:?}", table::query(words)),
+            _ => format!("{:?}", table::cancel(words)),
+        };
+        assert_eq!(found, expected, "{row}");
     }
 }
 
@@ -158,10 +156,7 @@ fn a_pay_is_declined_by_listed_sub_codes_only() {
             for prefix in ["", "ACQ.", "AQC."] {
                 let sub_code = format!("{prefix}{sub_code}");
                 let words = Words { code: "40004", sub_code: &sub_code, ..Words::default() };
-                assert_eq!(verdict(Call::Pay, words), *expected, "{sub_code}");
-                // No other call is ever declined.
-                assert_ne!(verdict(Call::Query, words), Verdict::Declined);
-                assert_ne!(verdict(Call::Cancel, words), Verdict::Declined);
+                assert_eq!(table::pay(words), *expected, "{sub_code}");
             }
         }
     }
@@ -169,11 +164,11 @@ fn a_pay_is_declined_by_listed_sub_codes_only() {
 
 /// Judges `content` for the payment of 88.88 yuan with the number
 /// POS20260101000001, and says the outcome in a word or two.
-fn say(call: Call, content: &str) -> String {
+fn say(method: Method, content: &str) -> String {
     let kind = |kind: TroubleKind| format!("unknown {kind:?}");
     let content = envelope::read(content).expect("JSON");
     let code = code();
-    let (answer, _) = judge(call, &content, &payment(order()), Mask::new(Some(&code)));
+    let (answer, _) = judge(method, &content, &Expect::of(&order()), Mask::new(Some(&code)));
     match answer {
         Answer::Pay(PayAnswer::Paid(_)) | Answer::Query(QueryAnswer::Paid(_)) => "paid".into(),
         Answer::Pay(PayAnswer::Waiting(_)) | Answer::Query(QueryAnswer::Waiting(_)) => {
@@ -227,96 +222,96 @@ fn a_pay_is_paid_only_for_its_own_number_and_amount() {
         (format!(r#"{NUMBER},{TRADE},"total_amount":"88.88","sub_code":"x""#), "unknown Unsettled"),
     ] {
         let pay = format!(r#"{{"code":"10000","msg":"Success",{members}}}"#);
-        assert_eq!(say(Call::Pay, &pay), expected, "{pay}");
+        assert_eq!(say(Method::Pay, &pay), expected, "{pay}");
         let status = r#","trade_status":"TRADE_SUCCESS""#;
         let query = format!(r#"{{"code":"10000","msg":"Success",{members}{status}}}"#);
-        assert_eq!(say(Call::Query, &query), expected, "{query}");
+        assert_eq!(say(Method::Query, &query), expected, "{query}");
     }
 }
 
 #[test]
 fn other_answers_are_matched_too() {
     let zeros = r#""buyer_pay_amount":"0.00","receipt_amount":"0.00","total_amount":"0.00""#;
-    for (call, content, expected) in [
-        (Call::Pay, format!(r#"{{"code":"10003",{NUMBER},"total_amount":"88.88"}}"#), "waiting"),
-        (Call::Pay, format!(r#"{{"code":"10003",{NUMBER},"total_amount":"1"}}"#), "foreign"),
-        (Call::Pay, r#"{"code":"10003","out_trade_no":"X"}"#.to_owned(), "foreign"),
-        (Call::Pay, r#"{"code":"10003"}"#.to_owned(), "waiting"),
+    for (method, content, expected) in [
+        (Method::Pay, format!(r#"{{"code":"10003",{NUMBER},"total_amount":"88.88"}}"#), "waiting"),
+        (Method::Pay, format!(r#"{{"code":"10003",{NUMBER},"total_amount":"1"}}"#), "foreign"),
+        (Method::Pay, r#"{"code":"10003","out_trade_no":"X"}"#.to_owned(), "foreign"),
+        (Method::Pay, r#"{"code":"10003"}"#.to_owned(), "waiting"),
         // Declines carry zero amounts, which say nothing.
         (
-            Call::Pay,
+            Method::Pay,
             format!(
                 r#"{{"code":"40004","msg":"Business Failed","sub_code":"ACQ.BUYER_BALANCE_NOT_ENOUGH","sub_msg":"余额不足",{NUMBER},{zeros}}}"#
             ),
             "declined 余额不足",
         ),
         (
-            Call::Pay,
+            Method::Pay,
             r#"{"code":"40004","sub_code":"ACQ.PAYMENT_FAIL","out_trade_no":"X"}"#.to_owned(),
             "foreign",
         ),
         (
-            Call::Pay,
+            Method::Pay,
             r#"{"code":"40002","msg":"Invalid Arguments","sub_code":"isv.invalid-signature"}"#
                 .to_owned(),
             "refused Invalid Arguments",
         ),
         (
-            Call::Query,
+            Method::Query,
             r#"{"code":"40002","sub_code":"isv.invalid-signature"}"#.to_owned(),
             "unknown Refused",
         ),
-        (Call::Cancel, r#"{"code":"40006"}"#.to_owned(), "unknown Refused"),
+        (Method::Cancel, r#"{"code":"40006"}"#.to_owned(), "unknown Refused"),
         (
-            Call::Query,
+            Method::Query,
             r#"{"code":"40004","sub_code":"ACQ.TRADE_NOT_EXIST"}"#.to_owned(),
             "not exist",
         ),
         (
-            Call::Query,
+            Method::Query,
             r#"{"code":"40004","sub_code":"ACQ.TRADE_NOT_EXIST","out_trade_no":"X"}"#.to_owned(),
             "foreign",
         ),
         (
-            Call::Query,
+            Method::Query,
             format!(r#"{{"code":"10000",{NUMBER},"trade_status":"WAIT_BUYER_PAY"}}"#),
             "waiting",
         ),
         (
-            Call::Query,
+            Method::Query,
             format!(
                 r#"{{"code":"10000",{NUMBER},"trade_status":"TRADE_CLOSED","total_amount":"88.88"}}"#
             ),
             "closed false",
         ),
         (
-            Call::Query,
+            Method::Query,
             format!(
                 r#"{{"code":"10000",{NUMBER},"trade_status":"TRADE_CLOSED","send_pay_date":"2026-01-02 03:04:06"}}"#
             ),
             "closed true",
         ),
         (
-            Call::Query,
+            Method::Query,
             format!(
                 r#"{{"code":"10000",{NUMBER},"trade_status":"TRADE_CLOSED","send_pay_date":""}}"#
             ),
             "closed false",
         ),
         (
-            Call::Query,
+            Method::Query,
             r#"{"code":"10000","trade_status":"TRADE_CLOSED"}"#.to_owned(),
             "unknown Unsettled",
         ),
         (
-            Call::Query,
+            Method::Query,
             format!(
                 r#"{{"code":"10000",{NUMBER},"trade_status":"TRADE_CLOSED","total_amount":"1"}}"#
             ),
             "foreign",
         ),
     ] {
-        assert_eq!(say(call, &content), expected, "{content}");
+        assert_eq!(say(method, &content), expected, "{content}");
     }
 }
 
@@ -330,17 +325,17 @@ fn a_cancel_counts_only_with_its_own_number() {
         (r#""retry_flag":"Y","action":"close""#, "unknown Busy"),
     ] {
         let with = |number: &str| format!(r#"{{"code":"10000","msg":"Success",{number}{action}}}"#);
-        assert_eq!(say(Call::Cancel, &with(&format!("{NUMBER},"))), own);
+        assert_eq!(say(Method::Cancel, &with(&format!("{NUMBER},"))), own);
         assert_eq!(
-            say(Call::Cancel, &with(r#""out_trade_no":"X","#)),
+            say(Method::Cancel, &with(r#""out_trade_no":"X","#)),
             "unknown Foreign",
             "{action}"
         );
         let nameless = if own == "unknown Busy" { own } else { "unknown Unsettled" };
-        assert_eq!(say(Call::Cancel, &with("")), nameless, "{action}");
+        assert_eq!(say(Method::Cancel, &with("")), nameless, "{action}");
     }
     let refused = r#"{"code":"40004","sub_code":"ACQ.CANCEL_NOT_ALLOWED","sub_msg":"不允许撤销"}"#;
-    assert_eq!(say(Call::Cancel, refused), "refused 不允许撤销");
+    assert_eq!(say(Method::Cancel, refused), "refused 不允许撤销");
 }
 
 #[test]
@@ -348,12 +343,12 @@ fn the_cashier_reads_what_the_gateway_says_without_its_marks_and_codes() {
     let content = r#"{"code":"40004","msg":"Business Failed",
         "sub_code":"ACQ.PAYMENT_AUTH_CODE_INVALID",
         "sub_msg":"请刷新付款码 28763443825664394\n重试。[SOUNDWAVE_PARSER_FAIL]"}"#;
-    assert_eq!(say(Call::Pay, content), "declined 请刷新付款码 28*************94 重试。");
+    assert_eq!(say(Method::Pay, content), "declined 请刷新付款码 28*************94 重试。");
     let only_mark = r#"{"code":"40004","msg":"Business Failed","sub_code":"PAYMENT_FAIL",
         "sub_msg":"[SOUNDWAVE_PARSER_FAIL]"}"#;
-    assert_eq!(say(Call::Pay, only_mark), "declined Business Failed");
+    assert_eq!(say(Method::Pay, only_mark), "declined Business Failed");
     let silent = r#"{"code":"40004","sub_code":"PAYMENT_FAIL"}"#;
-    assert_eq!(say(Call::Pay, silent), "declined 40004");
+    assert_eq!(say(Method::Pay, silent), "declined 40004");
 }
 
 #[test]
@@ -363,7 +358,7 @@ fn what_is_known_of_the_trade_and_the_words_are_kept() {
         "receipt_amount":88.5,"buyer_logon_id":"159****5620","trade_status":"TRADE_SUCCESS"}}"#
     );
     let content = envelope::read(&content).unwrap();
-    let (answer, wire) = judge(Call::Query, &content, &payment(order()), Mask::new(None));
+    let (answer, wire) = judge(Method::Query, &content, &Expect::of(&order()), Mask::new(None));
     let Answer::Query(QueryAnswer::Paid(trade)) = answer else { panic!("{answer:?}") };
     assert_eq!(trade.trade_no.as_deref(), Some("2026010222001455610500000001"));
     assert_eq!(trade.said.receipt_amount, Some(Fen(8850)));

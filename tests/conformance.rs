@@ -198,9 +198,8 @@ fn replies_are_believed_as_the_vectors_say() {
 fn why_not(error: &EnvelopeError) -> &'static str {
     match error {
         EnvelopeError::TooLarge => "too large",
-        EnvelopeError::NotText => "not text",
         EnvelopeError::NotJson => "not JSON",
-        EnvelopeError::Foreign => "foreign member",
+        EnvelopeError::Foreign => "another answer",
         EnvelopeError::NoAnswer(_) => "no answer",
         EnvelopeError::Unsigned(_) => "unsigned",
         EnvelopeError::Certificate => "certificate",

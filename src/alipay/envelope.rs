@@ -1,20 +1,27 @@
 //! From the bytes of a reply to members that may be believed.
 //!
 //! ```text
-//!  bytes ──▶ UTF-8? ──▶ members, each once, none foreign ──▶ signature over the
-//!  raw bytes of the one member ──▶ the same bytes, parsed
+//!  bytes ──▶ members, each once, one answer among them ──▶ signature over the
+//!  raw bytes of the answer ──▶ the same bytes, parsed
 //! ```
 //!
 //! The signature covers the member's value as it came: white space, order of
 //! keys and `\/` count. So the value is cut out by a real JSON parser, never by
-//! searching for text, and only the substring that verified is parsed. A name
+//! searching for text, and only the bytes that verified are parsed. A name
 //! that occurs twice is refused everywhere: two parsers could see two answers.
+//! What else stands beside the answer is not signed, and nobody looks at it.
+//!
+//! What decides is in ASCII. The texts are other people's: a shop's name in GBK,
+//! or one that was cut in the middle of a character, is no reason not to know
+//! that a payment was made. So the bytes are read as far as they can be
+//! (`letters.rs`).
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::letters::{self, Letters};
 use super::sign::{PublicKey, SignType};
 use crate::payment::hide_codes;
 
@@ -28,14 +35,11 @@ pub enum EnvelopeError {
     /// More than [`REPLY_MAX`].
     #[error("the reply is larger than 1 MiB")]
     TooLarge,
-    /// The gateway is asked for UTF-8.
-    #[error("the reply is not UTF-8")]
-    NotText,
     /// No JSON object, cut short, followed by something, or a name twice.
     #[error("the reply is not one JSON object with each name once")]
     NotJson,
-    /// A member that does not belong there.
-    #[error("the reply has a member that does not belong there")]
+    /// An answer to another method, beside the right one or in its place.
+    #[error("the reply has an answer to another method")]
     Foreign,
     /// Neither or both of the method's member and `error_response`.
     #[error("the reply does not have exactly one answer to {0}")]
@@ -44,8 +48,11 @@ pub enum EnvelopeError {
     /// application is asking. What it says is kept for the technician.
     #[error("the reply has no signature, so it is not believed; it says: {0}")]
     Unsigned(String),
-    /// Certificate mode.
-    #[error("the reply names a certificate (alipay_cert_sn): certificate mode is not supported")]
+    /// The signature is not by the key that we know, and the reply says that it
+    /// is by one in a certificate.
+    #[error(
+        "the signature of the reply does not verify, and the reply names a certificate (alipay_cert_sn): certificate mode is not supported"
+    )]
     Certificate,
     /// The signature is somebody else's, or the content was changed.
     #[error(
@@ -99,61 +106,63 @@ pub fn open(
     if reply.len() > REPLY_MAX {
         return Err(EnvelopeError::TooLarge);
     }
-    let text = std::str::from_utf8(reply).map_err(|_| EnvelopeError::NotText)?;
-    let Members(members) = serde_json::from_str(text).map_err(|_| EnvelopeError::NotJson)?;
+    let letters = Letters::of(reply);
+    let Members(members) =
+        serde_json::from_str(letters.as_str()).map_err(|_| EnvelopeError::NotJson)?;
     let own_name = format!("{}_response", method.replace('.', "_"));
-    let (mut answer, mut sign, mut certificate) = (None, None, false);
+    let (mut answers, mut sign, mut certificate) = (Vec::new(), None, false);
     for (name, value) in members {
         match name.as_str() {
             "sign" => sign = Some(value),
             "alipay_cert_sn" => certificate = true,
-            n if n == own_name || n == "error_response" => {
-                if answer.replace(value).is_some() {
-                    return Err(EnvelopeError::NoAnswer(method.to_owned()));
-                }
-            }
-            _ => return Err(EnvelopeError::Foreign),
+            n if n == own_name || n == "error_response" => answers.push(value.get()),
+            n if n.ends_with("_response") => return Err(EnvelopeError::Foreign),
+            // Whatever Alipay may add; it is not signed and says nothing.
+            _ => {}
         }
     }
-    let answer = answer.ok_or_else(|| EnvelopeError::NoAnswer(method.to_owned()))?.get();
-    let Some(sign) = sign else {
-        return Err(EnvelopeError::Unsigned(what_it_says(answer)));
+    let [answer] = answers[..] else {
+        return Err(EnvelopeError::NoAnswer(method.to_owned()));
     };
-    if certificate {
-        return Err(EnvelopeError::Certificate);
-    }
-    let sign: String = serde_json::from_str(sign.get()).map_err(|_| EnvelopeError::BadSignature)?;
-    if !alipay.verify(sign_type, answer.as_bytes(), &sign) {
-        return Err(EnvelopeError::BadSignature);
+    let signed = letters.bytes_of(answer);
+    let Some(sign) = sign else {
+        return Err(EnvelopeError::Unsigned(what_it_says(signed)));
+    };
+    let sign = serde_json::from_str::<String>(sign.get());
+    if !sign.is_ok_and(|sign| alipay.verify(sign_type, signed, &sign)) {
+        let why =
+            if certificate { EnvelopeError::Certificate } else { EnvelopeError::BadSignature };
+        return Err(why);
     }
     if answer.starts_with('"') {
         return Err(EnvelopeError::Encrypted);
     }
-    read(answer)
+    read(signed)
 }
 
-/// Parses the substring that was verified.
-pub(super) fn read(signed: &str) -> Result<Content, EnvelopeError> {
-    let _: EachNameOnce = serde_json::from_str(signed).map_err(|_| EnvelopeError::Content)?;
-    let Members(members) = serde_json::from_str(signed).map_err(|_| EnvelopeError::Content)?;
-    let mut content = Vec::with_capacity(members.len());
-    for (name, raw) in members {
-        let raw = raw.get();
+/// Parses the bytes that were verified.
+pub(super) fn read(signed: &[u8]) -> Result<Content, EnvelopeError> {
+    let letters = Letters::of(signed);
+    if !has_each_name_once(letters.as_str(), DEPTH_MAX) {
+        return Err(EnvelopeError::Content);
+    }
+    let Members(members) =
+        serde_json::from_str(letters.as_str()).map_err(|_| EnvelopeError::Content)?;
+    let members = members.into_iter().map(|(name, raw)| {
+        let (raw, bytes) = (raw.get(), letters.bytes_of(raw.get()));
         let value = match raw.as_bytes().first() {
-            Some(b'"') => {
-                Value::Text(serde_json::from_str(raw).map_err(|_| EnvelopeError::Content)?)
-            }
+            Some(b'"') => Value::Text(letters::unquoted(bytes)),
             Some(b'-' | b'0'..=b'9') => Value::Text(raw.to_owned()),
             Some(b'n') => Value::Null,
-            _ => Value::Other(raw.to_owned()),
+            _ => Value::Other(letters::spelt(bytes).into_owned()),
         };
-        content.push((name, value));
-    }
-    Ok(Content(content))
+        (name, value)
+    });
+    Ok(Content(members.collect()))
 }
 
 /// The words of an unsigned reply, for a person; nothing is decided by them.
-fn what_it_says(answer: &str) -> String {
+fn what_it_says(answer: &[u8]) -> String {
     let Ok(content) = read(answer) else {
         return "nothing readable".to_owned();
     };
@@ -193,52 +202,20 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Any JSON in which no object, however deep, has a name twice.
-struct EachNameOnce;
+/// How deep an answer may be nested. Alipay's have four levels.
+const DEPTH_MAX: u32 = 32;
 
-impl<'de> Deserialize<'de> for EachNameOnce {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Walk;
-        impl<'de> Visitor<'de> for Walk {
-            type Value = EachNameOnce;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("JSON")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut names = Names::default();
-                while let Some((name, EachNameOnce)) = map.next_entry::<String, _>()? {
-                    names.add::<A::Error>(&name)?;
-                }
-                Ok(EachNameOnce)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-                while let Some(EachNameOnce) = items.next_element()? {}
-                Ok(EachNameOnce)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(EachNameOnce)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(EachNameOnce)
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(EachNameOnce)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(EachNameOnce)
-            }
-            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-                Ok(EachNameOnce)
-            }
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(EachNameOnce)
-            }
-        }
-        deserializer.deserialize_any(Walk)
+/// Whether no object in this JSON, however deep, has a name twice. What is
+/// nested deeper than `depth` is not looked at, and so will not do.
+fn has_each_name_once(json: &str, depth: u32) -> bool {
+    let Some(below) = depth.checked_sub(1) else { return false };
+    match json.trim_start().as_bytes().first() {
+        Some(b'{') => serde_json::from_str(json).is_ok_and(|Members(members)| {
+            members.iter().all(|(_, value)| has_each_name_once(value.get(), below))
+        }),
+        Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(json)
+            .is_ok_and(|items| items.iter().all(|item| has_each_name_once(item.get(), below))),
+        _ => true,
     }
 }
 

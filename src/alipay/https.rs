@@ -14,7 +14,6 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use time::macros::format_description;
 use zeroize::Zeroizing;
 
 use super::ask::{Ask, Expect, Method};
@@ -403,13 +402,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// `Tue, 15 Nov 1994 08:12:31 GMT`, the only form that servers still send.
+/// A date in one of HTTP's three forms (RFC 9110, 5.6.7).
 fn http_date(text: &str) -> Option<Timestamp> {
-    let format = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    let date = time::PrimitiveDateTime::parse(text, &format).ok()?;
-    Some(Timestamp(date.assume_utc().unix_timestamp() * 1000))
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp(i64::try_from(since.as_millis()).ok()?))
 }
 
 /// The chain of causes in one line. The URL stays out: it holds the signature.
@@ -574,11 +571,24 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_read_as_servers_write_it_or_not_at_all() {
-        let date = "Thu, 01 Jan 2026 19:04:07 GMT";
-        assert_eq!(http_date(date), Some(Timestamp(1_767_294_247_000)));
-        for other in ["", "Thu, 01 Jan 2026 19:04:07 +0800", "2026-01-01T19:04:07Z", "soon"] {
-            assert_eq!(http_date(other), None);
+    fn a_date_is_read_in_all_three_forms_of_http_or_not_at_all() {
+        for date in [
+            "Thu, 01 Jan 2026 19:04:07 GMT",
+            "Thursday, 01-Jan-26 19:04:07 GMT",
+            "Thu Jan  1 19:04:07 2026",
+        ] {
+            assert_eq!(http_date(date), Some(Timestamp(1_767_294_247_000)), "{date}");
+        }
+        let last = "Fri, 31 Dec 9999 23:59:59 GMT";
+        assert_eq!(http_date(last), Some(Timestamp(253_402_300_799_000)));
+        for other in [
+            "",
+            "Thu, 01 Jan 2026 19:04:07 +0800",
+            "2026-01-01T19:04:07Z",
+            "Thu, 01 Jan 1969 19:04:07 GMT",
+            "soon",
+        ] {
+            assert_eq!(http_date(other), None, "{other}");
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod request;
 pub mod sign;
 
 mod https;
+mod letters;
 mod mask;
 mod table;
 mod verdict;

@@ -166,7 +166,7 @@ fn a_pay_is_declined_by_listed_sub_codes_only() {
 /// POS20260101000001, and says the outcome in a word or two.
 fn say(method: Method, content: &str) -> String {
     let kind = |kind: TroubleKind| format!("unknown {kind:?}");
-    let content = envelope::read(content).expect("JSON");
+    let content = envelope::read(content.as_bytes()).expect("JSON");
     let code = code();
     let (answer, _) = judge(method, &content, &Expect::of(&order()), Mask::new(Some(&code)));
     match answer {
@@ -357,7 +357,7 @@ fn what_is_known_of_the_trade_and_the_words_are_kept() {
         r#"{{"code":"10000","msg":"Success",{NUMBER},{TRADE},"total_amount":"88.88",
         "receipt_amount":88.5,"buyer_logon_id":"159****5620","trade_status":"TRADE_SUCCESS"}}"#
     );
-    let content = envelope::read(&content).unwrap();
+    let content = envelope::read(content.as_bytes()).unwrap();
     let (answer, wire) = judge(Method::Query, &content, &Expect::of(&order()), Mask::new(None));
     let Answer::Query(QueryAnswer::Paid(trade)) = answer else { panic!("{answer:?}") };
     assert_eq!(trade.trade_no.as_deref(), Some("2026010222001455610500000001"));

@@ -102,6 +102,7 @@ fn ask(call: Call, payment: &Payment, code: &AuthCode) -> Ask {
             order: payment.order.clone(),
             code: code.clone(),
             time_expire: payment.pay.as_ref().expect("it was decided").time_expire,
+            tag: None,
         })),
         Call::Query => Ask::Query(Expect::of(&payment.order)),
         Call::Cancel => Ask::Cancel(Expect::of(&payment.order)),

@@ -30,6 +30,8 @@ pub struct Pay {
     pub code: AuthCode,
     /// After this the gateway itself refuses it.
     pub time_expire: Timestamp,
+    /// What a query may give back, to tell whose trade it is; letters and digits.
+    pub tag: Option<String>,
 }
 
 /// What an answer has to be about; all else is no answer to this call.

@@ -25,14 +25,16 @@ impl<'a> Mask<'a> {
         self.line(text, 64)
     }
 
+    /// JSON, kept as it is; none if it is no JSON, or too much of it.
+    pub(crate) fn json(self, text: &str) -> Option<String> {
+        let text = self.without_codes(text);
+        let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
+        (is_json && text.len() <= JSON_MAX).then_some(text)
+    }
+
     fn line(self, text: &str, characters_max: usize) -> String {
-        // The code first: it may touch other digits, and then no longer looks
-        // like one. Masked before cutting: half a code would not be recognised.
-        let text = match self.code {
-            Some(code) => text.replace(code.reveal(), &code.masked()),
-            None => text.to_owned(),
-        };
-        let text = hide_codes(&text);
+        // Masked before cutting: half a code would not be recognised.
+        let text = self.without_codes(text);
         let mut line = String::with_capacity(text.len());
         for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
             if word.is_empty() {
@@ -48,7 +50,20 @@ impl<'a> Mask<'a> {
         }
         line
     }
+
+    fn without_codes(self, text: &str) -> String {
+        // The one that was sent first: it may touch other digits, and then no
+        // longer looks like one.
+        match self.code {
+            Some(code) => hide_codes(&text.replace(code.reveal(), &code.masked())),
+            None => hide_codes(text),
+        }
+    }
 }
+
+/// The longest JSON that is kept, in bytes: a list of a payment's sources has a
+/// few hundred.
+const JSON_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -66,5 +81,11 @@ mod tests {
         assert_eq!(mask.sentence("x 134567890123456789"), "x 13**************89");
         assert!(!mask.word(&format!("{}28763443825664394", "a".repeat(55))).contains("2876"));
         assert_eq!(mask.sentence(&"咖".repeat(400)).chars().count(), 300);
+
+        assert_eq!(mask.json("[ {\"a\":1.20} ]").as_deref(), Some("[ {\"a\":1.20} ]"));
+        let masked = mask.json("[\"28763443825664394\"]").unwrap();
+        assert_eq!(masked, "[\"28*************94\"]");
+        assert_eq!(mask.json("[1"), None);
+        assert_eq!(mask.json(&format!("[\"{}\"]", "a".repeat(4096))), None, "cut it is no JSON");
     }
 }

@@ -146,6 +146,8 @@ struct PayContent<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     goods_detail: Option<&'a RawValue>,
     time_expire: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passback_params: Option<&'a str>,
 }
 
 /// The business content of a pay.
@@ -183,6 +185,7 @@ pub fn pay(pay: &Pay, till: &Till) -> Result<Zeroizing<String>, RequestError> {
         terminal_id: filled(Some(&till.terminal_id)),
         goods_detail: goods,
         time_expire: &beijing(pay.time_expire)?,
+        passback_params: filled(pay.tag.as_deref()),
     };
     // Room for the longest escapes, for the same reason as in `build`.
     let texts = [content.subject, content.body.unwrap_or_default()];
@@ -212,6 +215,15 @@ pub fn beijing(at: Timestamp) -> Result<String, RequestError> {
     let date = time::OffsetDateTime::from_unix_timestamp(at.millis().div_euclid(1000))
         .map_err(|_| RequestError::Time(at.millis()))?
         .to_offset(offset!(+8));
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    date.format(&format).map_err(impossible)
+    date.format(DATE).map_err(impossible)
 }
+
+/// Reads what [`beijing`] writes.
+#[must_use]
+pub fn from_beijing(text: &str) -> Option<Timestamp> {
+    let date = time::PrimitiveDateTime::parse(text, DATE).ok()?.assume_offset(offset!(+8));
+    Some(Timestamp(date.unix_timestamp().checked_mul(1000)?))
+}
+
+const DATE: &[time::format_description::BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");

@@ -18,6 +18,8 @@ pub(crate) enum PayVerdict {
     Waiting,
     /// Refused by the business behind the gateway.
     Declined,
+    /// Refused because the number is in use; by whom, it does not say.
+    Repeated,
     /// Refused at the gateway's front door.
     Refused,
     /// Not now.
@@ -56,6 +58,8 @@ pub(crate) enum CancelVerdict {
     NoAction,
     /// Refused for good.
     RefusedForGood,
+    /// Refused until the merchant's account has enough money again.
+    SellerBalance,
     /// Refused at the gateway's front door.
     Refused,
     /// Not now.
@@ -115,9 +119,11 @@ pub(crate) fn pay(words: Words<'_>) -> PayVerdict {
 
         // Pay, errors with the advice to query: the result is open.
         ("40004", "SYSTEM_ERROR") => V::Busy,
-        ("40004", "TRADE_HAS_SUCCESS" | "CONTEXT_INCONSISTENT" | "TRADE_STATUS_ERROR") => {
-            V::Unsettled
-        }
+        ("40004", "TRADE_STATUS_ERROR") => V::Unsettled,
+
+        // Pay, errors that say that a trade has the number: it was paid; its
+        // content is another.
+        ("40004", "TRADE_HAS_SUCCESS" | "CONTEXT_INCONSISTENT") => V::Repeated,
 
         // Pay, errors with the advice to use another number.
         ("40004", "TRADE_HAS_CLOSE") => V::Declined,
@@ -265,9 +271,9 @@ pub(crate) fn cancel(words: Words<'_>) -> CancelVerdict {
             "CANCEL_NOT_ALLOWED"
             | "TRADE_CANCEL_TIME_OUT"
             | "TRADE_HAS_FINISHED"
-            | "REASON_TRADE_REFUND_FEE_ERR"
-            | "SELLER_BALANCE_NOT_ENOUGH",
+            | "REASON_TRADE_REFUND_FEE_ERR",
         ) => V::RefusedForGood,
+        ("40004", "SELLER_BALANCE_NOT_ENOUGH") => V::SellerBalance,
 
         // Whatever nobody has heard of.
         _ => V::Unsettled,

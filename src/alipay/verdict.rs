@@ -3,11 +3,14 @@
 //! The table says what the codes mean. Here is what no table can say: that the
 //! answer is about this trade (a good signature does not say which request it
 //! answers), and that it carries what its meaning rests on. What is missing
-//! makes it *unknown*; what is there and different makes it *foreign*.
+//! makes it *unknown*. So does another number: it is an answer to somebody else,
+//! and says nothing about ours. Another amount under our number is *foreign*:
+//! somebody else has the number.
 
 use super::ask::{Expect, Method};
 use super::envelope::Content;
 use super::mask::Mask;
+use super::request;
 use super::table::{self, CancelVerdict, PayVerdict, QueryVerdict, Words};
 use crate::payment::{
     Answer, CancelAnswer, Fen, PayAnswer, QueryAnswer, Reason, Said, Trade, Trouble, TroubleKind,
@@ -51,7 +54,10 @@ struct Case<'a> {
 impl Case<'_> {
     fn pay(self) -> PayAnswer {
         use PayVerdict as V;
-        if let Some(trouble) = self.other_number().or_else(|| self.other_amount()) {
+        if let Some(trouble) = self.other_number() {
+            return PayAnswer::Unknown(trouble);
+        }
+        if let Some(trouble) = self.other_amount() {
             return PayAnswer::Foreign(trouble);
         }
         match table::pay(self.words()) {
@@ -61,6 +67,7 @@ impl Case<'_> {
             },
             V::Waiting => PayAnswer::Waiting(self.trade()),
             V::Declined => PayAnswer::Declined(self.reason()),
+            V::Repeated => PayAnswer::Repeated(self.trouble(TroubleKind::Unsettled)),
             V::Refused => PayAnswer::Refused(self.reason()),
             V::Busy => PayAnswer::Unknown(self.trouble(TroubleKind::Busy)),
             V::Unsettled => PayAnswer::Unknown(self.trouble(TroubleKind::Unsettled)),
@@ -69,7 +76,10 @@ impl Case<'_> {
 
     fn query(self) -> QueryAnswer {
         use QueryVerdict as V;
-        if let Some(trouble) = self.other_number().or_else(|| self.other_amount()) {
+        if let Some(trouble) = self.other_number() {
+            return QueryAnswer::Unknown(trouble);
+        }
+        if let Some(trouble) = self.other_amount() {
             return QueryAnswer::Foreign(trouble);
         }
         match table::query(self.words()) {
@@ -107,6 +117,9 @@ impl Case<'_> {
             (V::Refunded, None) => CancelAnswer::Refunded(self.trade()),
             (V::NoAction, None) => CancelAnswer::NoAction,
             (V::RefusedForGood, _) => CancelAnswer::Refused(self.reason()),
+            (V::SellerBalance, _) => {
+                CancelAnswer::Unknown(self.trouble(TroubleKind::SellerBalance))
+            }
             (V::Refused, _) => CancelAnswer::Unknown(self.trouble(TroubleKind::Refused)),
             (V::Busy, _) => CancelAnswer::Unknown(self.trouble(TroubleKind::Busy)),
             (V::Unsettled, _) => CancelAnswer::Unknown(self.trouble(TroubleKind::Unsettled)),
@@ -170,14 +183,30 @@ impl Case<'_> {
     }
 
     fn trade(&self) -> Trade {
+        let sum = |name| self.content.text(name).and_then(fen).map(Fen);
+        // A pay and a query have a name each for the same date.
+        let paid_at = ["gmt_payment", "send_pay_date"]
+            .into_iter()
+            .find_map(|name| self.content.text(name))
+            .and_then(request::from_beijing);
         Trade {
             trade_no: self.word("trade_no"),
             buyer_logon_id: self.word("buyer_logon_id"),
+            paid_at,
+            tag: self.word("passback_params"),
             said: Said {
-                receipt_amount: self.content.text("receipt_amount").and_then(fen).map(Fen),
-                ..Said::default()
+                total_amount: sum("total_amount"),
+                receipt_amount: sum("receipt_amount"),
+                buyer_pay_amount: sum("buyer_pay_amount"),
+                point_amount: sum("point_amount"),
+                invoice_amount: sum("invoice_amount"),
+                discount_amount: sum("discount_amount"),
+                mdiscount_amount: sum("mdiscount_amount"),
+                fund_bill_list: self
+                    .content
+                    .text("fund_bill_list")
+                    .and_then(|list| self.mask.json(list)),
             },
-            ..Trade::default()
         }
     }
 

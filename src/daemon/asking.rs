@@ -20,7 +20,7 @@ pub(super) fn ask(
         Call::Pay => match (&payment.pay, code) {
             (Some(pay), Some(code)) => {
                 let (order, time_expire) = (Arc::clone(order), pay.time_expire);
-                Ok(Ask::Pay(Box::new(Pay { order, code, time_expire })))
+                Ok(Ask::Pay(Box::new(Pay { order, code, time_expire, tag: None })))
             }
             (None, _) | (_, None) => Err(Box::new(not_sent())),
         },

@@ -374,7 +374,7 @@ pub static ENDINGS: &[Ending] = &[
         voice: Voice::OtherOrder,
         query: Query::Honest,
         cancel: Cancel::Honest,
-        ends: Ends::Open,
+        ends: Ends::Closed,
         en: "the answer is a success of somebody else's order; nothing is charged",
         zh: "响应是别的订单的成功，本单没有扣款",
     },

@@ -148,7 +148,7 @@ async fn no_reply_but_a_verified_one_about_this_payment_is_an_answer() {
         assert_eq!(answered.gateway_time, None, "the Date of an unverified reply counts nothing");
     }
     for (content, expected) in [
-        (PAID.replace("POS20260101000001", "POS2"), "foreign"),
+        (PAID.replace("POS20260101000001", "POS2"), "Foreign"),
         (PAID.replace("88.88", "88.89"), "foreign"),
     ] {
         let (said, _, answered) = pay_meets(Play::Reply(signed(Method::Pay, &content))).await;

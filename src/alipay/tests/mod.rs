@@ -30,7 +30,12 @@ fn order() -> Order {
 
 /// A pay that is void two minutes from now.
 fn pay(order: Order) -> Pay {
-    Pay { order: Arc::new(order), code: code(), time_expire: NOW + Duration::from_mins(2) }
+    Pay {
+        order: Arc::new(order),
+        code: code(),
+        time_expire: NOW + Duration::from_mins(2),
+        tag: None,
+    }
 }
 
 /// A call for the usual order.

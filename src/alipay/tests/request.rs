@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::ask::Pay;
 use super::super::request::{self, RequestError, Till};
 use super::super::sign::SignType;
 use super::{NOW, app_private, order, pay};
@@ -21,7 +22,8 @@ fn a_pay_says_everything_that_is_known_and_nothing_empty() {
     order.subject = "a\"b\\c/d&e=f+g%h 咖啡☕\n".to_owned();
     order.body = Some("大杯".to_owned());
     order.goods_detail = Some(r#"[{"goods_id":"1","price":2.10}]"#.to_owned());
-    let content = request::pay(&pay(order.clone()), &till()).unwrap();
+    let tagged = Pay { tag: Some("0123456789abcdef".to_owned()), ..pay(order.clone()) };
+    let content = request::pay(&tagged, &till()).unwrap();
     // The price is passed on as it was written, not as a float.
     assert!(content.contains(r#""goods_detail":[{"goods_id":"1","price":2.10}]"#), "{}", *content);
     let value: serde_json::Value = serde_json::from_str(&content).unwrap();
@@ -40,6 +42,7 @@ fn a_pay_says_everything_that_is_known_and_nothing_empty() {
             "terminal_id": "T_001",
             "goods_detail": [{"goods_id": "1", "price": 2.10}],
             "time_expire": "2026-01-02 03:06:05",
+            "passback_params": "0123456789abcdef",
         })
     );
 
@@ -130,6 +133,11 @@ fn dates_are_at_eight_hours_east_whatever_the_zone_here() {
         (1_709_136_000_000, "2024-02-29 00:00:00"),
     ] {
         assert_eq!(request::beijing(Timestamp(millis)).as_deref(), Ok(text));
+        let whole = Timestamp(millis.div_euclid(1000) * 1000);
+        assert_eq!(request::from_beijing(text), Some(whole));
+    }
+    for text in ["", "2026-01-02", "2026-02-30 00:00:00", "2026-01-02T03:04:05", "soon"] {
+        assert_eq!(request::from_beijing(text), None, "{text}");
     }
     assert!(request::beijing(Timestamp(i64::MAX)).is_err());
 }

@@ -4,9 +4,11 @@ use super::super::envelope;
 use super::super::mask::Mask;
 use super::super::table::{self, PayVerdict, Words};
 use super::super::verdict::judge;
-use super::{code, order};
+use super::{NOW, code, order};
 use crate::alipay::ask::{Expect, Method};
-use crate::payment::{Answer, CancelAnswer, Fen, PayAnswer, QueryAnswer, TroubleKind};
+use crate::payment::{
+    Answer, CancelAnswer, Fen, PayAnswer, QueryAnswer, Said, Timestamp, Trade, TroubleKind,
+};
 
 /// `method code sub_code => verdict`, or with a `trade_status`, or with `action`
 /// and `retry_flag`; `-` for none.
@@ -74,7 +76,7 @@ const ROWS: &str = "
     cancel 40004 ACQ.TRADE_CANCEL_TIME_OUT => RefusedForGood
     cancel 40004 ACQ.TRADE_HAS_FINISHED => RefusedForGood
     cancel 40004 ACQ.REASON_TRADE_REFUND_FEE_ERR => RefusedForGood
-    cancel 40004 ACQ.SELLER_BALANCE_NOT_ENOUGH => RefusedForGood
+    cancel 40004 ACQ.SELLER_BALANCE_NOT_ENOUGH => SellerBalance
     cancel 40004 ACQ.REASON_TRADE_BEEN_FREEZEN => Unsettled
     cancel 40004 ACQ.INVALID_PARAMETER => Unsettled
     cancel 40004 ACQ.TRADE_NOT_EXIST => Unsettled
@@ -90,7 +92,8 @@ const ROWS: &str = "
 /// The sub_codes of a pay answered 40004.
 const PAY_40004: &[(PayVerdict, &str)] = &[
     (PayVerdict::Busy, "SYSTEM_ERROR"),
-    (PayVerdict::Unsettled, "TRADE_HAS_SUCCESS CONTEXT_INCONSISTENT TRADE_STATUS_ERROR"),
+    (PayVerdict::Unsettled, "TRADE_STATUS_ERROR"),
+    (PayVerdict::Repeated, "TRADE_HAS_SUCCESS CONTEXT_INCONSISTENT"),
     (
         PayVerdict::Declined,
         "TRADE_HAS_CLOSE
@@ -214,10 +217,12 @@ fn a_pay_is_paid_only_for_its_own_number_and_amount() {
         (format!(r#"{NUMBER},"total_amount":"88.88""#), "unknown Unsettled"),
         (format!(r#"{NUMBER},"trade_no":"","total_amount":"88.88""#), "unknown Unsettled"),
         (format!(r#"{TRADE},"total_amount":"88.88""#), "unknown Unsettled"),
-        (format!(r#""out_trade_no":"POS2","total_amount":"88.88",{TRADE}"#), "foreign"),
+        // Somebody else's answer; its amount does not matter.
+        (format!(r#""out_trade_no":"POS2","total_amount":"88.88",{TRADE}"#), "unknown Foreign"),
+        (format!(r#""out_trade_no":"POS2","total_amount":"1.00",{TRADE}"#), "unknown Foreign"),
         (
             format!(r#""out_trade_no":"pos20260101000001",{TRADE},"total_amount":"88.88""#),
-            "foreign",
+            "unknown Foreign",
         ),
         (format!(r#"{NUMBER},{TRADE},"total_amount":"88.88","sub_code":"x""#), "unknown Unsettled"),
     ] {
@@ -235,7 +240,22 @@ fn other_answers_are_matched_too() {
     for (method, content, expected) in [
         (Method::Pay, format!(r#"{{"code":"10003",{NUMBER},"total_amount":"88.88"}}"#), "waiting"),
         (Method::Pay, format!(r#"{{"code":"10003",{NUMBER},"total_amount":"1"}}"#), "foreign"),
-        (Method::Pay, r#"{"code":"10003","out_trade_no":"X"}"#.to_owned(), "foreign"),
+        (Method::Pay, r#"{"code":"10003","out_trade_no":"X"}"#.to_owned(), "unknown Foreign"),
+        (
+            Method::Pay,
+            format!(r#"{{"code":"40004","sub_code":"ACQ.TRADE_HAS_SUCCESS",{NUMBER}}}"#),
+            "repeated",
+        ),
+        (
+            Method::Pay,
+            r#"{"code":"40004","sub_code":"ACQ.CONTEXT_INCONSISTENT"}"#.to_owned(),
+            "repeated",
+        ),
+        (
+            Method::Pay,
+            r#"{"code":"40004","sub_code":"ACQ.TRADE_HAS_SUCCESS","out_trade_no":"X"}"#.to_owned(),
+            "unknown Foreign",
+        ),
         (Method::Pay, r#"{"code":"10003"}"#.to_owned(), "waiting"),
         // Declines carry zero amounts, which say nothing.
         (
@@ -248,7 +268,7 @@ fn other_answers_are_matched_too() {
         (
             Method::Pay,
             r#"{"code":"40004","sub_code":"ACQ.PAYMENT_FAIL","out_trade_no":"X"}"#.to_owned(),
-            "foreign",
+            "unknown Foreign",
         ),
         (
             Method::Pay,
@@ -270,7 +290,7 @@ fn other_answers_are_matched_too() {
         (
             Method::Query,
             r#"{"code":"40004","sub_code":"ACQ.TRADE_NOT_EXIST","out_trade_no":"X"}"#.to_owned(),
-            "foreign",
+            "unknown Foreign",
         ),
         (
             Method::Query,
@@ -336,6 +356,8 @@ fn a_cancel_counts_only_with_its_own_number() {
     }
     let refused = r#"{"code":"40004","sub_code":"ACQ.CANCEL_NOT_ALLOWED","sub_msg":"不允许撤销"}"#;
     assert_eq!(say(Method::Cancel, refused), "refused 不允许撤销");
+    let poor = r#"{"code":"40004","sub_code":"ACQ.SELLER_BALANCE_NOT_ENOUGH"}"#;
+    assert_eq!(say(Method::Cancel, poor), "unknown SellerBalance", "not for good");
 }
 
 #[test]
@@ -353,17 +375,53 @@ fn the_cashier_reads_what_the_gateway_says_without_its_marks_and_codes() {
 
 #[test]
 fn what_is_known_of_the_trade_and_the_words_are_kept() {
-    let content = format!(
-        r#"{{"code":"10000","msg":"Success",{NUMBER},{TRADE},"total_amount":"88.88",
-        "receipt_amount":88.5,"buyer_logon_id":"159****5620","trade_status":"TRADE_SUCCESS"}}"#
+    let bills = r#"[{"amount":"80.00","fund_channel":"ALIPAYACCOUNT"},{"amount":8.88}]"#;
+    let members = format!(
+        r#""code":"10000","msg":"Success",{NUMBER},{TRADE},"total_amount":"88.88",
+        "receipt_amount":88.5,"buyer_pay_amount":"80.00","point_amount":"0.00",
+        "invoice_amount":"79.99","discount_amount":"8.88","mdiscount_amount":0.38,
+        "buyer_logon_id":"159****5620","trade_status":"TRADE_SUCCESS",
+        "passback_params":"0123456789abcdef""#
     );
-    let content = envelope::read(content.as_bytes()).unwrap();
-    let (answer, wire) = judge(Method::Query, &content, &Expect::of(&order()), Mask::new(None));
+    let judged = |method, more: &str| {
+        let content = envelope::read(format!("{{{members},{more}}}").as_bytes()).unwrap();
+        judge(method, &content, &Expect::of(&order()), Mask::new(None))
+    };
+    let query = format!(r#""send_pay_date":"2026-01-02 03:04:06","fund_bill_list":{bills}"#);
+    let (answer, wire) = judged(Method::Query, &query);
     let Answer::Query(QueryAnswer::Paid(trade)) = answer else { panic!("{answer:?}") };
-    assert_eq!(trade.trade_no.as_deref(), Some("2026010222001455610500000001"));
-    assert_eq!(trade.said.receipt_amount, Some(Fen(8850)));
-    assert_eq!(trade.buyer_logon_id.as_deref(), Some("159****5620"));
+    let expected = Trade {
+        trade_no: Some("2026010222001455610500000001".to_owned()),
+        buyer_logon_id: Some("159****5620".to_owned()),
+        paid_at: Some(Timestamp(NOW.millis() + 1000)),
+        tag: Some("0123456789abcdef".to_owned()),
+        said: Said {
+            total_amount: Some(Fen(8888)),
+            receipt_amount: Some(Fen(8850)),
+            buyer_pay_amount: Some(Fen(8000)),
+            point_amount: Some(Fen(0)),
+            invoice_amount: Some(Fen(7999)),
+            discount_amount: Some(Fen(888)),
+            mdiscount_amount: Some(Fen(38)),
+            fund_bill_list: Some(bills.to_owned()),
+        },
+    };
+    assert_eq!(trade, expected);
     assert_eq!(wire.code.as_deref(), Some("10000"));
     assert_eq!(wire.message.as_deref(), Some("Success"));
     assert_eq!(wire.trade_status.as_deref(), Some("TRADE_SUCCESS"));
+
+    // A pay has another name for the date; and a list may come as a text.
+    let pay = format!(
+        r#""gmt_payment":"2026-01-02 03:04:06","fund_bill_list":{}"#,
+        serde_json::to_string(bills).unwrap()
+    );
+    let (answer, _) = judged(Method::Pay, &pay);
+    assert_eq!(answer, Answer::Pay(PayAnswer::Paid(expected.clone())));
+
+    // What cannot be read is not there, and changes nothing else.
+    let (answer, _) = judged(Method::Pay, r#""gmt_payment":"soon","fund_bill_list":"[1""#);
+    let said = Said { fund_bill_list: None, ..expected.said };
+    let expected = Trade { paid_at: None, said, ..expected };
+    assert_eq!(answer, Answer::Pay(PayAnswer::Paid(expected)));
 }

@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 use super::ask::{Ask, Expect, Method};
+use super::certificate::OutOfDate;
 use super::envelope::{self, REPLY_MAX};
 use super::mask::Mask;
 use super::request::{self, Request, RequestError, Till};
@@ -128,6 +129,7 @@ impl Plan {
 /// That of a pay holds the buyer's code; all of it is wiped when it is dropped.
 pub struct Prepared {
     ask: Ask,
+    dated: Timestamp,
     request: Result<Request, RequestError>,
 }
 
@@ -136,8 +138,8 @@ pub struct Prepared {
 pub struct Probed {
     /// The answer to a query about a number that nobody has paid with.
     pub answered: Answered,
-    /// TLS refused the gateway's certificate as not valid yet, or as expired, by
-    /// the box's clock.
+    /// TLS refused the gateway's certificate by its dates, and it is the box's
+    /// clock that is to blame.
     pub certificate_out_of_date: bool,
 }
 
@@ -227,7 +229,7 @@ impl Client {
     #[must_use]
     pub fn prepare(&self, ask: Ask, gateway_now: Timestamp) -> Prepared {
         let request = self.request(&ask, gateway_now);
-        Prepared { ask, request }
+        Prepared { ask, dated: gateway_now, request }
     }
 
     /// Sends a call and judges what comes back.
@@ -266,11 +268,11 @@ impl Client {
         request::build(&common, &biz_content, self.sign_type, &self.private_key)
     }
 
-    async fn exchange(&self, Prepared { ask, request }: Prepared) -> Probed {
+    async fn exchange(&self, Prepared { ask, dated, request }: Prepared) -> Probed {
         let started = Instant::now();
         let mask = Mask::new(ask.code());
         let mut probed = match request {
-            Ok(request) => self.post(&ask, request, mask).await,
+            Ok(request) => self.post(&ask, dated, request, mask).await,
             Err(error) => unanswered(not_sent(ask.method(), mask.sentence(&error.to_string()))),
         };
         let millis = started.elapsed().as_millis();
@@ -278,7 +280,7 @@ impl Client {
         probed
     }
 
-    async fn post(&self, ask: &Ask, request: Request, mask: Mask<'_>) -> Probed {
+    async fn post(&self, ask: &Ask, dated: Timestamp, request: Request, mask: Mask<'_>) -> Probed {
         let method = ask.method();
         let mut url = self.gateway.clone();
         url.set_query(Some(&request.query));
@@ -293,8 +295,12 @@ impl Client {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) if sent.take_back() => {
-                let certificate_out_of_date = is_out_of_date(&error);
-                let text = mask.sentence(&format!("not sent: {}", why(error)));
+                let (certificate_out_of_date, why) = match out_of_date(&error, dated) {
+                    Some(OutOfDate::Certificate(says)) => (false, says),
+                    Some(OutOfDate::Clock) => (true, why(error)),
+                    None => (false, why(error)),
+                };
+                let text = mask.sentence(&format!("not sent: {why}"));
                 return Probed { certificate_out_of_date, ..unanswered(not_sent(method, text)) };
             }
             Err(error) => {
@@ -362,20 +368,12 @@ fn nobody() -> Expect {
     }
 }
 
-/// Whether TLS refused a certificate for the sake of its dates.
-fn is_out_of_date(error: &reqwest::Error) -> bool {
-    use rustls::CertificateError as E;
-    let by_dates = |error: &rustls::Error| {
-        let rustls::Error::InvalidCertificate(why) = error else { return false };
-        matches!(
-            why,
-            E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. }
-        )
-    };
+/// What is out of date, if TLS refused a certificate for that.
+fn out_of_date(error: &reqwest::Error, dated: Timestamp) -> Option<OutOfDate> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if error.downcast_ref().is_some_and(by_dates) {
-            return true;
+        if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
+            return OutOfDate::by(why, dated);
         }
         // What an I/O error wraps is not what it names as its source.
         cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
@@ -383,7 +381,7 @@ fn is_out_of_date(error: &reqwest::Error) -> bool {
             None => error.source(),
         };
     }
-    false
+    None
 }
 
 fn not_sent(method: Method, text: String) -> Answer {

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod request;
 pub mod sign;
 
+mod certificate;
 mod https;
 mod letters;
 mod mask;

@@ -104,6 +104,23 @@ fn a_box_that_lives_in_2100_takes_no_payment_until_its_clock_is_set() {
     );
 }
 
+/// Two days after the end of the gateway's certificate: nothing says that it is
+/// the clock.
+#[test]
+fn an_expired_certificate_of_the_gateway_is_not_blamed_on_the_clock() {
+    let shop = shop(Setup::default());
+    let world = World::of(&shop);
+    // 2055-01-03, and from midnight in UTC on it is no longer valid.
+    world.wall_off_by(2_682_547_200_000 - now());
+    let daemon = shop.start_with(world.around(shop.command()));
+    let why = until("it is known what is wrong", || {
+        daemon.status()["gateway"]["trouble"].as_str().map(str::to_owned)
+    });
+    assert!(why.contains("certificate expired at 2055-01-01 08:00:00 in Beijing"), "{why}");
+    assert!(why.contains("the gateway needs a new certificate"), "{why}");
+    assert!(daemon.status()["clock"]["wrong"].is_null(), "{}", daemon.log());
+}
+
 /// The gateway refuses dates that are a quarter of an hour off, and closes a
 /// trade at the date that the pay names.
 #[test]

@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -39,18 +39,21 @@ pub(super) struct Global {
 }
 
 impl Global {
-    /// Whether the socket is that of the installation.
-    pub(super) fn is_usual_socket(&self) -> bool {
-        self.socket() == Path::new(SOCKET)
+    /// The socket that somebody has named.
+    pub(super) fn named_socket(&self) -> Option<PathBuf> {
+        let set = |value: &OsString| !value.is_empty();
+        let variable = || std::env::var_os("TILLD_SOCKET").filter(set).map(PathBuf::from);
+        self.socket.clone().or_else(variable)
     }
 
     pub(super) fn socket(&self) -> PathBuf {
-        let set = |value: &OsString| !value.is_empty();
-        self.socket
-            .clone()
-            .or_else(|| std::env::var_os("TILLD_SOCKET").filter(set).map(PathBuf::from))
-            .unwrap_or_else(|| PathBuf::from(SOCKET))
+        self.named_socket().unwrap_or_else(usual_socket)
     }
+}
+
+/// The socket of the installation.
+pub(super) fn usual_socket() -> PathBuf {
+    PathBuf::from(SOCKET)
 }
 
 /// One for each thing that `till` does. Those that need no daemon are told
@@ -123,7 +126,7 @@ pub(super) enum Command {
     },
     /// Examine the terminal and say how to mend each fault
     Doctor {
-        /// Examine the box with this configuration as well [default:
+        /// Examine the box and the daemon of this configuration [default:
         /// /etc/tilld/tilld.toml, unless another socket is named]
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,

@@ -3,7 +3,7 @@
 
 mod host;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -47,6 +47,12 @@ impl Finding {
     fn bad(check: &'static str, text: Sentence, fix: Sentence) -> Self {
         Self { check, grade: Grade::Bad, text, fix: Some(fix) }
     }
+}
+
+/// Where the daemon of this configuration listens, if it says so.
+pub(super) fn socket_of(config: &Path) -> Option<PathBuf> {
+    let config = std::path::absolute(config).ok()?;
+    host::Host::this().socket_of(&config)
 }
 
 /// Examines the terminal: 0 when there is no fault, else 1. With a configuration

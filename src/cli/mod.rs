@@ -8,6 +8,7 @@
 //! also in the exit code: see [`Exit`].
 
 mod args;
+mod argv;
 mod demo;
 mod doctor;
 mod out;
@@ -15,6 +16,7 @@ mod pay;
 mod scanners;
 mod show;
 mod status;
+mod typed;
 mod wait;
 mod watch;
 mod words;
@@ -130,47 +132,68 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
         Ok(cli) => cli,
         Err(error) => return explain_usage(&error, lang, json),
     };
-    let mut out = Out::new(lang, global.json);
+    let out = Out::new(lang, global.json);
     let client = Client::new(global.socket());
+    let is_about_money =
+        matches!(command, Command::Pay(_) | Command::Code { .. } | Command::Cancel { .. });
+    let exit = execute(command, &global, &client, &out);
+    match out.lost() {
+        None => exit,
+        Some(why) => {
+            out.say(words::STDOUT_LOST, &[&why.to_string()]);
+            // Where the money is does not depend on who reads it.
+            if exit == Exit::DONE && !is_about_money { Exit::Fault } else { exit }
+        }
+    }
+}
+
+fn execute(command: Command, global: &args::Global, client: &Client, out: &Out) -> Exit {
     match command {
         Command::Pay(mut args) => {
-            if let Some(exit) = args.code.as_mut().and_then(|code| take_code(&mut out, code)) {
+            if let Some(exit) = args.code.as_mut().and_then(|code| take_code(out, code)) {
                 return exit;
             }
-            block_on(&out, pay::pay(&client, &out, &args))
+            block_on(out, pay::pay(client, out, &args))
         }
         Command::Code { order, mut code, wait } => {
-            if let Some(exit) = take_code(&mut out, &mut code) {
+            if let Some(exit) = take_code(out, &mut code) {
                 return exit;
             }
-            block_on(&out, pay::code(&client, &out, &order, &code, args::seconds(wait)))
+            block_on(out, pay::code(client, out, &order, &code, args::seconds(wait)))
         }
         Command::Cancel { order, wait } => {
-            block_on(&out, pay::cancel(&client, &out, &order, args::seconds(wait)))
+            block_on(out, pay::cancel(client, out, &order, args::seconds(wait)))
         }
-        Command::Show { order, steps } => block_on(&out, show::show(&client, &out, &order, steps)),
+        Command::Show { order, steps } => block_on(out, show::show(client, out, &order, steps)),
         Command::List { state, since, limit, cursor } => {
             let filter = show::Filter { state, since, limit, cursor };
-            block_on(&out, show::list(&client, &out, &filter))
+            block_on(out, show::list(client, out, &filter))
         }
-        Command::Demo { keep } => block_on(&out, demo::demo(&out, keep)),
-        Command::Sandbox(args) => block_on(&out, sandbox(args)),
-        Command::Watch { from } => block_on(&out, watch::watch(&client, &out, from)),
-        Command::Status => block_on(&out, status::status(&client, &out)),
+        Command::Demo { keep } => block_on(out, demo::demo(out, keep)),
+        Command::Sandbox(args) => block_on(out, sandbox(args)),
+        Command::Watch { from } => block_on(out, watch::watch(client, out, from)),
+        Command::Status => block_on(out, status::status(client, out)),
         Command::Scanners { what, timeout, sysroot } => {
             let root = sysroot.as_deref();
             match what {
-                None => block_on(&out, scanners::list(&client, &out, root)),
+                None => block_on(out, scanners::list(client, out, root)),
                 Some(args::Learn::Learn) => {
                     let timeout = std::time::Duration::from_secs(timeout);
-                    block_on(&out, scanners::learn(&client, &out, root, timeout))
+                    block_on(out, scanners::learn(client, out, root, timeout))
                 }
             }
         }
         Command::Doctor { config } => {
-            let usual = || global.is_usual_socket().then(|| PathBuf::from(doctor::CONFIG));
+            let named = global.named_socket();
+            let is_usual = named.as_ref().is_none_or(|socket| *socket == args::usual_socket());
+            let usual = || is_usual.then(|| PathBuf::from(doctor::CONFIG));
             let config = config.or_else(usual);
-            block_on(&out, doctor::doctor(&client, &out, config.as_deref()))
+            // Whose configuration is given, that daemon is meant.
+            let socket = named
+                .or_else(|| doctor::socket_of(config.as_deref()?))
+                .unwrap_or_else(args::usual_socket);
+            let client = &Client::new(socket);
+            block_on(out, doctor::doctor(client, out, config.as_deref()))
         }
     }
 }
@@ -198,8 +221,13 @@ fn block_on(out: &Out, command: impl Future<Output = Exit>) -> Exit {
 /// Prints the help that was asked for, or what is wrong with the command line.
 fn explain_usage(error: &clap::Error, lang: Lang, json: bool) -> Exit {
     if !error.use_stderr() {
-        let _ = error.print();
-        return Exit::DONE;
+        return match error.print() {
+            Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
+                out::complain(&words::STDOUT_LOST.fill(lang, &[&why.to_string()]));
+                Exit::Fault
+            }
+            Ok(()) | Err(_) => Exit::DONE,
+        };
     }
     let text = args::complaint(error, lang).unwrap_or_else(|| error.render().to_string());
     out::complain(&text);
@@ -219,15 +247,21 @@ fn explain_usage(error: &clap::Error, lang: Lang, json: bool) -> Exit {
 
 /// Reads the code from standard input when it was typed as `-`, and sees to it
 /// that it is never repeated.
-fn take_code(out: &mut Out, code: &mut SecretText) -> Option<Exit> {
+fn take_code(out: &Out, code: &mut SecretText) -> Option<Exit> {
     if code.reveal() == "-" {
         let stdin = io::stdin();
+        let silence = typed::Silence::begin();
         if stdin.is_terminal() {
             let _ = write!(io::stderr(), "{}", words::CODE_PROMPT.text(out.lang));
             let _ = io::stderr().flush();
         }
         let mut line = String::new();
         let read = stdin.lock().take(CODE_LINE_BYTES_MAX).read_line(&mut line);
+        // What ended the line was not shown either.
+        if silence.is_some() {
+            let _ = writeln!(io::stderr());
+        }
+        drop(silence);
         let line = zeroize::Zeroizing::new(line);
         let trouble = match read {
             Ok(_) if !line.trim().is_empty() => None,
@@ -240,6 +274,8 @@ fn take_code(out: &mut Out, code: &mut SecretText) -> Option<Exit> {
             return Some(Exit::Usage);
         }
         *code = SecretText::new(line.trim().to_owned());
+    } else if let Err(why) = argv::hide(code.reveal()) {
+        out.say(words::CODE_VISIBLE, &[&why.to_string()]);
     }
     out.keep_secret(code);
     None

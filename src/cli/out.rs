@@ -4,7 +4,7 @@
 //! reaches the terminal with control characters in it: a subject or a scanned
 //! text could otherwise rewrite what the cashier reads.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
 
 use crate::api::client::{SecretText, hide_codes};
@@ -21,7 +21,9 @@ pub(super) struct Out {
     pub(super) json: bool,
     /// The payment code that this process was given. It is not repeated, even
     /// if a confused daemon does.
-    secret: Option<SecretText>,
+    secret: RefCell<Option<SecretText>>,
+    /// The first line of the result that could not be written, and why.
+    lost: RefCell<Option<io::Error>>,
     progress_is_terminal: bool,
     live: Cell<bool>,
 }
@@ -29,12 +31,25 @@ pub(super) struct Out {
 impl Out {
     pub(super) fn new(lang: Lang, json: bool) -> Self {
         let progress_is_terminal = io::stderr().is_terminal();
-        Self { lang, json, secret: None, progress_is_terminal, live: Cell::new(false) }
+        Self {
+            lang,
+            json,
+            secret: RefCell::default(),
+            lost: RefCell::default(),
+            progress_is_terminal,
+            live: Cell::new(false),
+        }
     }
 
     /// Never print this text.
-    pub(super) fn keep_secret(&mut self, code: &SecretText) {
-        self.secret = Some(code.clone());
+    pub(super) fn keep_secret(&self, code: &SecretText) {
+        self.secret.replace(Some(code.clone()));
+    }
+
+    /// Why a part of the result could not be written, if that is so. Somebody
+    /// who has stopped reading misses nothing.
+    pub(super) fn lost(&self) -> Option<io::Error> {
+        self.lost.take().filter(|why| why.kind() != io::ErrorKind::BrokenPipe)
     }
 
     /// Whether there is a line that can be written again and again.
@@ -47,9 +62,11 @@ impl Out {
         self.stdout(&printable(&self.masked(text)))
     }
 
-    /// JSON for programs, as it is; false when nobody reads any more.
+    /// JSON for programs, the same value as it is; false when nobody reads any
+    /// more. It may be a person who looks at it, so what a screen would obey is
+    /// written as JSON writes it.
     pub(super) fn json(&self, text: &str) -> bool {
-        self.stdout(&self.masked(text))
+        self.stdout(&escaped(&self.masked(text)))
     }
 
     /// A line about how it goes on.
@@ -85,11 +102,17 @@ impl Out {
     fn stdout(&self, text: &str) -> bool {
         self.end_live();
         let mut stdout = io::stdout();
-        writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_ok()
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Ok(()) => true,
+            Err(why) => {
+                self.lost.borrow_mut().get_or_insert(why);
+                false
+            }
+        }
     }
 
     fn masked(&self, text: &str) -> String {
-        match self.secret.as_ref().map(SecretText::reveal) {
+        match self.secret.borrow().as_ref().map(SecretText::reveal) {
             Some(code) if code.len() >= CODE_LENGTH_MIN && text.contains(code) => {
                 text.replace(code, &"*".repeat(code.len()))
             }
@@ -104,11 +127,30 @@ pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{}", hide_codes(text).trim_end());
 }
 
-/// `text` without what a terminal obeys or what turns the order of writing.
+/// What a terminal obeys, or what turns the order of writing.
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `text` without what a terminal obeys.
 pub(super) fn printable(text: &str) -> String {
-    let obeyed =
-        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same JSON. Such characters stand in its texts only, but for the white
+/// space between its members.
+fn escaped(json: &str) -> String {
+    let is_space = |c: char| matches!(c, '\n' | '\r' | '\t');
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_obeyed(c) && !is_space(c) {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// How many columns a terminal gives to `text`: two to a Chinese character,
@@ -187,8 +229,22 @@ mod tests {
     }
 
     #[test]
+    fn json_stays_the_same_value_without_what_a_screen_obeys() {
+        let hostile = "a\u{9b}31m\u{85}\u{202e}\u{2066}\u{7f}\u{200f}咖啡";
+        let value = serde_json::json!({ "text": hostile, "b": [1] });
+        for text in [value.to_string(), serde_json::to_string_pretty(&value).expect("JSON")] {
+            let escaped = escaped(&text);
+            assert!(escaped.contains("\\u009b31m\\u0085\\u202e\\u2066\\u007f\\u200f咖啡"));
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(&escaped).ok(),
+                Some(value.clone())
+            );
+        }
+    }
+
+    #[test]
     fn the_code_of_this_process_is_masked_wherever_it_turns_up() {
-        let mut out = Out::new(Lang::En, false);
+        let out = Out::new(Lang::En, false);
         out.keep_secret(&SecretText::new("281234567890123494".to_owned()));
         assert_eq!(out.masked("a 281234567890123494."), "a ******************.");
         out.keep_secret(&SecretText::new("7".to_owned()));

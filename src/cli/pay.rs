@@ -47,6 +47,7 @@ pub(super) async fn pay(client: &Client, out: &Out, args: &PayArgs) -> Exit {
         Err(exit) => return exit,
     };
     wait.window = args.timeout.map(Duration::from_secs);
+    wait.take_typing();
     let end = match wait.begin(&body).await {
         Ok(()) => wait.follow().await,
         Err(end) => end,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::api::client::{
@@ -14,6 +15,7 @@ use crate::api::client::{
 };
 
 use super::out::Out;
+use super::typed::Silence;
 use super::words::{self, Lang};
 use super::{Exit, give_up, sentence, tell_problem};
 
@@ -93,12 +95,23 @@ impl End {
     }
 }
 
+/// What came first.
+enum Heard<T> {
+    Answer(T),
+    /// Somebody has typed this line.
+    Typed(SecretText),
+}
+
 /// One payment, and somebody who waits for its end.
 pub(super) struct Wait<'a> {
     client: &'a Client,
     out: &'a Out,
     number: Option<String>,
     interrupts: Signal,
+    /// Told to end, and the window of the terminal closed: both mean to leave.
+    ends: [Signal; 2],
+    /// What is typed meanwhile; the silence itself lasts until the end is told.
+    typed: Option<(Silence, mpsc::Receiver<SecretText>)>,
     on_interrupt: OnInterrupt,
     cancel: Cancel,
     /// When to leave at the latest.
@@ -128,15 +141,19 @@ impl<'a> Wait<'a> {
         on_interrupt: OnInterrupt,
     ) -> Result<Self, Exit> {
         let now = Instant::now();
-        let interrupts = signal(SignalKind::interrupt()).map_err(|why| {
-            out.say(words::NO_RUNTIME, &[&why.to_string()]);
-            Exit::None
-        })?;
+        let on = |kind| {
+            signal(kind).map_err(|why| {
+                out.say(words::NO_RUNTIME, &[&why.to_string()]);
+                Exit::None
+            })
+        };
         Ok(Self {
             client,
             out,
             number,
-            interrupts,
+            interrupts: on(SignalKind::interrupt())?,
+            ends: [on(SignalKind::terminate())?, on(SignalKind::hangup())?],
+            typed: None,
             on_interrupt,
             cancel: Cancel::Not,
             until: length.and_then(|length| now.checked_add(length)),
@@ -148,6 +165,14 @@ impl<'a> Wait<'a> {
             told: String::new(),
             may_wait: true,
         })
+    }
+
+    /// From now on what is typed is a payment code, shown to nobody.
+    pub(super) fn take_typing(&mut self) {
+        self.typed = Silence::begin().map(|silence| {
+            let lines = silence.lines();
+            (silence, lines)
+        });
     }
 
     fn path(&self) -> String {
@@ -278,7 +303,15 @@ impl<'a> Wait<'a> {
                 true => format!("{}?wait={}", self.path(), TICK.as_secs()),
                 false => self.path(),
             };
-            let answer = self.attend(async { client.get_waiting(&path, TICK).await }).await;
+            let answer = self.attend_typing(async { client.get_waiting(&path, TICK).await }).await;
+            let answer = match answer {
+                Some(Heard::Answer(answer)) => Some(answer),
+                Some(Heard::Typed(code)) => match self.typed(&code).await {
+                    Ok(()) => continue,
+                    Err(end) => return end,
+                },
+                None => None,
+            };
             match answer {
                 None => return End::Left,
                 // Too many registers wait already; asking without waiting is free.
@@ -326,12 +359,63 @@ impl<'a> Wait<'a> {
     ) -> Option<T> {
         tokio::pin!(request);
         loop {
+            let [terminate, hang_up] = &mut self.ends;
             tokio::select! {
                 answer = &mut request => return Some(answer),
                 _ = self.interrupts.recv() => self.interrupted()?,
+                _ = terminate.recv() => return self.sent_away(),
+                _ = hang_up.recv() => return self.sent_away(),
                 () = reached(until) => return None,
             }
         }
+    }
+
+    /// [`attend`](Self::attend), with an ear for what is typed.
+    async fn attend_typing<T>(&mut self, request: impl Future<Output = T>) -> Option<Heard<T>> {
+        let Some((silence, mut lines)) = self.typed.take() else {
+            return self.attend(request).await.map(Heard::Answer);
+        };
+        let heard = async {
+            tokio::select! {
+                answer = request => Heard::Answer(answer),
+                Some(line) = lines.recv() => Heard::Typed(line),
+            }
+        };
+        let heard = self.attend(heard).await;
+        self.typed = Some((silence, lines));
+        heard
+    }
+
+    /// Hands over what was typed, if the payment waits for a code. What the
+    /// terminal does not take is told, and the payment goes on waiting.
+    async fn typed(&mut self, code: &SecretText) -> Result<(), End> {
+        let waits = self.last.as_ref().is_some_and(|(_, view)| view.state == "awaiting_code");
+        if !waits || self.cancel != Cancel::Not {
+            return Ok(());
+        }
+        self.out.keep_secret(code);
+        match self.give(code).await {
+            Err(End::Denied(problem)) => {
+                let sentence = self.out.lang.of(&problem.cashier);
+                self.out.note(if sentence.is_empty() { &problem.detail } else { sentence });
+                // It is said once, and then again what the payment waits for.
+                self.told.clear();
+                Ok(())
+            }
+            // The payment tells what became of it.
+            Err(End::Gone(_) | End::Final) => {
+                self.told.clear();
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+            Err(End::Left) => Err(End::Left),
+        }
+    }
+
+    /// Nobody will see how it ends: says so, and that the terminal goes on.
+    fn sent_away<T>(&self) -> Option<T> {
+        self.out.say(words::SENT_AWAY, &[]);
+        None
     }
 
     /// What Ctrl-C does; nothing when it is time to leave.
@@ -391,6 +475,9 @@ impl<'a> Wait<'a> {
             if let Some(attention) = &view.attention {
                 let attention = out.lang.of(attention);
                 tell = format!("{tell}\n{}", words::ATTENTION_IS.fill(out.lang, &[attention]));
+            }
+            if self.typed.is_some() && view.state == "awaiting_code" {
+                tell = format!("{tell}\n{}", words::TYPE_IT.text(out.lang));
             }
             if self.told != tell {
                 tell.lines().for_each(|line| out.note(line));

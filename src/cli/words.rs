@@ -105,6 +105,16 @@ phrases! {
     SECONDS_LEFT = "剩 {} 秒", "{} s left";
     SECONDS_GONE = "已等 {} 秒", "{} s";
     ATTENTION_IS = "注意：{}", "Attention: {}";
+    CODE_VISIBLE =
+        "其他用户能在进程列表里看到付款码（{}）；请改用 --code -",
+        "Other users can see the payment code in the list of processes ({}); use --code -";
+    STDOUT_LOST = "结果写不出来：{}", "The result could not be written: {}";
+    TYPE_IT =
+        "也可以输入付款码，再按回车（不会显示）",
+        "Or type the payment code and press Enter (it is not shown)";
+    SENT_AWAY =
+        "till 被关闭；收款由终端继续办理",
+        "till was told to end; the terminal goes on with the payment";
     CODE_PROMPT = "付款码：", "Payment code: ";
     CANCEL_ASKED =
         "已要求撤销，正在等待结果。再按一次 Ctrl-C 离开",
@@ -436,7 +446,7 @@ pub(super) const HELP_ZH: &[(&str, &str)] = &[
     ("doctor", "检查终端，对每个故障说明怎样处理"),
     (
         "doctor.config",
-        "连同本机和这个配置文件一起检查 [默认 /etc/tilld/tilld.toml，指定了其他套接字时不检查]",
+        "检查本机和这个配置文件的守护进程 [默认 /etc/tilld/tilld.toml，指定了其他套接字时不检查]",
     ),
     ("demo", "在本机演示整个收款过程，无需安装和配置"),
     ("demo.keep", "保留演示的文件，并说明在哪里"),

@@ -44,7 +44,7 @@ fn shop(request: &Seen) -> Act {
         "/v1/payments?state=open&limit=500" => {
             say(&json!({"payments": [stuck, awaiting_code("A2")], "next_cursor": null}))
         }
-        _ => problem(404, "not_found", "none", None, "没有这笔付款", "There is no such payment"),
+        _ => problem(404, "not_found", "unknown", None, "没有这笔付款", "There is no such payment"),
     }
 }
 
@@ -56,7 +56,7 @@ fn looking_shows_what_there_is() {
         ("show-declined.txt", &["show", "A3"], 10),
         ("show-stuck.txt", &["show", "B7"], 20),
         ("show-awaiting-code.txt", &["show", "A2"], 20),
-        ("show-not-found.txt", &["show", "../A9?x"], 10),
+        ("show-not-found.txt", &["show", "../A9?x"], 20),
         ("list.txt", &["list", "--limit", "3"], 0),
         ("status.txt", &["status"], 0),
         ("scanners.txt", &["scanners", "--sysroot", "/none"], 0),

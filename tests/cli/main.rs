@@ -15,6 +15,7 @@ mod paying;
 mod run;
 mod says;
 mod scanners;
+mod typing;
 
 /// A payment code that must never be seen again.
 const CANARY: &str = "281234567890123494";

@@ -60,8 +60,8 @@ fn denied_requests_end_by_their_money() {
         ("denied-amount.txt", 2, || {
             problem(422, "invalid_amount", "none", None, "金额不对", "The amount is wrong")
         }),
-        ("denied-journal.txt", 10, || {
-            problem(503, "journal_unavailable", "none", None, "终端不能收款", "No payments now")
+        ("denied-journal.txt", 20, || {
+            problem(503, "journal_unavailable", "unknown", None, "终端不能收款", "No payments now")
         }),
         ("denied-without-words.txt", 20, || Act::Say(500, "{}".to_owned())),
     ];
@@ -108,7 +108,7 @@ fn a_lost_request_is_repeated_under_the_same_number() {
         let fake = Fake::new(in_turn(vec![
             Act::Cut,
             Act::CutMidway,
-            problem(503, "stopping", "none", None, "正在重启", "Restarting"),
+            problem(503, "stopping", "unknown", None, "正在重启", "Restarting"),
             say(&processing("A1")),
             say(&paid("A1")),
         ]));
@@ -156,11 +156,11 @@ fn two_payments_have_two_numbers() {
 fn a_payment_under_way_never_ends_on_a_guess() {
     type Story = fn() -> Act;
     let strange: [(&str, Story); 5] = [
-        ("forgotten", || problem(404, "not_found", "none", None, "没有", "No such payment")),
+        ("forgotten", || problem(404, "not_found", "unknown", None, "没有", "No such payment")),
         ("denied", || problem(422, "bad_wait", "none", None, "不对", "Wrong")),
         ("not JSON", || Act::Say(200, "paid".to_owned())),
         ("another shape", || Act::Say(200, "[1]".to_owned())),
-        ("down", || problem(503, "stopping", "none", None, "正在重启", "Restarting")),
+        ("down", || problem(503, "stopping", "unknown", None, "正在重启", "Restarting")),
     ];
     for (name, act) in strange {
         let fake = Fake::new(move |request| match request.method.as_str() {
@@ -267,7 +267,7 @@ fn a_second_ctrl_c_leaves_with_the_number_and_no_certainty() {
 fn ctrl_c_while_the_first_answer_is_awaited_sends_no_second_request() {
     let accepted = || Act::Say(202, cancelling("A1").to_string());
     // A number that is not known (yet) may belong to a request on its way.
-    let unknown = || problem(404, "not_found", "none", None, "没有", "No such payment");
+    let unknown = || problem(404, "not_found", "unknown", None, "没有", "No such payment");
     let stories: [(i32, fn() -> Act); 2] = [(10, accepted), (20, unknown)];
     for (code, cancel) in stories {
         let (cut, cut_now) = std::sync::mpsc::channel::<()>();

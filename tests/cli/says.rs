@@ -20,7 +20,7 @@ pub(crate) fn awaiting_code(order: &str) -> Value {
     payment(
         order,
         "awaiting_code",
-        "none",
+        "open",
         "请扫顾客的付款码，收款 88.88 元",
         "Scan the customer's payment code for 88.88 yuan",
     )

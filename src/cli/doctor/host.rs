@@ -50,6 +50,7 @@ pub(super) struct Host {
 struct Settings {
     journal: Option<PathBuf>,
     private_key: Option<PathBuf>,
+    socket: Option<PathBuf>,
 }
 
 impl Host {
@@ -73,6 +74,12 @@ impl Host {
         findings.extend(self.access(socket));
         findings.extend(self.intruders());
         findings
+    }
+
+    /// The socket that the configuration names.
+    pub(super) fn socket_of(&self, config: &Path) -> Option<PathBuf> {
+        let text = fs::read_to_string(self.path(config)).ok()?;
+        Settings::read(&text, config.parent()?).socket
     }
 
     fn path(&self, absolute: &Path) -> PathBuf {
@@ -292,7 +299,11 @@ impl Settings {
             let text = table.get(section)?.get(key)?.as_str()?;
             Some(folder.join(text))
         };
-        Self { journal: path("journal", "path"), private_key: path("alipay", "private_key_file") }
+        Self {
+            journal: path("journal", "path"),
+            private_key: path("alipay", "private_key_file"),
+            socket: path("api", "socket"),
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -129,6 +128,13 @@ impl Loader<'_> {
         }
     }
 
+    /// A file that decides whose answers are believed.
+    pub(super) fn trusted_file(&mut self, item: Item<PathBuf>) -> Option<KeyFile> {
+        self.warn_if_all_can_change(&item.value, &item.place);
+        self.warn_if_the_daemon_cannot_read(&item, false);
+        self.key_file(item)
+    }
+
     pub(super) fn token(&mut self, file: &KeyFile) -> Option<SecretText> {
         self.warn_if_others_can_read(&file.path, &file.place);
         let text = str::from_utf8(&file.bytes).map(str::trim).unwrap_or_default();
@@ -141,18 +147,6 @@ impl Loader<'_> {
             return None;
         }
         Some(SecretText::new(text.to_owned()))
-    }
-
-    fn warn_if_others_can_read(&mut self, path: &Path, place: &Place) {
-        let mode = std::fs::metadata(path).map_or(0, |meta| meta.permissions().mode());
-        if mode & 0o077 != 0 {
-            let text = format!(
-                "{} can be read by other users of this box; write chmod 600 {}",
-                path.display(),
-                path.display()
-            );
-            self.reader.warnings.push(place.fault(&text));
-        }
     }
 }
 

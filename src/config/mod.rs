@@ -10,6 +10,7 @@
 mod fault;
 mod files;
 mod read;
+mod rights;
 mod scanner;
 mod values;
 
@@ -25,6 +26,7 @@ use toml::de::DeTable;
 pub use self::fault::{Fault, Place};
 pub use self::files::KeyFile;
 use self::read::{Item, Reader, Section};
+use self::rights::Who;
 use crate::payment::{Rules, ScaleLabels, SecretText};
 use crate::scanner::ScannerSettings;
 
@@ -132,6 +134,11 @@ pub fn load(file: &Path) -> Result<Config, Vec<Fault>> {
 ///
 /// As [`load`].
 pub fn load_with(file: &Path, credentials: Option<&Path>) -> Result<Config, Vec<Fault>> {
+    load_as(file, credentials, Who::reads(file))
+}
+
+/// The same for a daemon that is run by this user.
+fn load_as(file: &Path, credentials: Option<&Path>, who: Who) -> Result<Config, Vec<Fault>> {
     let bytes = match std::fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -158,7 +165,10 @@ pub fn load_with(file: &Path, credentials: Option<&Path>) -> Result<Config, Vec<
     let config = if errors.is_empty() {
         let base = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let base = base.parent().map(Path::to_owned).unwrap_or_default();
-        Loader { reader: &mut reader, file, base, credentials }.config(document.get_ref())
+        let place = Place { file: file.to_owned(), line: 1, key: String::new() };
+        let mut loader = Loader { reader: &mut reader, file, base, credentials, who };
+        loader.warn_if_all_can_change(file, &place);
+        loader.config(document.get_ref())
     } else {
         None
     };
@@ -181,6 +191,7 @@ struct Loader<'r> {
     file: &'r Path,
     base: PathBuf,
     credentials: Option<&'r Path>,
+    who: Who,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -235,7 +246,7 @@ impl Loader<'_> {
         let alipay_public_key = {
             let example = "/etc/tilld/alipay_public_key.pem";
             let path = self.required_path(s, "alipay_public_key_file", example);
-            path.and_then(|path| self.key_file(path))
+            path.and_then(|path| self.trusted_file(path))
         };
         let sign_type = self.reader.text(s, "sign_type", "RSA2", |text| match text {
             "RSA2" => Ok(SignType::Rsa2),
@@ -246,7 +257,7 @@ impl Loader<'_> {
             )),
         });
         let ca = self.path(s, "ca_file", "/etc/tilld/ca.pem");
-        let ca = ca.and_then(|path| self.key_file(path));
+        let ca = ca.and_then(|path| self.trusted_file(path));
         let request_timeout = self.duration(
             s,
             "request_timeout",
@@ -304,7 +315,13 @@ impl Loader<'_> {
         let usual = "/var/lib/tilld/journal.db";
         let path = self.path(&mut section, "path", usual);
         self.reader.finish(&section);
-        path.map_or_else(|| PathBuf::from(usual), |item| item.value)
+        let path = path.unwrap_or_else(|| Item {
+            value: PathBuf::from(usual),
+            place: section.place(self.file, "path"),
+        });
+        let folder = path.value.parent().unwrap_or(Path::new("/"));
+        self.warn_if_all_can_write_into(folder, &path.place);
+        path.value
     }
 
     fn api(&mut self, root: &mut Section<'_>) -> ApiConfig {
@@ -329,6 +346,7 @@ impl Loader<'_> {
         let listen = match (listen, token) {
             (listen, Some(path)) => {
                 let token_place = path.place.clone();
+                self.warn_if_the_daemon_cannot_read(&path, true);
                 let token = self.key_file(path).and_then(|file| self.token(&file));
                 if !asked {
                     let text = "is of no use without listen; write listen = \"127.0.0.1:7580\", or leave it out";

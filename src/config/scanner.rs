@@ -50,7 +50,7 @@ impl Loader<'_> {
             let typed_guard = self.reader.truth(s, "typed_guard", false);
             self.reader.finish(s);
             if let Some(id) = &id {
-                self.only_once(&mut ids, id, "is the name of another scanner, too");
+                self.only_once(&mut ids, id);
             }
             if let Some(place) = &place {
                 self.other_place(&mut places, place, kind.as_ref());
@@ -70,11 +70,15 @@ impl Loader<'_> {
         scanners
     }
 
-    fn only_once<T: Clone + PartialEq>(&mut self, all: &mut Vec<T>, item: &Item<T>, text: &str) {
-        if all.contains(&item.value) {
-            self.reader.faults.push(item.place.fault(&format!("{text}; write a different one")));
+    fn only_once(&mut self, all: &mut Vec<String>, id: &Item<String>) {
+        if all.contains(&id.value) {
+            let text = format!(
+                "`{}` is the name of another scanner, too; write a different one",
+                values::shown(&id.value)
+            );
+            self.reader.faults.push(id.place.fault(&text));
         }
-        all.push(item.value.clone());
+        all.push(id.value.clone());
     }
 
     /// Two scanners are never one device, whichever of them is plugged in.
@@ -97,12 +101,15 @@ impl Loader<'_> {
         };
         if all.iter().any(is_same) {
             let text = match &item.value {
-                Place::Device(_) => "is the device of another scanner, too; write a different one",
+                Place::Device(path) => format!(
+                    "{} is the device of another scanner, too; write a different one",
+                    path.display()
+                ),
                 Place::Identity(_) => {
-                    "means the device of another scanner, too; write for both of them what tells them apart, such as serial or phys (till scanners shows it)"
+                    "means the device of another scanner, too; write for both of them what tells them apart, such as serial or phys (till scanners shows it)".to_owned()
                 }
             };
-            self.reader.faults.push(item.place.fault(text));
+            self.reader.faults.push(item.place.fault(&text));
         }
         all.push((item.value.clone(), kind));
     }

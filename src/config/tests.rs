@@ -351,8 +351,8 @@ fn faults_of_scanners() {
     check_more(
         &format!("{one}{one}"),
         &[
-            "tilld.toml:13: scanner.id: is the name of another scanner, too; write a different one",
-            "tilld.toml:15: scanner.device: is the device of another scanner, too; write a different one",
+            "tilld.toml:13: scanner.id: `a` is the name of another scanner, too; write a different one",
+            "tilld.toml:15: scanner.device: /dev/ttyS0 is the device of another scanner, too; write a different one",
         ],
     );
     check_more(
@@ -517,6 +517,103 @@ fn a_key_that_others_can_read_is_a_warning() {
     let open = format!("{GOOD}[api]\nmode = \"0666\"\n");
     let config = load_text(folder.path(), &open).expect("good");
     assert_eq!(config.warnings.iter().map(Fault::line).collect::<Vec<_>>(), [6, 9]);
+}
+
+/// Sets the mode of a file of the folder, or of the folder itself.
+fn mode(folder: &Path, name: &str, mode: u32) {
+    let path = if name == "." { folder.to_owned() } else { folder.join(name) };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("its mode");
+}
+
+#[test]
+fn what_everybody_can_change_is_a_warning() {
+    let good = format!("{GOOD}ca_file = \"ca.pem\"\n[journal]\npath = \"j/journal.db\"\n");
+    for (name, bits, warnings) in [
+        (
+            "alipay.pem",
+            0o666,
+            &[
+                "tilld.toml:7: alipay.alipay_public_key_file: alipay.pem can be changed by every user of this box; write chmod o-w alipay.pem",
+            ][..],
+        ),
+        (
+            "ca.pem",
+            0o646,
+            &[
+                "tilld.toml:8: alipay.ca_file: ca.pem can be changed by every user of this box; write chmod o-w ca.pem",
+            ],
+        ),
+        (
+            "tilld.toml",
+            0o606,
+            &[
+                "tilld.toml:1: tilld.toml can be changed by every user of this box; write chmod o-w tilld.toml",
+            ],
+        ),
+        (
+            "j",
+            0o1777,
+            &[
+                "tilld.toml:10: journal.path: j can be changed by every user of this box, and the journal is in it; write chmod o-w j",
+            ],
+        ),
+        ("alipay.pem", 0o664, &[]),
+        ("j", 0o775, &[]),
+    ] {
+        let folder = folder();
+        fs::write(folder.path().join("ca.pem"), "x").expect("a file");
+        fs::create_dir(folder.path().join("j")).expect("a folder");
+        fs::write(folder.path().join("tilld.toml"), &good).expect("a file");
+        mode(folder.path(), name, bits);
+        let config = load_with(&folder.path().join("tilld.toml"), None).expect("good");
+        assert_eq!(said(folder.path(), &config.warnings), warnings, "{name} {bits:o}");
+    }
+    // Whoever can write into the folder can put another key there.
+    let folder = folder();
+    mode(folder.path(), ".", 0o777);
+    let config = load_text(folder.path(), GOOD).expect("good");
+    assert_eq!(config.warnings.iter().map(Fault::line).collect::<Vec<_>>(), [1, 7]);
+    mode(folder.path(), ".", 0o1777);
+    assert_eq!(load_text(folder.path(), GOOD).expect("good").warnings, []);
+}
+
+/// Root reads everything, and would tell the technician that all is well.
+#[test]
+fn what_the_units_user_cannot_read_is_a_warning() {
+    let text = format!("{GOOD}[api]\nlisten = \"127.0.0.1:7580\"\ntoken_file = \"token\"\n");
+    let folder = folder();
+    let here = folder.path();
+    fs::write(here.join("tilld.toml"), text).expect("a file");
+    fs::write(here.join("token"), "0123456789abcdef").expect("a token");
+    let own = std::os::unix::fs::MetadataExt::gid(&fs::metadata(here).expect("it is there"));
+    let unit = |gid| rights::Who { name: "tilld".to_owned(), uid: 4_000_000, gid };
+    let warnings = |gid| {
+        let config = load_as(&here.join("tilld.toml"), None, unit(gid)).expect("good");
+        said(here, &config.warnings)
+    };
+    mode(here, ".", 0o755);
+    mode(here, "token", 0o600);
+    let remedy = "write chown root:tilld token && chmod 640 token";
+    let unread = "token cannot be read by the user tilld who runs the daemon";
+    assert_eq!(warnings(4_000_000), [format!("tilld.toml:10: api.token_file: {unread}; {remedy}")]);
+    // The advice, obeyed.
+    mode(here, "token", 0o640);
+    assert_eq!(warnings(own), Vec::<String>::new());
+    mode(here, "token", 0o644);
+    let read = "token can be read by other users of this box";
+    assert_eq!(warnings(own), [format!("tilld.toml:10: api.token_file: {read}; {remedy}")]);
+    mode(here, "alipay.pem", 0o600);
+    mode(here, "token", 0o640);
+    assert_eq!(
+        warnings(4_000_000)[0],
+        "tilld.toml:7: alipay.alipay_public_key_file: alipay.pem cannot be read by the user tilld who runs the daemon; write chmod 644 alipay.pem"
+    );
+    mode(here, ".", 0o700);
+    assert!(
+        warnings(own)[0].contains("cannot be entered by the user tilld"),
+        "{:?}",
+        warnings(own)
+    );
 }
 
 #[test]

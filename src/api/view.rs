@@ -55,9 +55,9 @@ pub struct PaymentView {
     #[schema(required)]
     pub reason: Option<ReasonView>,
     /// Set while a person should look, because the terminal cannot settle it by
-    /// itself for long: a sentence in Chinese and then in English.
+    /// itself for long.
     #[schema(required)]
-    pub attention: Option<String>,
+    pub attention: Option<SentenceView>,
     /// How much is proven to be refunded, in yuan.
     pub refunded_amount: String,
     /// The sale this is an attempt at.
@@ -246,9 +246,8 @@ fn seconds_left(payment: &Payment, steady: Timestamp) -> Option<u64> {
     u64::try_from(left).ok().filter(|left| *left > 0).map(|left| left.div_ceil(1000))
 }
 
-fn attention_text(attention: &Attention) -> String {
-    let Sentence { zh, en } = attention.sentence();
-    format!("{zh} {en}")
+fn attention_text(attention: &Attention) -> SentenceView {
+    attention.sentence().into()
 }
 
 fn cancel_action(state: &State) -> Option<CancelActionView> {

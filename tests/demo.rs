@@ -152,7 +152,17 @@ fn people_read_it(lang: &str, last: &str) {
     // Nothing is left unfilled, and no cursor is moved.
     assert!(!ran.out.contains("{}") && !ran.out.contains('\x1b'), "{}", ran.out);
     assert!(hide_codes(&ran.out) == ran.out, "a payment code is shown: {}", ran.out);
+    // Commands to be copied are as long as the path of the program makes them.
+    for line in ran.out.lines().filter(|line| !line.contains(env!("CARGO_BIN_EXE_till"))) {
+        assert!(columns(line) <= 80, "{} columns: {line}", columns(line));
+    }
     nothing_is_left(&place);
+}
+
+/// What a terminal makes of it: two columns to a Chinese character.
+fn columns(line: &str) -> usize {
+    let is_wide = |c: char| matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{ff00}'..='\u{ff60}');
+    line.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
 }
 
 /// A demo that has reached its second scene, with its daemon.

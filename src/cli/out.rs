@@ -178,6 +178,39 @@ fn columns(c: char) -> usize {
     }
 }
 
+/// The columns of a terminal that nobody has made wider.
+pub(super) const COLUMNS: usize = 80;
+
+/// `text` on lines of at most [`COLUMNS`], those after the first indented.
+/// Chinese breaks anywhere but before its stops, all else at spaces.
+pub(super) fn folded(text: &str, indent: usize) -> Vec<String> {
+    const STOPS: &str = "，。；：、！？）”」 ✓";
+    let mut lines = vec![String::new()];
+    let mut word = String::new();
+    let mut put = |word: &mut String| {
+        let line = lines.last().map(String::as_str).unwrap_or_default();
+        let is_empty = line.trim().is_empty();
+        if !is_empty && width(line) + width(word.trim_end()) > COLUMNS {
+            lines.push(format!("{}{}", " ".repeat(indent), word.trim_start()));
+        } else if let Some(line) = lines.last_mut() {
+            line.push_str(word);
+        }
+        word.clear();
+    };
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        word.push(c);
+        let next = chars.peek().copied().unwrap_or(' ');
+        let is_chinese = columns(c) == 2 || columns(next) == 2;
+        let may_break = (c == ' ' && next != ' ') || is_chinese;
+        if may_break && !STOPS.contains(next) && !"（“「".contains(c) {
+            put(&mut word);
+        }
+    }
+    put(&mut word);
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
 /// Which side of a column the texts stand on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -220,6 +253,27 @@ mod tests {
             table(&[Side::Left, Side::Right], &[row("咖啡", "8.00"), row("tea, hot", "188.88")]);
         assert_eq!(lines, ["咖啡        8.00", "tea, hot  188.88"]);
         assert_eq!(width(&lines[0]), width(&lines[1]));
+    }
+
+    #[test]
+    fn long_texts_fold_between_words_and_before_no_stop() {
+        let said = "    0.75 s  register  is told HTTP 409: An earlier attempt for this sale is not settled yet: wait, and do not charge again";
+        let lines = folded(said, 22);
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| width(line) <= COLUMNS), "{lines:#?}");
+        assert_eq!(
+            lines[1],
+            format!("{}settled yet: wait, and do not charge again", " ".repeat(22))
+        );
+        let chinese = "11 笔付款全部如约结束。终端收款 244.10 元；支付宝扣款 441.10 元，退还 197.00 元：账目一致 ✓";
+        let lines = folded(chinese, 0);
+        assert!(lines.iter().all(|line| width(line) <= COLUMNS), "{lines:#?}");
+        assert!(lines.len() == 2 && !lines[1].starts_with(['：', '，', '✓']), "{lines:#?}");
+        assert_eq!(lines.concat().replace(' ', ""), chinese.replace(' ', ""));
+        assert_eq!(folded("  short", 2), ["  short"]);
+        assert_eq!(folded("", 2), [""]);
+        let word = "x".repeat(100);
+        assert_eq!(folded(&word, 2), [word]);
     }
 
     #[test]

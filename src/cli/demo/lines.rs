@@ -12,12 +12,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::api::client::{Client, Event, News, PaymentView, Sentence};
-use crate::cli::out::{Out, width};
+use crate::cli::out::{Out, folded, width};
 use crate::cli::words::{self as common, Phrase};
 use crate::sandbox::{Arrived, Ledger, Number};
 
 use super::words;
 
+/// The column in which it says what somebody did.
+const WHAT_AT: usize = 22;
 /// Between two looks at the ledger.
 const TICK: Duration = Duration::from_millis(20);
 /// How long a line is held back, so that one that happened before it and is
@@ -207,7 +209,10 @@ impl<'a> Lines<'a> {
             if !self.out.json {
                 let who = pad(line.who.phrase().text(self.out.lang), 10);
                 let what = self.out.lang.of(&line.what);
-                self.unread |= !self.out.line(&format!("  {:6.2} s  {who}{what}", line.seconds));
+                let text = format!("  {:6.2} s  {who}{what}", line.seconds);
+                for line in folded(&text, WHAT_AT) {
+                    self.unread |= !self.out.line(&line);
+                }
             }
             self.told.push(line);
         }

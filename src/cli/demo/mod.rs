@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::api::client::{Listed, Money, PaymentView, Sentence};
 use crate::sandbox::{Number, Status};
 
-use super::out::{Out, Side, table};
+use super::out::{Out, Side, folded, table};
 use super::words::{Lang, Phrase, name};
 use super::{Exit, refuse};
 
@@ -238,10 +238,18 @@ struct Show<'a> {
 }
 
 impl Show<'_> {
-    /// A line for people; programs get one value at the end.
+    /// A text for people; programs get one value at the end.
     fn line(&self, text: &str) {
+        let indent = text.len() - text.trim_start().len();
+        for line in folded(text, indent) {
+            self.as_it_is(&line);
+        }
+    }
+
+    /// A line to be copied, however long it is.
+    fn as_it_is(&self, line: &str) {
         if !self.out.json {
-            self.out.line(text);
+            self.out.line(line);
         }
     }
 
@@ -359,7 +367,7 @@ impl Show<'_> {
         self.line("");
         self.line(words::NEXT.text(lang));
         for (phrase, command) in steps {
-            self.line(&format!("  {command}"));
+            self.as_it_is(&format!("  {command}"));
             self.line(&format!("      {}", phrase.text(lang)));
         }
     }

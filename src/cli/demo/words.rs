@@ -123,7 +123,7 @@ phrases! {
     STOPPED_SHOWS = "取消就是提前到来的时限：同样先查询，再撤销。", "A cancel is a deadline that came early: the same question, the same cancel.";
     LOST = "扣了款，应答丢失", "Charged, and the answer is lost";
     LOST_SHOWS = "没有应答不等于没有付款。终端不猜，去查询。", "No answer is not “not paid”. The terminal does not guess, it asks.";
-    RETURNED = "应答丢失，收银员取消", "The answer is lost, and the cashier cancels";
+    RETURNED = "应答丢失，收银员取消", "Answer lost, and the cashier cancels";
     RETURNED_SHOWS = "终端决定撤销之后才得知其实已扣款：钱退还给顾客。", "Only after the decision to cancel the terminal learns that it was charged: the money goes back.";
     TWICE = "同一请求两次，同一销售单再收一次", "Asked twice, and tried twice";
     TWICE_SHOWS = "重复的请求是同一笔付款；同一销售单的第二次收款被拒绝。", "The same request is the same payment, and a second attempt for the same sale is refused.";

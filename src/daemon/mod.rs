@@ -8,6 +8,7 @@
 //!                  input)
 //! ```
 
+mod archive;
 mod asking;
 mod backend;
 mod board;
@@ -59,6 +60,17 @@ enum Command {
         /// configuration unless it is named.
         #[arg(value_name = "JOURNAL")]
         journal: Option<PathBuf>,
+    },
+    /// Move the entries of finished payments that are old to a journal of their own,
+    /// while no daemon runs. The journal keeps their numbers, their sales and how
+    /// they ended.
+    Archive {
+        /// How many days ago the last entry about a payment must have been written.
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+        older_than: u32,
+        /// The folder for the archive, when it is another than that of the journal.
+        #[arg(long, value_name = "FOLDER")]
+        to: Option<PathBuf>,
     },
     /// Take a journal that has lost its newest entries for the whole. The daemon
     /// refuses to start with one, and says what is missing and how to go on.
@@ -115,14 +127,18 @@ pub fn main() -> ExitCode {
             return verify::main(journal.as_deref(), args.config.as_deref());
         }
         Some(Command::Accept { newest, journal }) => return verify::accept(journal, *newest),
-        Some(Command::Check) | None => {}
+        Some(Command::Check | Command::Archive { .. }) | None => {}
     }
     let Some(config) = args.config else {
         say("tilld: --config FILE is missing, like --config /etc/tilld/tilld.toml");
         return ExitCode::from(2);
     };
-    if let Some(Command::Check) = args.command {
-        return check::main(&config);
+    match args.command {
+        Some(Command::Check) => return check::main(&config),
+        Some(Command::Archive { older_than, to }) => {
+            return archive::main(&config, older_than, to.as_deref());
+        }
+        Some(Command::Verify { .. } | Command::Accept { .. }) | None => {}
     }
     log::start();
     let ended = check::load(&config).map_err(Ended::Config).and_then(|setup| {

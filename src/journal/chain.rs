@@ -76,6 +76,16 @@ impl ChainKey {
         cut(&self.sign(b"from", &[&from.to_be_bytes(), prev]))
     }
 
+    /// Under what was archived as a whole.
+    pub(super) fn of_base(&self, seq: i64, hash: &Hash) -> Tag {
+        cut(&self.sign(b"base", &[&seq.to_be_bytes(), hash]))
+    }
+
+    /// Under the last word on a payment that was archived.
+    pub(super) fn of_kept(&self, first: i64, body: &str) -> Tag {
+        cut(&self.sign(b"kept", &[&first.to_be_bytes(), body.as_bytes()]))
+    }
+
     fn sign(&self, what: &[u8], parts: &[&[u8]]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.0);
         for part in [&[what], parts].concat() {

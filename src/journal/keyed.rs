@@ -74,6 +74,32 @@ impl<'a> Keyed<'a> {
         Ok(Self { spans, key })
     }
 
+    /// Whether what is said of archived entries was said by the holder of the key.
+    /// Each archiving says it anew, so it is under one key.
+    pub(super) fn check_archived(&self, conn: &Connection) -> rusqlite::Result<Result<(), String>> {
+        let base = Tip::base(conn)?;
+        let Some(key) = self.key.filter(|_| base.seq > 0) else { return Ok(Ok(())) };
+        let (whose, tag): (Vec<u8>, Vec<u8>) =
+            conn.query_row("SELECT key, tag FROM base", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if whose != key.id() {
+            return Ok(Ok(()));
+        }
+        if !is_same(&tag, &key.of_base(base.seq, &base.hash)) {
+            return Ok(Err("what was archived was not said by this terminal".to_owned()));
+        }
+        let mut kept = conn.prepare("SELECT first_seq, body, tag FROM kept ORDER BY first_seq")?;
+        let mut rows = kept.query([])?;
+        while let Some(row) = rows.next()? {
+            let (first, body, tag): (i64, String, Vec<u8>) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            if !is_same(&tag, &key.of_kept(first, &body)) {
+                let what = format!("what is kept of payment {first} was not said by this terminal");
+                return Ok(Err(what));
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// Whether an entry is under the key that it should be under.
     pub(super) fn check(&self, entry: &RawEntry) -> Result<Proof, String> {
         let wrong = || format!("entry {} was not written by this terminal", entry.seq);

@@ -27,6 +27,7 @@
 //! newest entry. `-saved` is written when the journal is deleted under a daemon.
 
 mod append;
+mod archive;
 mod chain;
 mod desk;
 mod files;
@@ -46,6 +47,7 @@ mod writer;
 mod tests;
 
 pub use append::{AppendError, Health, Pending};
+pub use archive::{ArchiveError, Archived, archive};
 pub use chain::ChainKey;
 pub use open::{AcceptError, OpenError, accept, open};
 pub use reader::{Filter, Head, Page, ReadError, Reader, Which};

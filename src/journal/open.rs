@@ -154,7 +154,7 @@ pub(super) fn find(path: &Path) -> Result<Files, OpenError> {
 }
 
 /// Makes the journal ours, and makes an empty one if there is none.
-fn lock(files: &Files) -> Result<Lock, OpenError> {
+pub(super) fn lock(files: &Files) -> Result<Lock, OpenError> {
     let path = &files.journal;
     if !files.folder().is_dir() {
         return Err(OpenError::NoFolder(files.folder().to_owned()));

@@ -70,7 +70,7 @@ pub struct Page {
 /// The newest entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Its number; 0 when there is none.
+    /// Its number; 0 when there has never been one.
     pub seq: u64,
     /// When it was written, as whoever appended it said; `None` when there is
     /// none.
@@ -277,7 +277,8 @@ impl Reader {
                 .optional()?;
             Ok(match head {
                 Some((seq, at)) => Head { seq: seq.unsigned_abs(), at: Some(Timestamp(at)) },
-                None => Head { seq: 0, at: None },
+                // All of it may be archived.
+                None => Head { seq: Tip::base(conn)?.seq.unsigned_abs(), at: None },
             })
         })
     }

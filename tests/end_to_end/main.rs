@@ -17,6 +17,7 @@ mod configuration;
 mod disk;
 mod doctor;
 mod endings;
+mod files;
 mod gateway;
 mod http;
 mod journals;

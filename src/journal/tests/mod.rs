@@ -1,5 +1,6 @@
 //! Tests of the whole room.
 
+mod archive;
 mod defects;
 mod history;
 mod keyed;

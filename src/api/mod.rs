@@ -39,7 +39,7 @@ pub use openapi::description;
 pub use problem::ProblemView;
 pub use server::{Listeners, Settings, Token, TokenError, serve};
 pub use status::{Clock, Gateway, Journal, Link, ScannerStatus, Status, StatusView};
-pub use step::{AnsweredView, JournalView, SentView, StepView};
+pub use step::{AnsweredView, JournalView, SentView, StepView, ToldView};
 pub use view::{
     CancelActionView, HintView, MoneyView, PaymentView, PaymentsView, ReasonView, SentenceView,
     StateView, time_text,

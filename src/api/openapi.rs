@@ -43,6 +43,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
         step::StepView,
         step::SentView,
         step::AnsweredView,
+        step::ToldView,
         events::ScanEvent,
         events::ScannerEvent,
         events::GatewayEvent,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::view::{MoneyView, StateView, time_text};
-use crate::payment::{Call, Entry, EntryStep, Payment, Recorded, Wire};
+use crate::payment::{Call, Entry, EntryStep, Fen, Payment, Recorded, Trade, Wire};
 
 /// Every step ever journaled for a payment, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -22,7 +22,14 @@ pub struct JournalView {
     "answered": {
         "verdict": "paid", "code": "10000", "sub_code": null, "message": "Success",
         "trade_status": null, "action": null, "retry_flag": null,
-        "trace_id": "0a1b2c", "http_status": 200, "millis": 320
+        "trace_id": "0a1b2c", "http_status": 200, "millis": 320,
+        "trade": {
+            "trade_no": "2013112011001004330000121536", "buyer_logon_id": "159****5620",
+            "paid_at": "2026-11-20T10:00:01+08:00", "total_amount": "88.88",
+            "receipt_amount": "88.88", "buyer_pay_amount": "88.88", "point_amount": null,
+            "invoice_amount": "88.88", "discount_amount": null, "mdiscount_amount": null,
+            "fund_bill_list": null
+        }
     }
 }))]
 pub struct StepView {
@@ -100,6 +107,49 @@ pub struct AnsweredView {
     pub http_status: Option<u16>,
     /// How long the exchange took, in milliseconds.
     pub millis: u64,
+    /// What Alipay had told of the trade, this answer included.
+    #[schema(required)]
+    pub trade: Option<ToldView>,
+}
+
+/// What Alipay told of a trade. `null` is what it did not say; amounts are in
+/// yuan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Told)]
+pub struct ToldView {
+    /// Alipay's number for the trade.
+    #[schema(required)]
+    pub trade_no: Option<String>,
+    /// The buyer's account, masked by Alipay.
+    #[schema(required)]
+    pub buyer_logon_id: Option<String>,
+    /// When it was paid, on Alipay's clock.
+    #[schema(required, format = DateTime)]
+    pub paid_at: Option<String>,
+    /// What was asked for.
+    #[schema(required)]
+    pub total_amount: Option<String>,
+    /// What the merchant gets.
+    #[schema(required)]
+    pub receipt_amount: Option<String>,
+    /// What the buyer pays.
+    #[schema(required)]
+    pub buyer_pay_amount: Option<String>,
+    /// What was paid with points.
+    #[schema(required)]
+    pub point_amount: Option<String>,
+    /// What the buyer can have an invoice for.
+    #[schema(required)]
+    pub invoice_amount: Option<String>,
+    /// What Alipay and others gave.
+    #[schema(required)]
+    pub discount_amount: Option<String>,
+    /// What the merchant gave.
+    #[schema(required)]
+    pub mdiscount_amount: Option<String>,
+    /// Where the money came from, as JSON text of Alipay's.
+    #[schema(required)]
+    pub fund_bill_list: Option<String>,
 }
 
 impl StepView {
@@ -116,7 +166,7 @@ impl StepView {
             money: payment.money().into(),
             auth_code: step.code.clone(),
             sent: step.call.map(|call| sent(call, payment)),
-            answered: answered(step),
+            answered: answered(step, payment),
         })
     }
 }
@@ -130,7 +180,29 @@ fn sent(call: Call, payment: &Payment) -> SentView {
     }
 }
 
-fn answered(step: &EntryStep) -> Option<AnsweredView> {
+fn told(trade: &Trade) -> Option<ToldView> {
+    if *trade == Trade::default() {
+        return None;
+    }
+    let yuan = |amount: Option<Fen>| amount.map(|amount| amount.to_string());
+    // The mark of ours that came back is nothing for the reader.
+    let Trade { trade_no, buyer_logon_id, paid_at, tag: _, said } = trade.clone();
+    Some(ToldView {
+        trade_no,
+        buyer_logon_id,
+        paid_at: paid_at.map(time_text),
+        total_amount: yuan(said.total_amount),
+        receipt_amount: yuan(said.receipt_amount),
+        buyer_pay_amount: yuan(said.buyer_pay_amount),
+        point_amount: yuan(said.point_amount),
+        invoice_amount: yuan(said.invoice_amount),
+        discount_amount: yuan(said.discount_amount),
+        mdiscount_amount: yuan(said.mdiscount_amount),
+        fund_bill_list: said.fund_bill_list,
+    })
+}
+
+fn answered(step: &EntryStep, payment: &Payment) -> Option<AnsweredView> {
     if step.wire.is_none() && step.judged.is_none() {
         return None;
     }
@@ -157,5 +229,6 @@ fn answered(step: &EntryStep) -> Option<AnsweredView> {
         trace_id,
         http_status,
         millis,
+        trade: told(&payment.trade),
     })
 }

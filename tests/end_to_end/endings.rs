@@ -107,6 +107,16 @@ fn steps(shop: &Shop, daemon: &Daemon, number: &str, auth_code: &str, is_open: b
     };
     assert_eq!(sent("pay"), 1);
     assert_eq!(shop.requests(number, "pay"), 1);
+    // What the receipt needs stands in the very entry that made it paid.
+    let payment = daemon.payment(number);
+    if let Some(paid) = entries.iter().find(|entry| entry["state"] == "paid") {
+        let told = &paid["answered"]["trade"];
+        for name in ["trade_no", "receipt_amount", "buyer_logon_id"] {
+            assert!(told[name].is_string() && told[name] == payment[name], "{name}: {paid}");
+        }
+        assert_eq!(told["total_amount"], payment["amount"], "{paid}");
+        assert!(told["paid_at"].is_string(), "{paid}");
+    }
     if !is_open {
         for method in ["query", "cancel"] {
             assert_eq!(sent(method), shop.requests(number, method), "{method} of {number}");

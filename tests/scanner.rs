@@ -347,6 +347,38 @@ async fn a_flood_of_garbage_does_not_wedge_it() {
 }
 
 #[tokio::test]
+async fn of_a_flood_of_codes_the_newest_come_and_a_number() {
+    let (_folder, name) = place();
+    let mut pty = Pty::plug(&name);
+    let begun = Instant::now();
+    let (_handle, mut source) = listen(&name, LONG_GAP);
+    assert_eq!(next(&mut source).await, "plugged");
+    let sent = tokio::task::spawn_blocking(move || {
+        for n in 0..50_000 {
+            pty.send(format!("69{n:011}\r"));
+        }
+        pty.send(format!("{CODE}\r"));
+        pty
+    });
+    let (mut scans, mut left_out, mut last) = (0, 0, String::new());
+    // The code comes, and what was left out is told behind it.
+    while scans + left_out <= 50_000 {
+        let said = next(&mut source).await;
+        if let Some(told) = said.strip_prefix("lost: ") {
+            let count = told.split(' ').next().expect("a word");
+            left_out += count.parse::<u64>().unwrap_or_else(|_| panic!("{told}"));
+        } else {
+            scans += 1;
+            last = said;
+        }
+    }
+    assert_eq!((scans + left_out, last.as_str()), (50_001, CODE));
+    let seconds = begun.elapsed().as_secs() + 1;
+    assert!(scans <= 5 * seconds + 5, "{scans} in {seconds} s");
+    drop(sent.await.expect("sent"));
+}
+
+#[tokio::test]
 async fn stopping_lets_go_of_the_device() {
     let (_folder, name) = place();
     let _pty = Pty::plug(&name);

@@ -75,6 +75,8 @@ pub fn show_scan(
         // Somebody's code with a digit missing is still nearly that code.
         Err(OtherCode::Torn | OtherCode::ExtraCharacters) => starred(text),
         Err(OtherCode::WeChat | OtherCode::UnionPay | OtherCode::OtherWallet) => masked(text),
+        // A link, and no secret.
+        Err(OtherCode::CollectCode) => hide_codes(text),
         Err(_) if is_article(text) => hide_codes(text),
         Err(_) if is_near || is_much_of_a_code(text) => starred(text),
         Err(_) => hide_codes(text),

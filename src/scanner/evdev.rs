@@ -35,7 +35,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_millis(300);
 const KEYS_UP_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Told when a keyboard that was taken for a scanner is let go of.
-const TYPED: &str = "it looks like a person typing, so it was let go of; if it is a scanner plug it in again, and write typed_guard = false if this comes back";
+const TYPED: &str = "it looks like a person typing, so it is let go of for a while; if it is a scanner that types slowly write typed_guard = false";
 
 mod request {
     #[repr(C)]
@@ -287,13 +287,17 @@ fn finish(keyboard: &mut Keyboard, hold: &mut Hold, link: &mut Link) {
     hold.let_go(keyboard);
 }
 
-/// Waits for the keyboard to be unplugged. What is typed is for others, and is
-/// not read; it stays open because that is how its end shows.
+/// Leaves the keyboard to others for a while, or until it is unplugged. What is
+/// typed is not read; it stays open because that is how its end shows.
 fn leave_alone(keyboard: &Keyboard, wake: &Wake, link: &mut Link) -> End {
+    let until = link.now() + link.rest();
     loop {
         link.beat();
         if link.is_closed() {
             return End::Stopped;
+        }
+        if link.now() >= until {
+            return End::Known;
         }
         match wake.poll_end(&keyboard.fds(), BEAT) {
             Woken::Stop => return End::Stopped,

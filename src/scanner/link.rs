@@ -9,6 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::framing::{Framed, Learned, Lost};
+use super::pace::Pace;
 use super::thread::Wake;
 use super::{Clock, Input};
 use crate::payment::{ScannerNews, Timestamp};
@@ -19,6 +20,11 @@ pub(super) const BEAT: Duration = Duration::from_millis(200);
 
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// How long a keyboard is left alone that looked like a person typing: at first,
+/// as one slow scan is easily taken for one, and at most.
+const REST_MIN: Duration = Duration::from_secs(10);
+const REST_MAX: Duration = Duration::from_secs(300);
 
 /// A device that was there for less than this is not trusted to stay.
 const STEADY_AFTER: Duration = Duration::from_secs(2);
@@ -124,11 +130,13 @@ pub(super) struct Link {
     /// How the device stands, told as soon as there is room.
     untold: Option<ScannerNews>,
     told: Option<ScannerNews>,
-    lost: Option<(Lost, Timestamp)>,
+    lost: Vec<(Lost, Timestamp)>,
+    pace: Pace,
     /// A code had no room, and that could not be told either.
     busy: bool,
     backoff: Duration,
     opened_at: Option<Timestamp>,
+    rest: Duration,
     /// What the scanner was seen to do, kept while it is unplugged: a pause in
     /// the first code behind that would make two of it.
     pub(super) learned: Learned,
@@ -147,10 +155,12 @@ impl Link {
             beats: Arc::default(),
             untold: None,
             told: None,
-            lost: None,
+            lost: Vec::new(),
+            pace: Pace::default(),
             busy: false,
             backoff: BACKOFF_MIN,
             opened_at: None,
+            rest: REST_MIN,
             learned: Learned::NOTHING,
             went: false,
             doubt: None,
@@ -175,6 +185,27 @@ impl Link {
             self.busy = false;
             self.lost(Lost::Busy);
         }
+        self.hand_on();
+        if let Some(count) = self.pace.left_out(self.now())
+            && self.send(ScannerNews::ScanLost(flooded(count))).is_ok()
+        {
+            self.pace.told();
+        }
+    }
+
+    /// Hands on the codes that it is time for.
+    fn hand_on(&mut self) {
+        while let Some(frame) = self.pace.next(self.now()) {
+            let scan = Input::Scan {
+                scanner: self.id.clone(),
+                text: frame.text,
+                aim: frame.aim,
+                started_at: frame.started_at,
+            };
+            if let Err(TrySendError::Full(_)) = self.sink.try_send(scan) {
+                self.busy = true;
+            }
+        }
     }
 
     /// Nobody listens any more.
@@ -185,15 +216,10 @@ impl Link {
     pub(super) fn framed(&mut self, framed: Option<Framed>) {
         match framed {
             Some(Framed::Code(frame)) => {
-                let scan = Input::Scan {
-                    scanner: self.id.clone(),
-                    text: frame.text,
-                    aim: frame.aim,
-                    started_at: frame.started_at,
-                };
-                if let Err(TrySendError::Full(_)) = self.sink.try_send(scan) {
-                    self.busy = true;
-                }
+                self.rest = REST_MIN;
+                let now = self.now();
+                self.pace.take(frame, now);
+                self.hand_on();
             }
             Some(Framed::Lost(why)) => self.lost(why),
             None => {}
@@ -256,6 +282,14 @@ impl Link {
         wait
     }
 
+    /// How long a keyboard is left alone that looks like a person typing. Longer
+    /// each time, until a code comes.
+    pub(super) fn rest(&mut self) -> Duration {
+        let rest = self.rest;
+        self.rest = (rest * 2).min(REST_MAX);
+        rest
+    }
+
     fn stands(&mut self, news: ScannerNews) {
         if self.told.as_ref() != Some(&news) {
             self.untold = None;
@@ -272,12 +306,12 @@ impl Link {
 
     fn lost(&mut self, why: Lost) {
         let now = self.now();
-        let again = self.lost.is_some_and(|(last, at)| last == why && now < at + LOST_AGAIN_AFTER);
-        if again {
+        self.lost.retain(|(_, at)| now < *at + LOST_AGAIN_AFTER);
+        if self.lost.iter().any(|(last, _)| *last == why) || !self.pace.may_tell(now) {
             return;
         }
         match self.send(ScannerNews::ScanLost(why.to_string())) {
-            Ok(()) => self.lost = Some((why, now)),
+            Ok(()) => self.lost.push((why, now)),
             Err(()) => self.busy = true,
         }
     }
@@ -290,6 +324,13 @@ impl Link {
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         }
     }
+}
+
+fn flooded(count: u64) -> String {
+    let scans = if count == 1 { "1 scan was" } else { &format!("{count} scans were") };
+    format!(
+        "{scans} left out, because more than 5 came in a second; take away what lies before the scanner, and set it to read a code once only"
+    )
 }
 
 #[cfg(test)]
@@ -367,6 +408,40 @@ mod tests {
         link.framed(Some(Framed::Lost(Lost::Garbled)));
         let garbled = format!("lost {}", Lost::Garbled);
         assert_eq!(heard(&mut source), ["gone not there", "gone may not", &garbled, &garbled]);
+    }
+
+    #[test]
+    fn what_comes_too_fast_is_a_number() {
+        let (mut link, mut source, now) = link(64);
+        let code = |n: i64| {
+            let text = SecretText::new(format!("2812345678901234{n:02}"));
+            Some(Framed::Code(Frame { text, aim: None, started_at: Timestamp(n) }))
+        };
+        for n in 0..90 {
+            link.framed(code(n));
+            link.framed(Some(Framed::Lost(Lost::Garbled)));
+        }
+        let garbled = format!("lost {}", Lost::Garbled);
+        assert_eq!(heard(&mut source), ["scan", &garbled, "scan", "scan", "scan"]);
+        // The newest have waited for their turn.
+        now.store(1000, Ordering::Relaxed);
+        link.beat();
+        for newest in 85..90 {
+            let Ok(Input::Scan { started_at, .. }) = source.try_recv() else { panic!("{newest}") };
+            assert_eq!(started_at, Timestamp(newest));
+        }
+        assert_eq!(heard(&mut source), [format!("lost {}", flooded(81))]);
+        link.beat();
+        assert_eq!(heard(&mut source), [""; 0]);
+    }
+
+    #[test]
+    fn a_keyboard_is_left_alone_ever_longer_until_a_code_comes() {
+        let (mut link, _source, _) = link(9);
+        let mut rests = |n: usize| -> Vec<_> { (0..n).map(|_| link.rest().as_secs()).collect() };
+        assert_eq!(rests(7), [10, 20, 40, 80, 160, 300, 300]);
+        link.framed(code());
+        assert_eq!(link.rest().as_secs(), 10);
     }
 
     #[test]

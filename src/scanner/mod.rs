@@ -28,6 +28,7 @@ mod identity;
 pub mod keymap;
 pub mod learn;
 mod link;
+mod pace;
 pub mod report;
 mod serial;
 mod settings;

@@ -1,5 +1,8 @@
 //! Codes that are shown a second time, and what is shown instead of a code.
 
+use std::thread;
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::scanner::Pty;
@@ -71,6 +74,36 @@ fn a_code_that_was_shown_before_is_not_charged_again_over_a_crash() {
     assert_eq!(shop.requests("WAITS", "pay"), 1);
     daemon.stop();
     tilld::journal::verify(&shop.journal(), None).expect("a sound journal");
+}
+
+#[test]
+fn a_scanner_that_floods_neither_fills_the_journal_nor_hides_the_code_behind() {
+    let (shop, mut pty) = shop();
+    let daemon = shop.start();
+    daemon.until_plugged();
+    let mut events = daemon.events(None);
+    let begun = Instant::now();
+    daemon.put("FLOOD", &without_code("5.00")).expect(201);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..100_000 {
+                pty.scan(&format!("69{n:011}"), 0);
+            }
+            pty.scan(&code(), 0);
+        });
+        // Others pay meanwhile.
+        for n in 0..10 {
+            let paid = daemon.pay(&format!("OTHER{n}"), &with_code("3.00")).expect(201);
+            assert_eq!(outcome(&paid), is("paid", "taken", ""));
+        }
+    });
+    assert_eq!(outcome(&daemon.settled("FLOOD")), is("paid", "taken", ""));
+    let seen = events.until(|event| event.is("scanner", &[("news", "scan_lost")]));
+    let scans = seen.iter().filter(|event| event.name == "scan").count();
+    let seconds = usize::try_from(begun.elapsed().as_secs()).expect("few") + 1;
+    assert!(scans <= 5 * seconds, "{scans} entries in {seconds} s");
+    let reason = seen.last().unwrap().data["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("scans were left out"), "{reason}");
 }
 
 #[test]

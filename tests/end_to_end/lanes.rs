@@ -65,9 +65,12 @@ fn two_hundred_customers_at_eight_scanners_all_end_right() {
     assert_eq!((report.payments, report.open), ((LANES * CUSTOMERS) as u64, 0));
 }
 
-/// An EAN-13, as far as its shape goes.
+/// An EAN-13.
 fn item(lane: usize, customer: usize) -> String {
-    format!("690{lane:05}{customer:05}")
+    let digits = format!("690{lane:04}{customer:05}");
+    let weighted = digits.chars().zip([1, 3].into_iter().cycle());
+    let sum: u32 = weighted.map(|(c, weight)| c.to_digit(10).unwrap() * weight).sum();
+    format!("{digits}{}", (10 - sum % 10) % 10)
 }
 
 fn serve(shop: &Shop, daemon: &Daemon, mut pty: Pty, lane: usize) {

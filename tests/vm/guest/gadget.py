@@ -264,10 +264,11 @@ def scan_keys(name, text):
     send_keys(name, text + "\n")
 
 
-def each(act, name, texts):
+def each(act, name, texts, gap_ms=0):
     """One scan after the other."""
     for text in texts:
         globals()[act](name, text)
+        time.sleep(gap_ms / 1000)
 
 
 def interrupted(name, head, codes):

@@ -134,9 +134,11 @@ class Codes:
                 self.used.add(code)
                 return code
 
-    def goods(self, length=18):
-        """No payment code: it begins with 69, like a Chinese article number."""
-        return "69" + self.digits(length - 2)
+    def goods(self, length=13):
+        """No payment code: it begins with 69, like a Chinese article number, and ends as one does."""
+        number = "69" + self.digits(length - 3)
+        weighted = sum(int(digit) * (1, 3)[place % 2 == 0] for place, digit in enumerate(reversed(number)))
+        return number + str(-weighted % 10)
 
 
 class Product:

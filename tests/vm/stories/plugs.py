@@ -231,10 +231,9 @@ def odd_ones(stage):
     guest("send_keys", "typing", "mine again\n", pause=0.02)
     assert "mine again\n" in guest("wait_seen", "window", "mine again\n")["text"]
     assert guest("seen", "window")["down"] == [] and guest("seen", "mute")["text"] == ""
-    # Only plugging it in again makes it a scanner again.
-    guest("pull", "typing")
-    guest("plug", "typing", 0)
+    # It is a scanner again when the person is done; no plug has to be pulled.
     guest("wait_scanner", "typing")
+    until("the keyboard to be taken again", lambda: guest("grabbed", node), timeout=30)
     goods_come(guest, "typing", lambda text: scan("typing", text), codes.goods())
 
 

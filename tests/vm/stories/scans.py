@@ -14,7 +14,9 @@ SCANNERS = (
     + scanner("pos", "hidraw", "05f9", "4204")
     + scanner("acm", "serial", "05e0", "1701")
 )
-FAST = 500
+FAST = 200
+# More than five scans in a second are a flood.
+GAP_MS = 220
 # The emulated machine stood still for so long between two keys: no scanner did that.
 STALL_MS = 60
 
@@ -57,10 +59,10 @@ class Heard:
 def full_rate(stage):
     guest = plug_in(stage)
     codes = Codes("fast")
-    left, took = [codes.goods() for _ in range(FAST)], []
+    left, took = [codes.goods(18) for _ in range(FAST)], []
     for _ in range(5):
         guest("listen")
-        times = guest("many_keys", "typing", left)
+        times = guest("many_keys", "typing", left, gap_ms=GAP_MS)
         heard = Heard(guest, "typing", left)
         heard.check()
         took += [whole for whole, worst in times if worst < STALL_MS]
@@ -82,7 +84,7 @@ def full_rate(stage):
         # Longer ones do not fit into one report.
         texts = [codes.goods(18 if n % 10 else 100) for n in range(100)]
         for n in range(0, len(texts), 20):
-            guest("each", act, scanner, texts[n : n + 20])
+            guest("each", act, scanner, texts[n : n + 20], gap_ms=GAP_MS)
             guest("wait_heard", n + 20)
         heard = Heard(guest, scanner, texts)
         assert heard.got == texts and not heard.reports, (heard.missing[:3], heard.altered[:3], heard.reports)
@@ -90,8 +92,8 @@ def full_rate(stage):
     # A box that is too busy loses scans; it says so and never makes others of them.
     guest("listen")
     guest("busy", 6)
-    texts = [codes.goods() for _ in range(60)]
-    guest("many_keys", "typing", texts)
+    texts = [codes.goods(18) for _ in range(60)]
+    guest("many_keys", "typing", texts, gap_ms=GAP_MS)
     guest("busy", 0)
     heard = Heard(guest, "typing", texts)
     heard.check()

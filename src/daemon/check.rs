@@ -10,6 +10,8 @@ use crate::api::Token;
 use crate::config::{self, Config, Fault, KeyFile};
 use crate::journal::ChainKey;
 use crate::payment::CodeKey;
+use crate::scanner::rivals;
+use crate::scanner::sysfs::System;
 
 /// What the daemon runs with.
 pub(super) struct Setup {
@@ -29,6 +31,9 @@ pub(super) fn main(file: &Path) -> ExitCode {
             for warning in &setup.config.warnings {
                 super::say(&format!("warning: {warning}"));
             }
+            for warning in rivals(&System::default(), &setup.config.scanners) {
+                super::say(&format!("warning: {warning}"));
+            }
             ExitCode::SUCCESS
         }
         Err(faults) => {
@@ -45,6 +50,9 @@ pub(super) fn load(file: &Path) -> Result<Setup, String> {
     let setup = setup(file)
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     for warning in &setup.config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for warning in rivals(&System::default(), &setup.config.scanners) {
         tracing::warn!("{warning}");
     }
     Ok(setup)

@@ -54,6 +54,12 @@ impl Payment {
                 "已撤销，没有扣款，可以重新收款",
                 "Cancelled; nothing was charged; you may charge again",
             ),
+            (_, Public::AwaitingCode) if self.order.scanner.is_none() => Sentence::new(
+                format!("终端没有扫码枪：请用收银机扫顾客的付款码，收款 {amount} 元"),
+                format!(
+                    "This terminal has no scanner: scan the customer's payment code at the register, for {amount} yuan"
+                ),
+            ),
             (_, Public::AwaitingCode) => Sentence::new(
                 format!("请扫顾客的付款码，收款 {amount} 元"),
                 format!("Scan the customer's payment code for {amount} yuan"),
@@ -99,8 +105,8 @@ impl Hint {
                 "The scan was not read in full; nothing was charged. Scan again",
             ),
             Self::ScannerGone => Sentence::new(
-                "扫码枪没有连接或读不了，没有扣款。请用收银机扫顾客的付款码或手工输入，也可以重新插好扫码枪",
-                "The scanner is unplugged or cannot be read; nothing was charged. Scan the customer's code at the register or type it in, or plug the scanner in again",
+                "扫码枪没有连接或读不了，没有扣款。请重新插好扫码枪再扫，也可以在收银机的付款窗口里扫码或手工输入",
+                "The scanner is unplugged or cannot be read; nothing was charged. Plug it in again and scan, or scan the code into the register's payment window or type it in there",
             ),
             Self::CodeUsed { number, amount, state } => {
                 let Sentence { zh, en } = state.words();

@@ -66,6 +66,11 @@ impl System {
         Self { root: root.to_owned() }
     }
 
+    /// Where the kernel lists who runs.
+    pub(super) fn processes(&self) -> PathBuf {
+        self.root.join("proc")
+    }
+
     /// All devices with nodes that keys, codes or bytes come through.
     #[must_use]
     pub fn devices(&self) -> Vec<Found> {

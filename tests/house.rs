@@ -173,6 +173,21 @@ fn the_core_is_pure() {
     }
 }
 
+/// A scanner's codes can be tried without a device, and its device be looked for
+/// without opening one.
+#[test]
+fn only_one_part_of_the_scanners_room_opens_devices() {
+    for (part, others) in [("decode", &["find", "device"][..]), ("find", &["device"])] {
+        for path in files(&root().join("src/scanner").join(part), "rs") {
+            let code = code(&path);
+            for other in others {
+                let named = code.contains(&format!("scanner::{other}"));
+                assert!(!named, "{}: {part} knows {other}", path.display());
+            }
+        }
+    }
+}
+
 /// Secrets have types without printing; nothing may give them some.
 #[test]
 fn secrets_do_not_derive_debug() {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::SerialSettings;
+use crate::scanner::makers::TRIGGERS;
 
 /// One `[[scanner]]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,6 +189,50 @@ impl Kind {
     }
 }
 
+/// How the line is set. USB scanners (CDC-ACM) ignore most of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SerialSettings {
+    /// Bits per second.
+    pub baud: u32,
+    /// 7 or 8.
+    pub data_bits: u8,
+    /// The check bit behind the data.
+    pub parity: Parity,
+    /// 1 or 2.
+    pub stop_bits: u8,
+    /// Who may stop the other side from sending.
+    pub flow: Flow,
+}
+
+impl Default for SerialSettings {
+    /// 9600 8N1, as most scanners leave the factory.
+    fn default() -> Self {
+        Self { baud: 9600, data_bits: 8, parity: Parity::None, stop_bits: 1, flow: Flow::None }
+    }
+}
+
+/// The check bit behind the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parity {
+    /// There is none.
+    None,
+    /// The number of ones is even.
+    Even,
+    /// The number of ones is odd.
+    Odd,
+}
+
+/// Who may stop the other side from sending, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Nobody.
+    None,
+    /// By the wires RTS and CTS.
+    RtsCts,
+    /// By the characters XON and XOFF.
+    XonXoff,
+}
+
 /// When a scanner is the terminal's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -219,32 +263,17 @@ pub struct Trigger {
     pub off: Vec<u8>,
 }
 
-/// The makers whose commands are known, as their manuals have them. All of them
-/// want the scanner to be put into its host or serial trigger mode first.
-const MAKERS: [(&str, &[u8], &[u8]); 7] = [
-    // SYN T CR and SYN U CR
-    ("honeywell", b"\x16T\r", b"\x16U\r"),
-    ("mindeo", b"\x16T\r", b"\x16U\r"),
-    ("datalogic", b"T", b"X"),
-    // SSI packets: START_SESSION and STOP_SESSION, with their checksums
-    ("zebra", &[0x04, 0xe4, 0x04, 0x00, 0xff, 0x14], &[0x04, 0xe5, 0x04, 0x00, 0xff, 0x13]),
-    ("newland", b"\x7e\x010000#SCNTRG1;\x03", b"\x7e\x010000#SCNTRG0;\x03"),
-    // Stops by itself.
-    ("gm65", &[0x7e, 0x00, 0x08, 0x01, 0x00, 0x02, 0x01, 0xab, 0xcd], &[]),
-    ("zkteco", b"T", b"P"),
-];
-
 impl Trigger {
     /// The commands of a maker's scanners, by the word in the configuration.
     #[must_use]
     pub fn of_maker(word: &str) -> Option<Self> {
-        let (_, on, off) = MAKERS.iter().find(|(maker, ..)| *maker == word)?;
+        let (_, on, off) = TRIGGERS.iter().find(|(maker, ..)| *maker == word)?;
         Some(Self { on: on.to_vec(), off: off.to_vec() })
     }
 
     /// The words for the makers that are known.
     pub fn makers() -> impl Iterator<Item = &'static str> {
-        MAKERS.iter().map(|(maker, ..)| *maker)
+        TRIGGERS.iter().map(|(maker, ..)| *maker)
     }
 }
 

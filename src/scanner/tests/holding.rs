@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::framing::{Framed, Learned};
-use super::super::hold::{Hold, Look, Nodes};
-use super::super::keymap::{KeyEvent, Keys};
-use super::super::{Kind, Mode, Place, ScannerSettings};
 use crate::payment::Timestamp;
+use crate::scanner::decode::framing::{Framed, Learned};
+use crate::scanner::decode::keymap::{KeyEvent, Keys};
+use crate::scanner::device::hold::{Hold, Look, Nodes};
+use crate::scanner::settings::{Kind, Mode, Place, ScannerSettings};
 
 const CODE: &str = "281234567890123494";
 const GOODS: &str = "6901234567892";

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::super::sysfs::{System, resolve};
-use super::super::{Identity, Kind, Place, ScannerSettings};
-use super::fake_box::FakeBox;
+use crate::scanner::find::sysfs::{System, resolve};
+use crate::scanner::settings::{Identity, Kind, Place, ScannerSettings};
+use crate::scanner::tests::fake_box::FakeBox;
 
 const INPUT: &str =
     "sys/devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/0003:0C2E:0B61.0000/input/input5";

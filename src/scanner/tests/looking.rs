@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::sysfs::{System, resolve};
-use super::super::{Identity, Kind, Place, ScannerSettings, SerialSettings};
-use super::fake_box::FakeBox;
+use crate::scanner::find::sysfs::{System, resolve};
+use crate::scanner::settings::{Identity, Kind, Place, ScannerSettings, SerialSettings};
+use crate::scanner::tests::fake_box::FakeBox;
 
 /// `evdev 0c2e:0b61 phys=usb-1 force`, or `evdev /dev/input/event5`.
 fn settings(fake: &FakeBox, text: &str) -> ScannerSettings {

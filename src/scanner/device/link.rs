@@ -2,21 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::framing::{Framed, Learned, Lost};
-use super::pace::Pace;
-use super::thread::Wake;
-use super::{Clock, Input};
 use crate::payment::{ScannerNews, Timestamp};
-
-/// The longest time between two signs of life of a reader. The watchdog looks
-/// every half of `WatchdogSec`, which may be as short as a second.
-pub(super) const BEAT: Duration = Duration::from_millis(200);
+use crate::scanner::decode::framing::{Framed, Learned, Lost};
+use crate::scanner::device::pace::Pace;
+use crate::scanner::input::{Clock, Input};
+use crate::scanner::shut::Shut;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -36,93 +31,8 @@ const DOUBT_TIMEOUT: Duration = Duration::from_secs(1);
 /// every byte, and each telling is written to the journal.
 const LOST_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// A scanner that is being read. Dropping it ends that, and lets go of the
-/// device.
-#[derive(Debug)]
-#[must_use = "dropping it stops the scanner"]
-pub struct Handle {
-    id: String,
-    beats: Arc<AtomicU64>,
-    worker: Option<(Arc<Wake>, JoinHandle<()>)>,
-}
-
-/// Why a device is not being read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct Shut {
-    /// In words that lead to the cure.
-    pub why: String,
-    /// There is no such device now.
-    pub absent: bool,
-}
-
-impl From<String> for Shut {
-    fn from(why: String) -> Self {
-        Self { why, absent: false }
-    }
-}
-
-impl Handle {
-    /// `worker` is missing when the system would not even give us a thread.
-    pub(super) fn new(
-        id: String,
-        beats: Arc<AtomicU64>,
-        worker: Option<(Arc<Wake>, JoinHandle<()>)>,
-    ) -> Self {
-        Self { id, beats, worker }
-    }
-
-    /// Which scanner.
-    #[must_use]
-    pub fn scanner(&self) -> &str {
-        &self.id
-    }
-
-    /// Signs of life. It grows several times a second, whether the device is
-    /// there or not; when it stands still the reader hangs.
-    #[must_use]
-    pub fn beats(&self) -> u64 {
-        self.beats.load(Ordering::Relaxed)
-    }
-
-    /// The same, for somebody who does not hold the scanner.
-    pub fn heartbeat(&self) -> impl Fn() -> u64 + Send + use<> {
-        let beats = Arc::clone(&self.beats);
-        move || beats.load(Ordering::Relaxed)
-    }
-
-    /// Tells that a payment waits for a code of this scanner, or that none does
-    /// any more. Never waits; what it leads to happens on the scanner's thread.
-    pub fn arm(&self, waiting: bool) {
-        if let Some((wake, _)) = &self.worker {
-            wake.arm(waiting);
-        }
-    }
-
-    /// Stops, and waits a moment for the device to be let go of, so that no key
-    /// stays pressed for whoever reads the keyboard next.
-    pub async fn stop(mut self) {
-        let Some((wake, thread)) = self.worker.take() else { return };
-        wake.stop();
-        for _ in 0..50 {
-            if thread.is_finished() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if let Some((wake, _)) = &self.worker {
-            wake.stop();
-        }
-    }
-}
-
 /// The reader's end: says what happened, and never waits.
-pub(super) struct Link {
+pub(in crate::scanner) struct Link {
     id: String,
     clock: Clock,
     sink: Sender<Input>,
@@ -139,7 +49,7 @@ pub(super) struct Link {
     rest: Duration,
     /// What the scanner was seen to do, kept while it is unplugged: a pause in
     /// the first code behind that would make two of it.
-    pub(super) learned: Learned,
+    pub(in crate::scanner) learned: Learned,
     /// It went away, and this was told.
     went: bool,
     /// Why it could not be opened since then, not told yet.
@@ -147,7 +57,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(id: String, clock: Clock, sink: Sender<Input>) -> Self {
+    pub(in crate::scanner) fn new(id: String, clock: Clock, sink: Sender<Input>) -> Self {
         Self {
             id,
             clock,
@@ -167,16 +77,16 @@ impl Link {
         }
     }
 
-    pub(super) fn beats(&self) -> Arc<AtomicU64> {
+    pub(in crate::scanner) fn beats(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.beats)
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(in crate::scanner) fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
     /// A sign of life; also tells what there was no room for before.
-    pub(super) fn beat(&mut self) {
+    pub(in crate::scanner) fn beat(&mut self) {
         self.beats.fetch_add(1, Ordering::Relaxed);
         if let Some(news) = self.untold.take() {
             self.tell(news);
@@ -209,11 +119,11 @@ impl Link {
     }
 
     /// Nobody listens any more.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::scanner) fn is_closed(&self) -> bool {
         self.sink.is_closed()
     }
 
-    pub(super) fn framed(&mut self, framed: Option<Framed>) {
+    pub(in crate::scanner) fn framed(&mut self, framed: Option<Framed>) {
         match framed {
             Some(Framed::Code(frame)) => {
                 self.rest = REST_MIN;
@@ -226,7 +136,7 @@ impl Link {
         }
     }
 
-    pub(super) fn plugged(&mut self) {
+    pub(in crate::scanner) fn plugged(&mut self) {
         self.opened_at = Some(self.now());
         self.went = false;
         self.doubt = None;
@@ -234,7 +144,7 @@ impl Link {
     }
 
     /// The device is gone.
-    pub(super) fn unplugged(&mut self, why: String) {
+    pub(in crate::scanner) fn unplugged(&mut self, why: String) {
         self.went = true;
         self.doubt = None;
         self.stands(ScannerNews::Unplugged(why));
@@ -245,7 +155,7 @@ impl Link {
     /// Of one that just went away it is none that it is not there. And while it
     /// comes the system is still about to give it to us (udev sets group and
     /// mode after the node is there), so only what lasts is told.
-    pub(super) fn shut(&mut self, shut: Shut) {
+    pub(in crate::scanner) fn shut(&mut self, shut: Shut) {
         if self.went && shut.absent {
             self.doubt = None;
             return;
@@ -267,12 +177,12 @@ impl Link {
     }
 
     /// Something was plugged in: it is worth looking again soon.
-    pub(super) fn hurry(&mut self) {
+    pub(in crate::scanner) fn hurry(&mut self) {
         self.backoff = BACKOFF_MIN;
     }
 
     /// How long to wait before the device is tried again.
-    pub(super) fn backoff(&mut self) -> Duration {
+    pub(in crate::scanner) fn backoff(&mut self) -> Duration {
         let steady = self.opened_at.take().is_some_and(|at| self.now() >= at + STEADY_AFTER);
         if steady {
             self.backoff = BACKOFF_MIN;
@@ -284,7 +194,7 @@ impl Link {
 
     /// How long a keyboard is left alone that looks like a person typing. Longer
     /// each time, until a code comes.
-    pub(super) fn rest(&mut self) -> Duration {
+    pub(in crate::scanner) fn rest(&mut self) -> Duration {
         let rest = self.rest;
         self.rest = (rest * 2).min(REST_MAX);
         rest
@@ -337,9 +247,9 @@ fn flooded(count: u64) -> String {
 mod tests {
     use std::sync::atomic::AtomicI64;
 
-    use super::super::framing::Frame;
     use super::*;
     use crate::payment::SecretText;
+    use crate::scanner::decode::framing::Frame;
 
     fn link(room: usize) -> (Link, tokio::sync::mpsc::Receiver<Input>, Arc<AtomicI64>) {
         let (sink, source) = tokio::sync::mpsc::channel(room);

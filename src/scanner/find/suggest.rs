@@ -5,10 +5,10 @@ use std::fs;
 
 use nix::unistd::{AccessFlags, access};
 
-use super::found::{Bus, Found, Node};
-use super::identity::{self, Refusal, is_read_as, mark_of, own_marks, refusal, telling};
-use super::settings::{Identity, Kind};
-use super::{Place, SerialSettings};
+use crate::scanner::find::found::{Bus, Found, Node};
+use crate::scanner::find::identity;
+use crate::scanner::find::identity::{Refusal, is_read_as, mark_of, own_marks, refusal, telling};
+use crate::scanner::settings::{Identity, Kind, Place, SerialSettings};
 
 /// A way to read a device.
 #[derive(Clone, Debug)]
@@ -212,10 +212,10 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sysfs::{System, resolve};
-    use super::super::tests::fake_box::FakeBox;
-    use super::super::{ScannerSettings, settings::Kind};
     use super::*;
+    use crate::scanner::find::sysfs::{System, resolve};
+    use crate::scanner::settings::{Kind, ScannerSettings};
+    use crate::scanner::tests::fake_box::FakeBox;
 
     const SHOP: &str = "
         i8042 -         AT_keyboard                  kbd=event0
@@ -277,7 +277,7 @@ mod tests {
     /// The rules that are printed are those that people may copy.
     #[test]
     fn the_rules_are_those_of_the_shipped_file() {
-        let shipped = include_str!("../../udev/70-tilld.rules");
+        let shipped = include_str!("../../../udev/70-tilld.rules");
         for rule in [
             keyboard_rule(0x1234, 0x5678, true),
             serial_rule(0x1234, 0x5678),
@@ -285,7 +285,7 @@ mod tests {
         ] {
             assert!(shipped.contains(&format!("\n#{rule}\n")), "{rule}");
         }
-        for maker in super::super::found::SCANNER_MAKERS {
+        for maker in crate::scanner::makers::SCANNER_MAKERS {
             assert!(shipped.contains(&format!("{maker:04x}")), "{maker:04x}");
             assert!(
                 shipped.contains(&format!("KERNELS==\"0003:{maker:04X}:*"))

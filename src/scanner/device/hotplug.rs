@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::thread::Wake;
+use crate::scanner::device::wake::Wake;
 
 /// Where nodes and the links to them come and go. A folder may come later: it is
 /// seen in the one above it.
@@ -38,7 +38,7 @@ const NOISE_MAX: Duration = Duration::from_secs(1);
 type Readers = Mutex<Vec<Weak<Wake>>>;
 
 /// From here on the reader is told, until it is dropped.
-pub(super) fn tell(reader: &Arc<Wake>) {
+pub(in crate::scanner) fn tell(reader: &Arc<Wake>) {
     static READERS: OnceLock<Arc<Readers>> = OnceLock::new();
     let readers = READERS.get_or_init(|| {
         let readers = Arc::new(Readers::default());

@@ -24,11 +24,20 @@ use nix::libc;
 use tokio::sync::mpsc::Sender;
 use zeroize::Zeroizing;
 
-use super::framing::{Framed, Lost};
-use super::link::{Link, Shut};
-use super::report::{Layout, Reports};
-use super::thread::{self, End, Wake, Woken};
-use super::{Clock, Handle, Input, ScannerSettings};
+use crate::scanner::decode::descriptor::Layout;
+use crate::scanner::decode::framing::{Framed, Lost};
+use crate::scanner::decode::report::Reports;
+use crate::scanner::device::handle::Handle;
+use crate::scanner::device::link::Link;
+use crate::scanner::device::thread;
+use crate::scanner::device::thread::End;
+use crate::scanner::device::wake::{Wake, Woken};
+use crate::scanner::device::wake::{is_empty, wait};
+use crate::scanner::find::sysfs::only_node;
+use crate::scanner::input::{Clock, Input};
+use crate::scanner::settings::ScannerSettings;
+use crate::scanner::shut::Shut;
+use crate::scanner::shut::cannot_open;
 
 /// The kernel's own limits.
 const DESCRIPTOR_MAX: usize = 4096;
@@ -55,12 +64,16 @@ mod request {
     nix::ioctl_readwrite_buf!(set_feature, b'H', 0x06, u8);
 }
 
-pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>) -> Handle {
+pub(in crate::scanner) fn start(
+    settings: ScannerSettings,
+    clock: Clock,
+    sink: Sender<Input>,
+) -> Handle {
     let link = Link::new(settings.id.clone(), clock, sink);
     thread::start(
         settings.id.clone(),
         link,
-        move |_, link| open(&super::only_node(&settings)?, settings.gap, link),
+        move |_, link| open(&only_node(&settings)?, settings.gap, link),
         |(file, reports), wake, link| read(file, reports, wake, link),
     )
 }
@@ -76,9 +89,9 @@ fn open(path: &Path, gap: Duration, link: &mut Link) -> Result<(File, Reports), 
 }
 
 /// Opens a scanner as it is, and changes nothing of it.
-pub(super) fn look(path: &Path) -> Result<(File, Layout), Shut> {
+pub(in crate::scanner) fn look(path: &Path) -> Result<(File, Layout), Shut> {
     let shown = path.display();
-    let cannot = |error: &io::Error| super::cannot_open(path, "HID device (hidraw)", error);
+    let cannot = |error: &io::Error| cannot_open(path, "HID device (hidraw)", error);
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
     let file = options.open(path).map_err(|error| cannot(&error))?;
@@ -125,7 +138,7 @@ fn read(file: &mut File, reports: &mut Reports, wake: &Wake, link: &mut Link) ->
         if link.is_closed() {
             return End::Stopped;
         }
-        let wait = super::wait(reports.due(), link.now());
+        let wait = wait(reports.due(), link.now());
         match wake.poll(&[file.as_fd()], wait) {
             Woken::Stop => return End::Stopped,
             Woken::Told => {}
@@ -136,7 +149,7 @@ fn read(file: &mut File, reports: &mut Reports, wake: &Wake, link: &mut Link) ->
                     let report = report.get(..length).unwrap_or_default();
                     link.framed(reports.push(report, link.now()));
                 }
-                Err(error) if !gone && super::is_empty(&error) => {}
+                Err(error) if !gone && is_empty(&error) => {}
                 Err(error) if !gone && error.raw_os_error() != Some(Errno::EIO as i32) => {
                     return End::Gone(format!("it cannot be read any more: {error}"));
                 }

@@ -19,11 +19,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use super::framing::{Framed, Learned, Lost};
-use super::keymap::{KeyEvent, Keys, is_dropped, is_key, is_press};
-use super::typist::Typist;
-use super::{Mode, ScannerSettings};
 use crate::payment::Timestamp;
+use crate::scanner::decode::framing::{Framed, Learned, Lost};
+use crate::scanner::decode::keymap::{KeyEvent, Keys, is_dropped, is_key, is_press};
+use crate::scanner::decode::typist::Typist;
+use crate::scanner::settings::{Mode, ScannerSettings};
 
 /// A key that others never saw go down does them no harm when it comes up, so
 /// one that hangs is not waited for longer than this.
@@ -33,7 +33,7 @@ const STUCK: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_millis(100);
 
 /// The nodes that one scanner types through, as the kernel has them.
-pub(super) trait Nodes {
+pub(in crate::scanner) trait Nodes {
     /// Keys are down. The kernel throws away what was typed and not read yet
     /// when it is asked.
     fn any_down(&self) -> io::Result<bool>;
@@ -46,7 +46,7 @@ pub(super) trait Nodes {
 }
 
 /// How the nodes of one scanner are held.
-pub(super) struct Hold {
+pub(in crate::scanner) struct Hold {
     owned: bool,
     quiet: Duration,
     /// One for each node: of a scanner with several only one types at a time.
@@ -66,7 +66,7 @@ pub(super) struct Hold {
 
 /// What a look at the keyboard came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(in crate::scanner) enum Look {
     Fine,
     /// It looks like a person typing. It is to be let go of.
     Typed,
@@ -74,7 +74,7 @@ pub(super) enum Look {
 
 impl Hold {
     /// Nodes on which no key is down.
-    pub(super) fn new(
+    pub(in crate::scanner) fn new(
         settings: &ScannerSettings,
         nodes: usize,
         learned: Learned,
@@ -95,12 +95,12 @@ impl Hold {
     }
 
     /// What is known of how the scanner ends its codes.
-    pub(super) fn learned(&self) -> Learned {
+    pub(in crate::scanner) fn learned(&self) -> Learned {
         self.keys.iter().map(Keys::learned).max().unwrap_or(Learned::NOTHING)
     }
 
     /// Nobody else reads it.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(in crate::scanner) fn is_ours(&self) -> bool {
         self.ours
     }
 
@@ -110,7 +110,7 @@ impl Hold {
     /// # Errors
     ///
     /// The nodes', such as that another program has grabbed them.
-    pub(super) fn look(
+    pub(in crate::scanner) fn look(
         &mut self,
         nodes: &mut impl Nodes,
         waits: bool,
@@ -150,7 +150,7 @@ impl Hold {
     }
 
     /// When there is something to do although nothing is typed.
-    pub(super) fn due(&self, waits: bool) -> Option<Timestamp> {
+    pub(in crate::scanner) fn due(&self, waits: bool) -> Option<Timestamp> {
         let wanted = self.owned || waits;
         // A key that is down is waited for, not the time.
         let hangs = !self.ours && !self.down.is_empty();
@@ -161,7 +161,7 @@ impl Hold {
     }
 
     /// Gives it back as soon as no scan is under way; `false` while one is.
-    pub(super) fn finish(
+    pub(in crate::scanner) fn finish(
         &mut self,
         nodes: &mut impl Nodes,
         now: Timestamp,
@@ -174,7 +174,7 @@ impl Hold {
     }
 
     /// Gives it back as it is.
-    pub(super) fn let_go(&mut self, nodes: &mut impl Nodes) {
+    pub(in crate::scanner) fn let_go(&mut self, nodes: &mut impl Nodes) {
         if self.ours {
             nodes.ungrab();
             self.ours = false;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::scanner::makers::SCANNER_MAKERS;
+
 /// A device that was plugged in once, with all the ways it is reached by: one
 /// scanner may be a keyboard, a HID-POS device and a serial line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,17 +96,17 @@ impl Found {
     }
 
     /// It has a node of this class, whatever its keys.
-    pub(super) fn has(&self, class: impl Fn(Class) -> bool) -> bool {
+    pub(in crate::scanner) fn has(&self, class: impl Fn(Class) -> bool) -> bool {
         self.nodes.iter().any(|node| class(node.class))
     }
 
     /// Somebody could work with it as a keyboard.
-    pub(super) fn is_full_keyboard(&self) -> bool {
+    pub(in crate::scanner) fn is_full_keyboard(&self) -> bool {
         self.has(|class| matches!(class, Class::Keys(Keys { full: true, .. })))
     }
 
     /// Something of it moves a pointer.
-    pub(super) fn has_pointer(&self) -> bool {
+    pub(in crate::scanner) fn has_pointer(&self) -> bool {
         self.has(|class| matches!(class, Class::Pointer | Class::Keys(Keys { pointer: true, .. })))
     }
 
@@ -115,11 +117,6 @@ impl Found {
         SCANNER_MAKERS.contains(&self.vendor)
     }
 }
-
-/// Hand Held Products, Symbol and Zebra, PSC and Datalogic, Opticon, Metrologic
-/// and Honeywell, Newland, Honeywell.
-pub(super) const SCANNER_MAKERS: [u16; 7] =
-    [0x0536, 0x05e0, 0x05f9, 0x065a, 0x0c2e, 0x1eab, 0x23d0];
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,7 +130,7 @@ impl fmt::Display for Found {
 
 impl Node {
     /// The names that udev gave it in folders of this name: `by-id`, `by-path`.
-    pub(super) fn names_in(&self, folder: &str) -> impl Iterator<Item = &str> {
+    pub(in crate::scanner) fn names_in(&self, folder: &str) -> impl Iterator<Item = &str> {
         self.links
             .iter()
             .filter(move |link| {

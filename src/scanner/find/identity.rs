@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::found::{Bus, Class, Found, Keys, Node};
-use super::link::Shut;
-use super::settings::{Identity, Kind};
+use crate::scanner::find::found::{Bus, Class, Found, Keys, Node};
+use crate::scanner::settings::{Identity, Kind};
+use crate::scanner::shut::Shut;
 
 /// More nodes with keys than any scanner has.
 const KEY_NODES_MAX: usize = 4;
@@ -18,7 +18,7 @@ const KEY_NODES_MAX: usize = 4;
 const OTHERS_MAX: usize = 3;
 
 /// The nodes of the one device with these marks.
-pub(super) fn choose(
+pub(in crate::scanner) fn choose(
     devices: &[Found],
     identity: &Identity,
     kind: Kind,
@@ -41,7 +41,7 @@ pub(super) fn choose(
 }
 
 /// The nodes with keys of a keyboard that may be taken.
-pub(super) fn keyboard(
+pub(in crate::scanner) fn keyboard(
     devices: &[Found],
     device: &Found,
     force: bool,
@@ -87,7 +87,7 @@ impl fmt::Display for Refusal {
 
 /// Whether and why a keyboard is not taken unless it is forced.
 #[must_use]
-pub(super) fn refusal(devices: &[Found], device: &Found) -> Option<Refusal> {
+pub(in crate::scanner) fn refusal(devices: &[Found], device: &Found) -> Option<Refusal> {
     let is_only = || {
         let mut others = devices.iter().filter(|other| !std::ptr::eq(*other, device));
         // Nobody works with a program's keyboard, or with another scanner.
@@ -112,7 +112,7 @@ pub(super) fn refusal(devices: &[Found], device: &Found) -> Option<Refusal> {
 }
 
 /// A node that is read this way.
-pub(super) fn is_read_as(class: Class, kind: Kind) -> bool {
+pub(in crate::scanner) fn is_read_as(class: Class, kind: Kind) -> bool {
     match (class, kind) {
         // A node without Enter alone is a set of volume keys, or a power button.
         (Class::Keys(Keys { enter, .. }), Kind::Evdev) => enter,
@@ -122,7 +122,7 @@ pub(super) fn is_read_as(class: Class, kind: Kind) -> bool {
 }
 
 /// The device has all these marks.
-pub(super) fn is(found: &Found, identity: &Identity) -> bool {
+pub(in crate::scanner) fn is(found: &Found, identity: &Identity) -> bool {
     has_numbers(found, identity) && other_mark(found, identity).is_none()
 }
 
@@ -140,7 +140,7 @@ fn other_mark(found: &Found, identity: &Identity) -> Option<(&'static str, Strin
 }
 
 /// What a node has for a mark.
-pub(super) fn own_marks(found: &Found, node: &Node, mark: &str) -> Vec<String> {
+pub(in crate::scanner) fn own_marks(found: &Found, node: &Node, mark: &str) -> Vec<String> {
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     match mark {
         "serial" => found.serial.iter().cloned().collect(),
@@ -214,7 +214,7 @@ fn in_another_mode(device: &Found, kind: Kind) -> String {
     let is = [
         ("evdev", Kind::Evdev),
         ("hidraw", Kind::Hidraw),
-        ("serial", Kind::Serial(super::SerialSettings::default())),
+        ("serial", Kind::Serial(crate::scanner::settings::SerialSettings::default())),
     ]
     .into_iter()
     .filter(|(_, other)| device.has(|class| is_read_as(class, *other)))
@@ -260,7 +260,7 @@ fn twins_in_words(twins: &[&Found], identity: &Identity) -> String {
 
 /// The mark that tells equal devices apart: what each has of its own, or else
 /// the socket.
-pub(super) fn telling(twins: &[&Found]) -> &'static str {
+pub(in crate::scanner) fn telling(twins: &[&Found]) -> &'static str {
     let tells = |mark: &&&str| {
         let own: BTreeSet<String> = twins.iter().filter_map(|twin| mark_of(twin, mark)).collect();
         own.len() == twins.len()
@@ -269,7 +269,7 @@ pub(super) fn telling(twins: &[&Found]) -> &'static str {
 }
 
 /// What a device has for a mark.
-pub(super) fn mark_of(device: &Found, mark: &str) -> Option<String> {
+pub(in crate::scanner) fn mark_of(device: &Found, mark: &str) -> Option<String> {
     if mark == "phys" && !device.phys.is_empty() {
         // Without the part behind it: all interfaces of this device.
         return Some(device.phys.clone());

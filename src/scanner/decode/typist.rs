@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::keymap::{KeyEvent, Press, press};
 use crate::payment::Timestamp;
+use crate::scanner::decode::keymap::{KeyEvent, Press, press};
 
 /// No scanner is as slow.
 const SLOW: Duration = Duration::from_millis(70);
@@ -23,7 +23,7 @@ const ENOUGH_TO_CORRECT: usize = 3;
 
 /// Watches the rhythm of the keys.
 #[derive(Debug, Default)]
-pub(super) struct Typist {
+pub(in crate::scanner) struct Typist {
     /// The last key of any sort.
     last: Option<Timestamp>,
     /// How long after another each of the last keys came, since the last Enter,
@@ -34,7 +34,7 @@ pub(super) struct Typist {
 
 impl Typist {
     /// Takes a key that went down; `true` when this is a person.
-    pub(super) fn press(&mut self, event: KeyEvent) -> bool {
+    pub(in crate::scanner) fn press(&mut self, event: KeyEvent) -> bool {
         let press = press(event.code);
         if press == Press::Ends {
             *self = Self::default();

@@ -20,12 +20,21 @@ use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::Sender;
 
-use super::hold::{Hold, Look, Nodes};
-use super::keymap::KeyEvent;
-use super::link::{BEAT, Link, Shut};
-use super::thread::{self, End, Wake, Woken};
-use super::{Clock, Handle, Input, Lost, ScannerSettings};
 use crate::payment::Timestamp;
+use crate::scanner::decode::framing::Lost;
+use crate::scanner::decode::keymap::KeyEvent;
+use crate::scanner::device::handle::Handle;
+use crate::scanner::device::hold::{Hold, Look, Nodes};
+use crate::scanner::device::link::Link;
+use crate::scanner::device::thread;
+use crate::scanner::device::thread::End;
+use crate::scanner::device::wake::{BEAT, Wake, Woken};
+use crate::scanner::device::wake::{is_empty, wait};
+use crate::scanner::find::sysfs::nodes;
+use crate::scanner::input::{Clock, Input};
+use crate::scanner::settings::ScannerSettings;
+use crate::scanner::shut::Shut;
+use crate::scanner::shut::{cannot_open, not_there};
 
 /// How long to wait for all keys to be up, and for silence, when the device is
 /// opened.
@@ -49,7 +58,11 @@ mod request {
     nix::ioctl_write_ptr!(set_mask, b'E', 0x93, Mask);
 }
 
-pub(super) fn start(settings: ScannerSettings, clock: Clock, sink: Sender<Input>) -> Handle {
+pub(in crate::scanner) fn start(
+    settings: ScannerSettings,
+    clock: Clock,
+    sink: Sender<Input>,
+) -> Handle {
     let link = Link::new(settings.id.clone(), clock, sink);
     thread::start(settings.id.clone(), link, move |wake, link| open(&settings, wake, link), read)
 }
@@ -71,10 +84,10 @@ type Held = (Keyboard, Hold);
 /// Opens all nodes of the scanner, and takes them once to see that they can be
 /// taken. One that cannot keeps none open.
 fn open(settings: &ScannerSettings, wake: &Wake, link: &mut Link) -> Result<Held, Shut> {
-    let paths = super::nodes(settings)?;
+    let paths = nodes(settings)?;
     let mut keyboard = Keyboard { nodes: Vec::new() };
     for path in &paths {
-        let cannot = |error: &io::Error| super::cannot_open(path, "input device", error);
+        let cannot = |error: &io::Error| cannot_open(path, "input device", error);
         let file = open_file(path).map_err(|error| cannot(&error))?;
         let device = RawDevice::from_fd(file).map_err(|error| cannot(&error))?;
         // The others are its volume keys and the like.
@@ -84,8 +97,8 @@ fn open(settings: &ScannerSettings, wake: &Wake, link: &mut Link) -> Result<Held
         prepare(&device).map_err(|error| cannot(&error))?;
         keyboard.nodes.push(Node { device, lights: Vec::new() });
     }
-    let Some(path) = paths.first() else { return Err(super::not_there(&settings.place)) };
-    let cannot = |error: &io::Error| super::cannot_open(path, "input device", error);
+    let Some(path) = paths.first() else { return Err(not_there(&settings.place)) };
+    let cannot = |error: &io::Error| cannot_open(path, "input device", error);
     let begun = link.now();
     let mut hold = None;
     loop {
@@ -101,7 +114,7 @@ fn open(settings: &ScannerSettings, wake: &Wake, link: &mut Link) -> Result<Held
                 // Whatever is lost now was never ours.
                 let mut say = |_| {};
                 hold.look(&mut keyboard, true, now, &mut say).map_err(|error| cannot(&error))?;
-                super::wait(hold.due(true), now)
+                wait(hold.due(true), now)
             }
         };
         if let Some(hold) = hold.take_if(|hold| hold.is_ours()) {
@@ -215,7 +228,7 @@ impl Node {
         loop {
             let events = match self.device.fetch_events() {
                 Ok(events) => events,
-                Err(error) if super::is_empty(&error) => return Ok(()),
+                Err(error) if is_empty(&error) => return Ok(()),
                 Err(error) => return Err(error),
             };
             let monotonic = monotonic();
@@ -264,7 +277,7 @@ fn read((keyboard, hold): &mut Held, wake: &Wake, link: &mut Link) -> End {
             }
             Ok(Look::Fine) | Err(_) => return End::Gone("it was unplugged".to_owned()),
         }
-        match wake.poll(&keyboard.fds(), super::wait(hold.due(waits), now)) {
+        match wake.poll(&keyboard.fds(), wait(hold.due(waits), now)) {
             Woken::Stop => {
                 finish(keyboard, hold, link);
                 return End::Stopped;

@@ -298,7 +298,7 @@ impl Framer {
 }
 
 /// Empty frames are the second half of CR LF, or what is left of a lost code.
-pub(super) fn frame(bytes: &[u8], started_at: Timestamp) -> Option<Framed> {
+pub(in crate::scanner) fn frame(bytes: &[u8], started_at: Timestamp) -> Option<Framed> {
     let Ok(text) = str::from_utf8(bytes) else {
         return Some(Framed::Lost(Lost::Garbled));
     };

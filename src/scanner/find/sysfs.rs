@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 
-use super::found::{Bus, Class, Found, Keys, Node};
-use super::report::Layout;
-use super::{Kind, Place, ScannerSettings, Shut, identity};
+use crate::scanner::decode::descriptor::Layout;
+use crate::scanner::find::found::{Bus, Class, Found, Keys, Node};
+use crate::scanner::find::identity;
+use crate::scanner::settings::{Kind, Place, ScannerSettings};
+use crate::scanner::shut::Shut;
+use crate::scanner::shut::not_there;
 
 /// Longer than any file of `/sys` that is read here.
 const FILE_MAX: u64 = 4096;
@@ -59,6 +62,16 @@ pub fn resolve(system: &System, settings: &ScannerSettings) -> Result<Vec<PathBu
     }
 }
 
+/// The nodes of a scanner, as things are now.
+pub(in crate::scanner) fn nodes(settings: &ScannerSettings) -> Result<Vec<PathBuf>, Shut> {
+    resolve(&System::default(), settings)
+}
+
+/// The node of a scanner that has one.
+pub(in crate::scanner) fn only_node(settings: &ScannerSettings) -> Result<PathBuf, Shut> {
+    nodes(settings)?.into_iter().next().ok_or_else(|| not_there(&settings.place))
+}
+
 impl System {
     /// A system whose `/sys` and `/dev` are below another root.
     #[must_use]
@@ -67,7 +80,7 @@ impl System {
     }
 
     /// Where the kernel lists who runs.
-    pub(super) fn processes(&self) -> PathBuf {
+    pub(in crate::scanner) fn processes(&self) -> PathBuf {
         self.root.join("proc")
     }
 

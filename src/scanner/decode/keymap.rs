@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::framing::{Framed, Framer, Learned, Lost};
 use crate::payment::Timestamp;
+use crate::scanner::decode::framing::{Framed, Framer, Learned, Lost};
 
 /// One event of an input device, as the kernel tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,23 +206,23 @@ impl Held {
 }
 
 /// A key went down.
-pub(super) fn is_press(event: KeyEvent) -> bool {
+pub(in crate::scanner) fn is_press(event: KeyEvent) -> bool {
     event.kind == EV_KEY && event.value == 1
 }
 
 /// Some keys are lost.
-pub(super) fn is_dropped(event: KeyEvent) -> bool {
+pub(in crate::scanner) fn is_dropped(event: KeyEvent) -> bool {
     (event.kind, event.code) == (EV_SYN, SYN_DROPPED)
 }
 
 /// A key went down or came up, or some are lost. A repeat is neither.
-pub(super) fn is_key(event: KeyEvent) -> bool {
+pub(in crate::scanner) fn is_key(event: KeyEvent) -> bool {
     event.kind == EV_KEY && event.value != 2 || is_dropped(event)
 }
 
 /// What pressing a key says about who presses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Press {
+pub(in crate::scanner) enum Press {
     /// One of many.
     Types,
     /// Shift and its like, which are pressed together with others.
@@ -233,7 +233,7 @@ pub(super) enum Press {
     Corrects,
 }
 
-pub(super) fn press(code: u16) -> Press {
+pub(in crate::scanner) fn press(code: u16) -> Press {
     match key(code) {
         Key::Ends => Press::Ends,
         Key::Holds | Key::Locks => Press::Holds,

@@ -13,57 +13,22 @@ use serialport::{ClearBuffer, DataBits, FlowControl, SerialPort, StopBits, TTYPo
 use tokio::sync::mpsc::Sender;
 use zeroize::Zeroizing;
 
-use super::framing::{Framer, Lost};
-use super::link::{Link, Shut};
-use super::thread::{self, End, Wake, Woken};
-use super::trigger::{Answers, Puller};
-use super::{Clock, Framed, Handle, Input, ScannerSettings, Trigger};
+use crate::scanner::decode::framing::{Framed, Framer, Lost};
+use crate::scanner::device::handle::Handle;
+use crate::scanner::device::link::Link;
+use crate::scanner::device::thread;
+use crate::scanner::device::thread::End;
+use crate::scanner::device::trigger::{Answers, Puller};
+use crate::scanner::device::wake::wait;
+use crate::scanner::device::wake::{Wake, Woken};
+use crate::scanner::find::sysfs::only_node;
+use crate::scanner::input::{Clock, Input};
+use crate::scanner::settings::{Flow, Parity, SerialSettings};
+use crate::scanner::settings::{ScannerSettings, Trigger};
+use crate::scanner::shut::Shut;
+use crate::scanner::shut::{cannot_open, in_use, no_permission, not_allowed, not_there};
 
-/// How the line is set. USB scanners (CDC-ACM) ignore most of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SerialSettings {
-    /// Bits per second.
-    pub baud: u32,
-    /// 7 or 8.
-    pub data_bits: u8,
-    /// The check bit behind the data.
-    pub parity: Parity,
-    /// 1 or 2.
-    pub stop_bits: u8,
-    /// Who may stop the other side from sending.
-    pub flow: Flow,
-}
-
-impl Default for SerialSettings {
-    /// 9600 8N1, as most scanners leave the factory.
-    fn default() -> Self {
-        Self { baud: 9600, data_bits: 8, parity: Parity::None, stop_bits: 1, flow: Flow::None }
-    }
-}
-
-/// The check bit behind the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parity {
-    /// There is none.
-    None,
-    /// The number of ones is even.
-    Even,
-    /// The number of ones is odd.
-    Odd,
-}
-
-/// Who may stop the other side from sending, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// Nobody.
-    None,
-    /// By the wires RTS and CTS.
-    RtsCts,
-    /// By the characters XON and XOFF.
-    XonXoff,
-}
-
-pub(super) fn start(
+pub(in crate::scanner) fn start(
     settings: ScannerSettings,
     line: SerialSettings,
     clock: Clock,
@@ -74,13 +39,13 @@ pub(super) fn start(
     thread::start(
         settings.id.clone(),
         link,
-        move |_, _| open(&super::only_node(&settings)?, line),
+        move |_, _| open(&only_node(&settings)?, line),
         move |port, wake, link| read(port, gap, trigger.as_ref(), wake, link),
     )
 }
 
 /// An open line.
-pub(super) struct Port(TTYPort);
+pub(in crate::scanner) struct Port(TTYPort);
 
 impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -106,7 +71,7 @@ impl Drop for Port {
 
 /// Opens the device for us alone. What it sent before we came is thrown away:
 /// a code that was scanned before anybody asked for one pays nothing.
-pub(super) fn open(device: &Path, line: SerialSettings) -> Result<Port, Shut> {
+pub(in crate::scanner) fn open(device: &Path, line: SerialSettings) -> Result<Port, Shut> {
     let builder = serialport::new(device.to_string_lossy(), line.baud)
         .data_bits(if line.data_bits == 7 { DataBits::Seven } else { DataBits::Eight })
         .parity(match line.parity {
@@ -126,7 +91,7 @@ pub(super) fn open(device: &Path, line: SerialSettings) -> Result<Port, Shut> {
     // The library leaves a port that blocks; a thread with more than one thing
     // to wait for must not.
     fcntl(port.0.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
-        .map_err(|error| super::cannot_open(device, "serial device", &error.into()))?;
+        .map_err(|error| cannot_open(device, "serial device", &error.into()))?;
     port.0.clear(ClearBuffer::Input).map_err(|error| cannot(&error))?;
     Ok(port)
 }
@@ -137,12 +102,12 @@ fn in_words(device: &Path, error: &serialport::Error) -> Shut {
 
     let device = device.display();
     match error.kind() {
-        Io(NotFound) => super::not_there(&device),
-        Io(PermissionDenied) => super::no_permission(&device).into(),
+        Io(NotFound) => not_there(&device),
+        Io(PermissionDenied) => no_permission(&device).into(),
         // The library has the same kind for a device that is not there and one
         // that is held; a missing one was told apart above.
-        NoDevice => super::in_use(&device).into(),
-        Unknown if error.description == Errno::EPERM.desc() => super::not_allowed(&device).into(),
+        NoDevice => in_use(&device).into(),
+        Unknown if error.description == Errno::EPERM.desc() => not_allowed(&device).into(),
         Unknown if error.description == Errno::ENOTTY.desc() => {
             format!("{device} is no serial device").into()
         }
@@ -151,7 +116,7 @@ fn in_words(device: &Path, error: &serialport::Error) -> Shut {
         Unknown
             if [Errno::ENXIO, Errno::ENODEV].map(Errno::desc).contains(&&*error.description) =>
         {
-            super::not_there(&device)
+            not_there(&device)
         }
         InvalidInput | Unknown | Io(_) => format!("{device} cannot be opened: {error}").into(),
     }
@@ -183,7 +148,7 @@ fn read(
         let due = framer.due().into_iter().chain(puller.due()).min();
         // The device is looked at before the time is: when time is over,
         // nothing had come.
-        let gone = match wake.poll(&[port.as_fd()], super::wait(due, link.now())) {
+        let gone = match wake.poll(&[port.as_fd()], wait(due, link.now())) {
             Woken::Stop => {
                 // It is not left shining when nobody will tell it to stop.
                 if let Some(off) = trigger.filter(|_| wake.calls().waits()) {

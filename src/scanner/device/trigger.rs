@@ -12,9 +12,9 @@
 
 use std::time::Duration;
 
-use super::Trigger;
-use super::thread::Calls;
 use crate::payment::Timestamp;
+use crate::scanner::device::wake::Calls;
+use crate::scanner::settings::Trigger;
 
 /// The shortest time after which scanners are known to give up.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -23,20 +23,20 @@ const AGAIN: Duration = Duration::from_secs(3);
 const AFTER_CODE: Duration = Duration::from_secs(1);
 
 /// Pulls the trigger of one scanner, from when its line is opened.
-pub(super) struct Puller {
+pub(in crate::scanner) struct Puller {
     trigger: Option<Trigger>,
     heard: Calls,
     again: Option<Timestamp>,
 }
 
 impl Puller {
-    pub(super) fn new(trigger: Option<Trigger>) -> Self {
+    pub(in crate::scanner) fn new(trigger: Option<Trigger>) -> Self {
         Self { trigger, heard: Calls::default(), again: None }
     }
 
     /// What to send now. A line that was opened while a payment waits begins
     /// with `on`; one on which nothing was sent has nothing to take back.
-    pub(super) fn pull(&mut self, calls: Calls, now: Timestamp) -> Option<&[u8]> {
+    pub(in crate::scanner) fn pull(&mut self, calls: Calls, now: Timestamp) -> Option<&[u8]> {
         let trigger = self.trigger.as_ref()?;
         let before = std::mem::replace(&mut self.heard, calls);
         if calls.waits() {
@@ -51,19 +51,19 @@ impl Puller {
     }
 
     /// Tells that a code came.
-    pub(super) fn read(&mut self, now: Timestamp) {
+    pub(in crate::scanner) fn read(&mut self, now: Timestamp) {
         self.again = self.again.map(|again| again.min(now + AFTER_CODE));
     }
 
     /// When there is something to send, if nothing changes.
-    pub(super) fn due(&self) -> Option<Timestamp> {
+    pub(in crate::scanner) fn due(&self) -> Option<Timestamp> {
         self.again
     }
 }
 
 /// Takes what the scanner answers to its commands out of what it reads: the
 /// answers hold bytes that would pass for codes.
-pub(super) struct Answers {
+pub(in crate::scanner) struct Answers {
     known: Vec<Vec<u8>>,
     /// What may become an answer.
     held: Vec<u8>,
@@ -72,7 +72,7 @@ pub(super) struct Answers {
 impl Answers {
     /// Each maker's commands are told by their form. A maker that does not
     /// answer has no entry here.
-    pub(super) fn to(trigger: Option<&Trigger>) -> Self {
+    pub(in crate::scanner) fn to(trigger: Option<&Trigger>) -> Self {
         let on = trigger.map_or(&[][..], |trigger| &trigger.on);
         let known = match on {
             [0x7e, 0x00, ..] => vec![vec![0x02, 0x00, 0x00, 0x01, 0x00, 0x33, 0x31]],
@@ -98,7 +98,7 @@ impl Answers {
     }
 
     /// Takes one byte; gives those that belong to no answer.
-    pub(super) fn sift(&mut self, byte: u8) -> Vec<u8> {
+    pub(in crate::scanner) fn sift(&mut self, byte: u8) -> Vec<u8> {
         let mut passed = Vec::new();
         self.held.push(byte);
         while !self.held.is_empty() {
@@ -112,7 +112,7 @@ impl Answers {
     }
 
     /// Gives up what was held: no more of the answer has come for a while.
-    pub(super) fn give_up(&mut self) -> Vec<u8> {
+    pub(in crate::scanner) fn give_up(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }
 }
@@ -124,7 +124,7 @@ mod tests {
     /// Plays what the terminal says and what is read at times in milliseconds;
     /// tells what was sent when.
     fn play(trigger: &Trigger, story: &[(i64, &str)]) -> Vec<String> {
-        let wake = super::super::thread::Wake::new().expect("an event");
+        let wake = crate::scanner::device::wake::Wake::new().expect("an event");
         let mut puller = Puller::new(Some(trigger.clone()));
         let mut sent = Vec::new();
         let mut story = story.iter().peekable();
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_scanner_without_a_trigger_is_told_nothing() {
-        let wake = super::super::thread::Wake::new().expect("an event");
+        let wake = crate::scanner::device::wake::Wake::new().expect("an event");
         wake.arm(true);
         let mut puller = Puller::new(None);
         assert_eq!(puller.pull(wake.calls(), Timestamp(0)), None);

@@ -6,8 +6,9 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::sysfs::{self, System};
-use super::{Kind, ScannerSettings};
+use crate::scanner::find::sysfs;
+use crate::scanner::find::sysfs::System;
+use crate::scanner::settings::{Kind, ScannerSettings};
 
 /// The daemon, as the kernel names its process.
 const OURS: &str = "tilld";
@@ -90,8 +91,8 @@ fn other_readers(processes: &Path, lines: &BTreeMap<PathBuf, &str>) -> Vec<Strin
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use super::super::{Place, SerialSettings};
     use super::*;
+    use crate::scanner::settings::{Place, SerialSettings};
 
     fn serial(id: &str, path: &Path) -> ScannerSettings {
         let place = Place::Device(path.to_owned());

@@ -17,43 +17,25 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use zeroize::Zeroizing;
 
-use super::found::{Bus, Found};
-use super::framing::{Framed, Framer, Lost};
-use super::keymap::{KeyEvent, Keys};
-use super::link::Shut;
-use super::report::Reports;
-use super::settings::Kind;
-use super::suggest::ways;
-use super::sysfs::System;
-use super::{SerialSettings, hidraw, serial};
 use crate::payment::{SecretText, Timestamp};
+use crate::scanner::decode::framing::{Framed, Framer, Lost};
+use crate::scanner::decode::keymap::{KeyEvent, Keys};
+use crate::scanner::decode::report::Reports;
+use crate::scanner::device::wake::is_empty;
+use crate::scanner::device::{hidraw, serial};
+use crate::scanner::find::found::{Bus, Found};
+use crate::scanner::find::suggest::ways;
+use crate::scanner::find::sysfs::System;
+use crate::scanner::makers::{SCANNER_WORDS, SERIAL_CHIPS};
+use crate::scanner::settings::{Kind, SerialSettings};
+use crate::scanner::shut::Shut;
+use crate::scanner::shut::cannot_open;
 
 /// People need longer for a key, and make longer words of fewer keys.
 const KEY_TIME_MAX: Duration = Duration::from_millis(50);
 const TYPED_LENGTH_MIN: usize = 6;
 /// How often it is looked for devices that were plugged in.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Chips that make a serial line of USB, in scanners as in much else: FTDI,
-/// Prolific, Silicon Labs, QinHeng.
-const SERIAL_CHIPS: [u16; 4] = [0x0403, 0x067b, 0x10c4, 0x1a86];
-/// What scanners call themselves.
-const SCANNER_WORDS: [&str; 14] = [
-    "scan",
-    "barcode",
-    "bar code",
-    "honeywell",
-    "metrologic",
-    "symbol",
-    "zebra",
-    "datalogic",
-    "newland",
-    "opticon",
-    "mindeo",
-    "sunlux",
-    "hand held",
-    "reader",
-];
 
 /// What was heard.
 #[derive(Debug)]
@@ -218,8 +200,7 @@ impl Source {
         let gap = kind.default_gap();
         match kind {
             Kind::Evdev => {
-                let cannot =
-                    |error: &std::io::Error| super::cannot_open(path, "input device", error);
+                let cannot = |error: &std::io::Error| cannot_open(path, "input device", error);
                 let mut options = OpenOptions::new();
                 // Read only, and not grabbed: it goes on typing where it did.
                 options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
@@ -288,7 +269,7 @@ impl Typing {
         }
         let events: Vec<_> = match self.device.fetch_events() {
             Ok(events) => events.collect(),
-            Err(error) if super::is_empty(&error) => return Ok(None),
+            Err(error) if is_empty(&error) => return Ok(None),
             Err(_) => return Err(()),
         };
         let mut heard = None;
@@ -344,8 +325,8 @@ pub fn masked(text: &SecretText) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::fake_box::FakeBox;
     use super::*;
+    use crate::scanner::tests::fake_box::FakeBox;
 
     #[test]
     fn people_type_more_slowly() {

@@ -9,8 +9,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::framing::Frame;
 use crate::payment::Timestamp;
+use crate::scanner::decode::framing::Frame;
 
 /// So many in a second are handed on.
 const A_SECOND: usize = 5;
@@ -23,7 +23,7 @@ const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The pace of one scanner.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(in crate::scanner) struct Pace {
     /// When the last ones were handed on.
     passed: VecDeque<Timestamp>,
     /// They count from when they began, however late they are handed on.
@@ -41,7 +41,7 @@ struct LeftOut {
 
 impl Pace {
     /// Takes a code; [`next`](Self::next) hands it on.
-    pub(super) fn take(&mut self, frame: Frame, now: Timestamp) {
+    pub(in crate::scanner) fn take(&mut self, frame: Frame, now: Timestamp) {
         // The same once more, of one that waits already: the later one, as it may
         // be the first that counts for a payment.
         if self.waiting.back().is_some_and(|last| last.text == frame.text) {
@@ -55,7 +55,7 @@ impl Pace {
     }
 
     /// The next code, if it may be handed on now.
-    pub(super) fn next(&mut self, now: Timestamp) -> Option<Frame> {
+    pub(in crate::scanner) fn next(&mut self, now: Timestamp) -> Option<Frame> {
         if self.waiting.is_empty() || !self.has_room(now) {
             return None;
         }
@@ -64,7 +64,7 @@ impl Pace {
     }
 
     /// Whether a loss may be told now; else it is one of those that are left out.
-    pub(super) fn may_tell(&mut self, now: Timestamp) -> bool {
+    pub(in crate::scanner) fn may_tell(&mut self, now: Timestamp) -> bool {
         let may = self.waiting.is_empty() && self.has_room(now);
         if may {
             self.passed.push_back(now);
@@ -75,7 +75,7 @@ impl Pace {
     }
 
     /// How many were left out, when that is to be told.
-    pub(super) fn left_out(&mut self, now: Timestamp) -> Option<u64> {
+    pub(in crate::scanner) fn left_out(&mut self, now: Timestamp) -> Option<u64> {
         let is_due = |left_out: &LeftOut| {
             now >= left_out.last + OVER_AFTER || now >= left_out.since + TOLD_AGAIN_AFTER
         };
@@ -83,7 +83,7 @@ impl Pace {
     }
 
     /// It was told.
-    pub(super) fn told(&mut self) {
+    pub(in crate::scanner) fn told(&mut self) {
         self.left_out = None;
     }
 

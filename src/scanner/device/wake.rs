@@ -1,11 +1,7 @@
-//! Devices are read on a thread of their own, with `poll(2)`.
-//!
-//! The kernel keeps about ten characters of a keyboard for a slow reader, and a
-//! silence on a serial line ends a code, so nothing here waits for anything else
-//! the daemon does.
+//! What wakes a reader: its device, the time, and what it is told.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -13,8 +9,11 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::link::{BEAT, Link, Shut};
-use super::{Handle, hotplug};
+use crate::payment::Timestamp;
+
+/// The longest time between two signs of life of a reader. The watchdog looks
+/// every half of `WatchdogSec`, which may be as short as a second.
+pub(super) const BEAT: Duration = Duration::from_millis(200);
 
 /// Wakes a thread from its poll, to stop it or to tell it something.
 #[derive(Debug)]
@@ -143,103 +142,21 @@ impl Wake {
     }
 }
 
-/// Why reading ended.
-pub(super) enum End {
-    Stopped,
-    /// The device is gone; in words.
-    Gone(String),
-    /// The same; there is nothing new to tell about it.
-    Known,
+/// How long to wait for a device before somebody has to look at the time.
+pub(super) fn wait(due: Option<Timestamp>, now: Timestamp) -> Duration {
+    let left = due.map(|due| due.millis().saturating_sub(now.millis()));
+    let millis = left.map_or(u64::MAX, |left| u64::try_from(left).unwrap_or(0).max(1));
+    Duration::from_millis(millis).min(BEAT)
 }
 
-/// Opens a device, reads it until it is gone, and again when it is back.
-pub(super) fn start<D: 'static>(
-    id: String,
-    mut link: Link,
-    open: impl Fn(&Wake, &mut Link) -> Result<D, Shut> + Send + 'static,
-    read: impl Fn(&mut D, &Wake, &mut Link) -> End + Send + 'static,
-) -> Handle {
-    let beats = link.beats();
-    let name: String = format!("scan-{id}").chars().filter(|c| *c != '\0').take(15).collect();
-    let begun = Wake::new().map_err(std::io::Error::from).and_then(|wake| {
-        let wake = Arc::new(wake);
-        hotplug::tell(&wake);
-        let of_thread = Arc::clone(&wake);
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || keep_reading(&of_thread, &mut link, open, read))?;
-        Ok((wake, thread))
-    });
-    Handle::new(id, beats, begun.ok())
-}
-
-fn keep_reading<D>(
-    wake: &Wake,
-    link: &mut Link,
-    open: impl Fn(&Wake, &mut Link) -> Result<D, Shut>,
-    read: impl Fn(&mut D, &Wake, &mut Link) -> End,
-) {
-    while !wake.is_stopped() && !link.is_closed() {
-        // What is plugged in from here on is looked at anew.
-        let plugs = wake.plugs();
-        match open(wake, link) {
-            Ok(mut device) => {
-                link.plugged();
-                match read(&mut device, wake, link) {
-                    End::Stopped => return,
-                    End::Gone(why) => link.unplugged(why),
-                    End::Known => {}
-                }
-            }
-            Err(_) if wake.is_stopped() => return,
-            Err(shut) => link.shut(shut),
-        }
-        let mut rest = link.backoff();
-        while !rest.is_zero() && wake.plugs() == plugs {
-            link.beat();
-            let nap = rest.min(BEAT);
-            if wake.sleep(nap) {
-                return;
-            }
-            rest = rest.saturating_sub(nap);
-        }
-        if wake.plugs() != plugs {
-            link.hurry();
-        }
-    }
+/// There was nothing to read after all.
+pub(super) fn is_empty(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The pause after a failure is long, and what is plugged in ends it.
-    #[test]
-    fn what_is_plugged_in_is_looked_at_at_once() {
-        let (sink, _source) = tokio::sync::mpsc::channel(9);
-        let clock: super::super::Clock = Arc::new(|| crate::payment::Timestamp(0));
-        let mut link = Link::new("lane-1".to_owned(), clock, sink);
-        // It has been away for long.
-        while link.backoff() < Duration::from_secs(5) {}
-        let wake = Wake::new().expect("an event");
-        let tries = AtomicU32::new(0);
-        let open = |wake: &Wake, _: &mut Link| {
-            let tried = tries.fetch_add(1, Ordering::Relaxed);
-            match tried {
-                0..=2 => wake.plug(),
-                3 => return Ok(()),
-                _ => wake.stop(),
-            }
-            Err::<(), _>(Shut { why: "not there".to_owned(), absent: true })
-        };
-        keep_reading(&wake, &mut link, open, |(), wake, _| {
-            wake.stop();
-            End::Stopped
-        });
-        assert_eq!(tries.load(Ordering::Relaxed), 4);
-        // Each second of a pause is a beat.
-        assert_eq!(link.beats().load(Ordering::Relaxed), 0);
-    }
 
     #[test]
     fn a_thread_hears_what_it_is_told_before_a_device_that_never_falls_silent() {

@@ -27,14 +27,18 @@ pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// payment again whenever [`head`](Self::head) moves.
 pub trait Backend: Send + Sync + 'static {
     /// `PUT` or `POST` of a payment.
-    fn pay(&self, request: PayRequest) -> Soon<'_, Reply>;
+    fn pay(&self, request: PayRequest) -> Soon<'_, Result<Reply, Unanswered>>;
 
     /// A code for a payment that waits for one.
-    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Reply>;
+    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Result<Reply, Unanswered>>;
 
     /// The cashier gives up. A payment that is final already, and not paid, is
     /// replied with as it stands.
-    fn stop(&self, number: OutTradeNo) -> Soon<'_, Reply>;
+    fn stop(&self, number: OutTradeNo) -> Soon<'_, Result<Reply, Unanswered>>;
+
+    /// Whether there is a payment, or a request that may yet become one. A
+    /// request that was replied to, or taken back, does not count as one.
+    fn standing(&self, about: About) -> Soon<'_, Result<Standing, Unavailable>>;
 
     /// A payment as the journal holds it, open or finished.
     fn payment(&self, number: OutTradeNo) -> Soon<'_, Result<Option<Payment>, Unavailable>>;
@@ -79,6 +83,41 @@ pub struct Unavailable(
     /// The reason, for the technician.
     pub String,
 );
+
+/// Why a request got no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// It was taken back in time: it has done nothing and will do nothing.
+    #[error("{0}")]
+    TakenBack(String),
+    /// The daemon ended before it looked at it, so it has done nothing and will
+    /// do nothing.
+    #[error("the terminal is stopping")]
+    Ended,
+    /// It may have been acted on, or may still be.
+    #[error("{0}")]
+    InDoubt(String),
+}
+
+/// What is asked about: a payment by its number, or a sale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The payment with this number.
+    Number(OutTradeNo),
+    /// The attempt at this sale that is open or paid.
+    Sale(String),
+}
+
+/// Whether there is what was asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// There is nothing, and nothing is on its way.
+    Free,
+    /// A request for it is with the daemon, which has not replied yet.
+    UnderWay,
+    /// This payment.
+    Payment(Box<Payment>),
+}
 
 /// Which payments to list.
 #[derive(Clone, Debug, PartialEq, Eq)]

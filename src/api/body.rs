@@ -116,6 +116,14 @@ pub(super) fn code_request(bytes: &[u8]) -> Result<AuthCode, Problem> {
     required(auth_code(&Members::read(bytes, &["auth_code"])?)?, "auth_code")
 }
 
+/// The sales that a body names, whatever else is wrong with it: so that they can
+/// be looked up before anything is said of the money.
+pub(super) fn sales_of(bytes: &[u8]) -> Vec<String> {
+    let Ok(Members(members)) = serde_json::from_slice(bytes) else { return Vec::new() };
+    let named = members.iter().filter(|(name, _)| name == "sale");
+    named.filter_map(|(_, raw)| serde_json::from_str(raw.get()).ok()).collect()
+}
+
 fn invalid(member: &str, detail: impl Into<String>) -> Problem {
     Problem::member(Code::InvalidRequest, member, detail)
 }

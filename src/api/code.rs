@@ -34,6 +34,8 @@ pub enum Code {
     Stopping,
     TooManyWaiting,
     TooManyStreams,
+    TooManyLists,
+    TooManyConnections,
     BodyTooLarge,
     UnsupportedMediaType,
     RequestTimeout,
@@ -41,6 +43,8 @@ pub enum Code {
     MethodNotAllowed,
     Unauthorized,
     ForeignHost,
+    RepeatedHeader,
+    Forbidden,
     Internal,
 }
 
@@ -58,35 +62,53 @@ pub enum Retry {
     Never,
 }
 
+/// Two sentences, or parts of them: in Chinese and in English.
+type Pair = (&'static str, &'static str);
+
+/// What a problem says of the money, and how the cashier is told.
+#[derive(Clone, Copy)]
+pub(super) enum Word {
+    /// The request certainly moved nothing and will move nothing. That alone is
+    /// no `none`: its number and its sale have to be looked up as well
+    /// ([`super::money`]). What is wrong, and what to do about it; the words about
+    /// the money are put between the two.
+    Refused(Pair, Pair),
+    /// Nothing is known of the money: `unknown`.
+    Unknown(Pair),
+    /// The sale is paid: `taken`.
+    Taken(Pair),
+}
+
 /// A row of the table of problems.
 pub(super) struct Row {
     pub(super) status: StatusCode,
-    pub(super) money: MoneyView,
     pub(super) retry: Retry,
     pub(super) title: &'static str,
-    pub(super) zh: &'static str,
-    pub(super) en: &'static str,
+    pub(super) word: Word,
 }
 
-const fn row(
-    status: StatusCode,
-    money: MoneyView,
-    retry: Retry,
-    title: &'static str,
-    (zh, en): (&'static str, &'static str),
-) -> Row {
-    Row { status, money, retry, title, zh, en }
+const fn row(status: StatusCode, retry: Retry, title: &'static str, word: Word) -> Row {
+    Row { status, retry, title, word }
 }
 
 /// What the cashier is told when the register's program is at fault.
-const REGISTER_FAULT: (&str, &str) = (
-    "收银软件的请求有误，这次请求没有扣款。请联系收银软件的技术人员",
-    "The register sent a faulty request; it charged nothing. Call the register's technician",
+const FAULT: Pair = ("收银软件的请求有误", "The register sent a faulty request");
+/// Who can do something about it.
+const PROGRAMMER: Pair = ("请联系收银软件的技术人员", "Call the register's technician");
+/// The same, of a request that nothing was looked up for.
+const FAULT_UNKNOWN: Pair = (
+    "收银软件的请求有误。请先查询这笔收款的结果，请勿重复收款，并联系收银软件的技术人员",
+    "The register sent a faulty request: look at the payment first, do not charge again, and call the register's technician",
 );
+const BUSY: Pair = (
+    "终端繁忙。请稍后查询结果，请勿重复收款",
+    "The terminal is busy: ask again in a moment and do not charge again",
+);
+const CALL: Pair = ("请联系技术人员", "Call the technician");
 
 impl Code {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidAmount,
@@ -109,6 +131,8 @@ impl Code {
         Self::Stopping,
         Self::TooManyWaiting,
         Self::TooManyStreams,
+        Self::TooManyLists,
+        Self::TooManyConnections,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::RequestTimeout,
@@ -116,84 +140,94 @@ impl Code {
         Self::MethodNotAllowed,
         Self::Unauthorized,
         Self::ForeignHost,
+        Self::RepeatedHeader,
+        Self::Forbidden,
         Self::Internal,
     ];
 
     /// The table of problems.
     #[rustfmt::skip]
     pub(super) fn row(self) -> Row {
-        use MoneyView::{None, Taken, Unknown};
         use Retry::{AfterFix, Never, SameRequest};
         use StatusCode as S;
+        use Word::{Refused, Taken, Unknown};
         match self {
             // --- the request is faulty: it started nothing -------------------
-            Self::InvalidJson => row(S::BAD_REQUEST, None, AfterFix,
-                "The body is not JSON", REGISTER_FAULT),
-            Self::InvalidRequest => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
-                "A member of the request is missing, unknown or wrong", REGISTER_FAULT),
-            Self::InvalidAmount => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
-                "The amount is not an amount", ("金额有误，没有扣款。请检查金额", "The amount is wrong; nothing was charged. Check the amount")),
-            Self::InvalidOrderNumber => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
-                "This is no merchant order number", REGISTER_FAULT),
-            Self::InvalidParameter => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
-                "A query parameter is wrong", REGISTER_FAULT),
-            Self::NotAPaymentCode => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
-                "This is no payment code of Alipay", ("这不是支付宝付款码，没有扣款。请顾客打开支付宝付款码再扫", "This is no Alipay payment code; nothing was charged. Ask the customer to open the Alipay payment code and scan again")),
-            Self::UnknownScanner => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
-                "No scanner has that name", ("没有这个扫码枪，没有扣款。请联系技术人员", "There is no such scanner; nothing was charged. Call the technician")),
-            Self::ScannerNeeded => row(S::UNPROCESSABLE_ENTITY, None, AfterFix,
-                "There are several scanners and none was named", REGISTER_FAULT),
+            Self::InvalidJson => row(S::BAD_REQUEST, AfterFix,
+                "The body is not JSON", Refused(FAULT, PROGRAMMER)),
+            Self::InvalidRequest => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+                "A member of the request is missing, unknown or wrong", Refused(FAULT, PROGRAMMER)),
+            Self::InvalidAmount => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+                "The amount is not an amount", Refused(("金额有误", "The amount is wrong"), ("请检查金额", "Check the amount"))),
+            Self::InvalidOrderNumber => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+                "This is no merchant order number", Unknown(FAULT_UNKNOWN)),
+            Self::InvalidParameter => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+                "A query parameter is wrong", Refused(FAULT, PROGRAMMER)),
+            Self::NotAPaymentCode => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+                "This is no payment code of Alipay", Refused(("这不是支付宝付款码", "This is no Alipay payment code"), ("请顾客打开支付宝付款码再扫", "Ask the customer to open the Alipay payment code and scan again"))),
+            Self::UnknownScanner => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+                "No scanner has that name", Refused(("没有这个扫码枪", "There is no such scanner"), CALL)),
+            Self::ScannerNeeded => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+                "There are several scanners and none was named", Refused(FAULT, PROGRAMMER)),
 
             // --- something else stands in the way ----------------------------
-            Self::CodeAlreadyUsed => row(S::CONFLICT, None, AfterFix,
-                "The payment code has been used for another payment", ("这个付款码已经用过，这次没有扣款。请顾客刷新付款码再扫", "This payment code has been used; nothing was charged this time. Ask the customer to refresh the code, and scan again")),
-            Self::OrderConflict => row(S::CONFLICT, Unknown, AfterFix,
-                "The number is in use for something else", ("这个单号已经用于另一笔收款，请先查询那一笔的结果，请勿重复收款", "This number is in use for another payment: look at that one first and do not charge again")),
-            Self::ScannerBusy => row(S::CONFLICT, None, SameRequest,
-                "Another payment is waiting on that scanner", ("扫码枪正在等待另一笔收款，这次没有扣款。请先完成或取消那一笔", "The scanner is waiting for another payment; nothing was charged. Finish or cancel that one first")),
-            Self::SaleInDoubt => row(S::CONFLICT, Unknown, SameRequest,
-                "Another attempt for this sale is not settled", ("这笔交易的上一次收款还没有结果，请稍候，请勿重复收款", "An earlier attempt for this sale is not settled yet: wait, and do not charge again")),
-            Self::SaleAlreadyPaid => row(S::CONFLICT, Taken, Never,
-                "This sale has been paid", ("这笔交易已经收款，请勿重复收款", "This sale has been paid already: do not charge again")),
-            Self::NotFound => row(S::NOT_FOUND, None, AfterFix,
-                "No such payment", ("终端里没有这笔收款", "The terminal has no such payment")),
-            Self::AlreadyPaid => row(S::CONFLICT, Taken, Never,
-                "It is paid and cannot be cancelled", ("已经收款，不能取消。如需退钱请做退款", "It is paid and cannot be cancelled. Refund it if the money has to go back")),
-            Self::NotAwaitingCode => row(S::CONFLICT, Unknown, Never,
-                "The payment does not wait for a code", ("这笔收款不在等待付款码，请先查询结果，请勿重复收款", "This payment does not wait for a code: look at it first and do not charge again")),
+            Self::CodeAlreadyUsed => row(S::CONFLICT, AfterFix,
+                "The payment code has been used for another payment", Refused(("这个付款码已经用过", "This payment code has been used"), ("请顾客刷新付款码再扫", "Ask the customer to refresh the code, and scan again"))),
+            Self::OrderConflict => row(S::CONFLICT, AfterFix,
+                "The number is in use for something else", Unknown(("这个单号已经用于另一笔收款，请先查询那一笔的结果，请勿重复收款", "This number is in use for another payment: look at that one first and do not charge again"))),
+            Self::ScannerBusy => row(S::CONFLICT, SameRequest,
+                "Another payment is waiting on that scanner", Refused(("扫码枪正在等待另一笔收款", "The scanner is waiting for another payment"), ("请先完成或取消那一笔", "Finish or cancel that one first"))),
+            Self::SaleInDoubt => row(S::CONFLICT, SameRequest,
+                "Another attempt for this sale is not settled", Unknown(("这笔交易的上一次收款还没有结果，请稍候，请勿重复收款", "An earlier attempt for this sale is not settled yet: wait, and do not charge again"))),
+            Self::SaleAlreadyPaid => row(S::CONFLICT, Never,
+                "This sale has been paid", Taken(("这笔交易已经收款，请勿重复收款", "This sale has been paid already: do not charge again"))),
+            Self::NotFound => row(S::NOT_FOUND, AfterFix,
+                "No such payment", Unknown(("终端里查不到这笔收款。请先到商家账户核对，请勿重复收款", "The terminal knows no such payment: look into the merchant's account first and do not charge again"))),
+            Self::AlreadyPaid => row(S::CONFLICT, Never,
+                "It is paid and cannot be cancelled", Taken(("已经收款，不能取消。如需退钱请做退款", "It is paid and cannot be cancelled. Refund it if the money has to go back"))),
+            Self::NotAwaitingCode => row(S::CONFLICT, Never,
+                "The payment does not wait for a code", Unknown(("这笔收款不在等待付款码，请先查询结果，请勿重复收款", "This payment does not wait for a code: look at it first and do not charge again"))),
 
             // --- the terminal cannot at the moment ---------------------------
-            Self::JournalUnavailable => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
-                "The journal cannot be used", ("终端暂时不能收款，这次没有扣款。请联系技术人员", "The terminal cannot take payments at the moment; nothing was charged. Call the technician")),
-            Self::ClockWrong => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
-                "The clock of the terminal is wrong", ("收银机的时间不对，暂时不能收款，这次没有扣款。请联系技术人员", "The clock of this box is wrong, so no payment can be taken; nothing was charged. Call the technician")),
-            Self::Draining => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
-                "The terminal is being updated", ("终端正在更新，这次没有扣款。请一分钟后重试", "The terminal is being updated; nothing was charged. Try again in a minute")),
-            Self::Stopping => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
-                "The terminal is stopping", ("终端正在重启，这次没有扣款。请稍后重试", "The terminal is restarting; nothing was charged. Try again in a moment")),
-            Self::TooManyWaiting => row(S::SERVICE_UNAVAILABLE, Unknown, SameRequest,
-                "Too many requests are waiting", ("终端繁忙，请稍后查询结果，请勿重复收款", "The terminal is busy: ask again in a moment and do not charge again")),
-            Self::TooManyStreams => row(S::SERVICE_UNAVAILABLE, None, SameRequest,
-                "Too many event streams are open", ("终端繁忙，请稍后重试", "The terminal is busy; try again in a moment")),
-            Self::RequestTimeout => row(S::REQUEST_TIMEOUT, None, SameRequest,
-                "The body did not arrive in time", ("请求没有完整到达，没有扣款。请重试", "The request did not arrive in full; nothing was charged. Try again")),
+            Self::JournalUnavailable => row(S::SERVICE_UNAVAILABLE, SameRequest,
+                "The journal cannot be used", Refused(("终端暂时不能收款", "The terminal cannot take payments at the moment"), CALL)),
+            Self::ClockWrong => row(S::SERVICE_UNAVAILABLE, SameRequest,
+                "The clock of the terminal is wrong", Refused(("收银机的时间不对，暂时不能收款", "The clock of this box is wrong, so no payment can be taken"), CALL)),
+            Self::Draining => row(S::SERVICE_UNAVAILABLE, SameRequest,
+                "The terminal is being updated", Refused(("终端正在更新", "The terminal is being updated"), ("请一分钟后重试", "Try again in a minute"))),
+            Self::Stopping => row(S::SERVICE_UNAVAILABLE, SameRequest,
+                "The terminal is stopping", Refused(("终端正在重启", "The terminal is restarting"), ("请稍后重试", "Try again in a moment"))),
+            Self::TooManyWaiting => row(S::SERVICE_UNAVAILABLE, SameRequest,
+                "Too many requests are waiting", Refused(("终端繁忙", "The terminal is busy"), ("请稍后重试", "Try again in a moment"))),
+            Self::TooManyStreams => row(S::SERVICE_UNAVAILABLE, SameRequest,
+                "Too many event streams are open", Unknown(BUSY)),
+            Self::TooManyLists => row(S::SERVICE_UNAVAILABLE, SameRequest,
+                "Too many lists are being read", Unknown(BUSY)),
+            Self::TooManyConnections => row(S::SERVICE_UNAVAILABLE, SameRequest,
+                "Too many connections are open", Unknown(BUSY)),
+            Self::RequestTimeout => row(S::REQUEST_TIMEOUT, SameRequest,
+                "The body did not arrive in time", Refused(("请求没有完整到达", "The request did not arrive in full"), ("请重试", "Try again"))),
             // Nobody knows what had been done by then.
-            Self::Internal => row(S::INTERNAL_SERVER_ERROR, Unknown, SameRequest,
-                "The terminal made a mistake", ("终端出错，请查询这笔收款的结果，请勿重复收款", "The terminal made a mistake: look at the payment and do not charge again")),
+            Self::Internal => row(S::INTERNAL_SERVER_ERROR, SameRequest,
+                "The terminal made a mistake", Unknown(("终端出错，请查询这笔收款的结果，请勿重复收款", "The terminal made a mistake: look at the payment and do not charge again"))),
 
             // --- HTTP --------------------------------------------------------
-            Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, None, AfterFix,
-                "The body is too large", REGISTER_FAULT),
-            Self::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, None, AfterFix,
-                "The body is not declared as JSON", REGISTER_FAULT),
-            Self::NoSuchRoute => row(S::NOT_FOUND, None, AfterFix,
-                "There is nothing at this path", REGISTER_FAULT),
-            Self::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, None, AfterFix,
-                "This path does not know the method", REGISTER_FAULT),
-            Self::Unauthorized => row(S::UNAUTHORIZED, None, AfterFix,
-                "The bearer token is missing or wrong", REGISTER_FAULT),
-            Self::ForeignHost => row(S::FORBIDDEN, None, AfterFix,
-                "The Host is not this machine", REGISTER_FAULT),
+            Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, AfterFix,
+                "The body is too large", Refused(FAULT, PROGRAMMER)),
+            Self::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, AfterFix,
+                "The body is not declared as JSON", Refused(FAULT, PROGRAMMER)),
+            Self::NoSuchRoute => row(S::NOT_FOUND, AfterFix,
+                "There is nothing at this path", Unknown(FAULT_UNKNOWN)),
+            Self::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, AfterFix,
+                "This path does not know the method", Unknown(FAULT_UNKNOWN)),
+            Self::Unauthorized => row(S::UNAUTHORIZED, AfterFix,
+                "The bearer token is missing or wrong", Unknown(FAULT_UNKNOWN)),
+            Self::ForeignHost => row(S::FORBIDDEN, AfterFix,
+                "The Host or the Origin is not this machine", Unknown(FAULT_UNKNOWN)),
+            Self::RepeatedHeader => row(S::BAD_REQUEST, AfterFix,
+                "A header occurs twice", Unknown(FAULT_UNKNOWN)),
+            Self::Forbidden => row(S::FORBIDDEN, AfterFix,
+                "Whoever asks may not do this", Unknown(("这个程序没有权限。请先查询这笔收款的结果，请勿重复收款，并联系技术人员", "This program is not allowed to do that: look at the payment first, do not charge again, and call the technician"))),
         }
     }
 
@@ -213,10 +247,15 @@ impl Code {
         self.row().status.as_u16()
     }
 
-    /// Where the money is, unless the occurrence itself knows better.
+    /// What it says of the money at best: `none` has to be earned by every
+    /// occurrence, and is `unknown` where it was not.
     #[must_use]
     pub fn money(self) -> MoneyView {
-        self.row().money
+        match self.row().word {
+            Word::Refused(..) => MoneyView::None,
+            Word::Unknown(_) => MoneyView::Unknown,
+            Word::Taken(_) => MoneyView::Taken,
+        }
     }
 
     /// What the register can do about it.

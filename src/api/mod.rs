@@ -19,6 +19,7 @@ pub mod client;
 mod code;
 mod events;
 mod metrics;
+mod money;
 mod openapi;
 mod params;
 mod patient;
@@ -30,7 +31,7 @@ mod status;
 mod step;
 mod view;
 
-pub use backend::{Backend, Filter, Page, Soon, Unavailable, Which};
+pub use backend::{About, Backend, Filter, Page, Soon, Standing, Unanswered, Unavailable, Which};
 pub use bind::{BindError, bind_tcp, bind_unix};
 pub use body::{CodeBody, PayBody};
 pub use code::{Code, Retry};

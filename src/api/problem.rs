@@ -1,23 +1,16 @@
 //! Whatever goes wrong, said in full: what it was, where the money is, whether
 //! to try again, and a sentence for the cashier (RFC 9457 with our members).
 //!
-//! **`money`** answers for the request that got this reply. It is `none` only
-//! where it is certain that the request charged nothing and will charge nothing.
-//! Where the register may be asking about a sale that is charged already, it is
-//! `unknown` or `taken`, so that nobody takes cash on the word of an error:
-//!
-//! * a number in use for something else (`order_conflict`): whoever sends that has
-//!   lost track of a payment that may be charged, so `unknown`;
-//! * a request that is faulty, too large, or comes while the terminal cannot take
-//!   it, for a number that *has* a payment: `unknown` too ([`Problem::beside`]).
+//! **`money`** starts as `unknown`, because a register that is told `none` takes
+//! cash, or charges again. What it is in the end is decided in [`super::money`].
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::backend::Unavailable;
-use super::code::{Code, Retry};
+use super::backend::{Unanswered, Unavailable};
+use super::code::{Code, Retry, Word};
 use super::view::{MoneyView, PaymentView, SentenceView};
 use crate::payment::{Hint, OtherCode, OutTradeNo, Payment, Sentence};
 use crate::terminal::Denied;
@@ -25,27 +18,45 @@ use crate::terminal::Denied;
 /// A problem on its way to the register. Boxed, because replies that went well
 /// should not carry its size.
 #[derive(Clone, Debug)]
-pub(super) struct Problem(Box<ProblemView>);
+pub(super) struct Problem(Box<Told>);
+
+#[derive(Clone, Debug)]
+struct Told {
+    view: ProblemView,
+    /// What the cashier is told when it is found that nothing was charged. Only a
+    /// request that certainly moved nothing, and will move nothing, has it.
+    unmoved: Option<Sentence>,
+}
 
 impl Problem {
     pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
         let row = code.row();
-        Self(Box::new(ProblemView {
+        let sentence = |(zh, en): (&str, &str)| Sentence::new(zh, en);
+        let (money, cashier, unmoved) = match row.word {
+            Word::Refused(cause, advice) => {
+                let none = between(cause, ("，没有扣款", "; nothing was charged"), advice);
+                (MoneyView::Unknown, look_first(cause, advice), Some(none))
+            }
+            Word::Unknown(pair) => (MoneyView::Unknown, sentence(pair), None),
+            Word::Taken(pair) => (MoneyView::Taken, sentence(pair), None),
+        };
+        let view = ProblemView {
             kind_uri: format!("urn:tilld:problem:{}", code.name()),
             title: row.title.to_owned(),
             status: row.status.as_u16(),
             detail: detail.into(),
             code,
-            money: row.money,
+            money,
             retry: row.retry,
-            cashier: SentenceView { zh: row.zh.to_owned(), en: row.en.to_owned() },
+            cashier: cashier.into(),
             out_trade_no: None,
             member: None,
             kind: None,
             differs: None,
             scanners: None,
             payment: None,
-        }))
+        };
+        Self(Box::new(Told { view, unmoved }))
     }
 
     /// A member of the body that is wrong.
@@ -90,31 +101,60 @@ impl Problem {
             OtherCode::Unreadable => "empty, far too long, or with control characters in it",
         };
         let detail = format!("auth_code is {what}");
-        Self::member(Code::NotAPaymentCode, "auth_code", detail).with(|view| {
-            view.kind = Some(code.name().to_owned());
-            view.cashier = code.sentence().into();
-        })
+        Self::member(Code::NotAPaymentCode, "auth_code", detail)
+            .with(|view| view.kind = Some(code.name().to_owned()))
+            .or_none(code.sentence())
     }
 
-    /// Whether it says that nothing was charged for a payment there may be.
-    pub(super) fn says_none(&self) -> bool {
-        self.0.money == MoneyView::None && self.0.code != Code::NotFound
+    /// The request may have been acted on, or may still be: no look-up makes a
+    /// `none` of it.
+    pub(super) fn in_doubt(mut self) -> Self {
+        self.0.unmoved = None;
+        self
     }
 
-    /// The request could not be taken, and its number has a payment that is or
-    /// may yet be charged (or nobody can tell). *This* request charged nothing,
-    /// but a cashier who hears only that might take the money a second time.
+    /// Whether a look-up could make a `none` of it.
+    pub(super) fn moved_nothing(&self) -> bool {
+        self.0.unmoved.is_some()
+    }
+
+    /// It has moved nothing, and there is nothing else that it could be about.
+    pub(super) fn none(mut self) -> Self {
+        if let Some(sentence) = self.0.unmoved.take() {
+            self.0.view.money = MoneyView::None;
+            self.0.view.cashier = sentence.into();
+        }
+        self
+    }
+
+    /// There is, or will be, a payment with this number: what is true of the
+    /// money is to be asked there.
     pub(super) fn beside(self, number: &OutTradeNo) -> Self {
-        let sentence = Sentence::new(
-            format!("单号 {number} 可能已有一笔收款，请先查询它的结果，请勿重复收款"),
-            format!(
-                "There may be a payment {number} already: look at it first and do not charge again"
-            ),
-        );
-        self.about(number).with(|view| {
-            view.money = MoneyView::Unknown;
-            view.cashier = sentence.into();
-        })
+        self.say(
+            &format!("。请先查询单号 {number} 的结果，请勿重复收款"),
+            &format!(": look at the payment {number} first and do not charge again"),
+        )
+        .about_unless_named(number)
+    }
+
+    /// It is about a payment that goes on waiting for a code, and that the cashier
+    /// has in mind: what was wrong and what to do is all there is to say.
+    pub(super) fn while_it_waits(self, number: &OutTradeNo) -> Self {
+        self.say("", "").about_unless_named(number)
+    }
+
+    fn say(self, zh: &str, en: &str) -> Self {
+        match self.0.view.code.row().word {
+            Word::Refused(cause, advice) => {
+                self.with(|view| view.cashier = between(cause, (zh, en), advice).into())
+            }
+            Word::Unknown(_) | Word::Taken(_) => self,
+        }
+    }
+
+    /// With a code that was used before, the earlier payment is named already.
+    fn about_unless_named(self, number: &OutTradeNo) -> Self {
+        if self.0.view.out_trade_no.is_some() { self } else { self.about(number) }
     }
 
     /// Names the payment that it is about.
@@ -123,7 +163,14 @@ impl Problem {
     }
 
     fn with(mut self, change: impl FnOnce(&mut ProblemView)) -> Self {
-        change(&mut self.0);
+        change(&mut self.0.view);
+        self
+    }
+
+    /// The cashier's sentence if nothing was charged, where there is a better one
+    /// than the table's.
+    fn or_none(mut self, sentence: Sentence) -> Self {
+        self.0.unmoved = Some(sentence);
         self
     }
 
@@ -193,11 +240,13 @@ impl Problem {
         let number = &earlier.order.out_trade_no;
         let state = earlier.public().name();
         let detail = format!("this code was used for payment {number}, which is {state}");
-        Self::new(Code::CodeAlreadyUsed, detail).about(number).with(|view| {
-            view.member = Some("auth_code".to_owned());
-            view.cashier = Hint::used_for(earlier).sentence().into();
-            view.payment = Some(earlier.into());
-        })
+        Self::new(Code::CodeAlreadyUsed, detail)
+            .about(number)
+            .with(|view| {
+                view.member = Some("auth_code".to_owned());
+                view.payment = Some(earlier.into());
+            })
+            .or_none(Hint::used_for(earlier).sentence())
     }
 
     /// Where the money is, is what the payment itself says.
@@ -220,16 +269,50 @@ impl From<Unavailable> for Problem {
             "终端暂时查不到结果，请联系技术人员，请勿重复收款",
             "The terminal cannot look up the result at the moment: call the technician and do not charge again",
         );
-        Self::new(Code::JournalUnavailable, unavailable.to_string()).with(|view| {
-            view.money = MoneyView::Unknown;
-            view.cashier = sentence.into();
-        })
+        Self::new(Code::JournalUnavailable, unavailable.to_string())
+            .in_doubt()
+            .with(|view| view.cashier = sentence.into())
     }
+}
+
+impl From<Unanswered> for Problem {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::TakenBack(why) => Self::new(Code::JournalUnavailable, why),
+            Unanswered::Ended => Self::new(Code::Stopping, "the terminal is stopping"),
+            Unanswered::InDoubt(why) => {
+                let sentence = Sentence::new(
+                    "终端没有及时答复，这笔收款可能仍会进行。请稍后查询它的结果，请勿重复收款",
+                    "The terminal did not answer in time, and this may still be carried out: ask for the payment in a moment and do not charge again",
+                );
+                Self::new(Code::JournalUnavailable, why)
+                    .in_doubt()
+                    .with(|view| view.cashier = sentence.into())
+            }
+        }
+    }
+}
+
+/// The cashier's sentence of a request that nothing is known of.
+fn look_first(cause: (&str, &str), advice: (&str, &str)) -> Sentence {
+    let words = (
+        "。请先查询这笔收款的结果，请勿重复收款",
+        ": look at the payment first and do not charge again",
+    );
+    between(cause, words, advice)
+}
+
+/// What was wrong, where the money is, and what to do.
+fn between(cause: (&str, &str), words: (&str, &str), advice: (&str, &str)) -> Sentence {
+    Sentence::new(
+        format!("{}{}。{}", cause.0, words.0, advice.0),
+        format!("{}{}. {}", cause.1, words.1, advice.1),
+    )
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self(view) = self;
+        let Told { view, .. } = *self.0;
         let status = view.code.row().status;
         let body = serde_json::to_vec(&view).unwrap_or_default();
         let mut response = (status, body).into_response();
@@ -256,7 +339,7 @@ impl IntoResponse for Problem {
     "detail": "payment 20150320010101001 is waiting for a code on lane-1",
     "code": "scanner_busy", "money": "none", "retry": "same_request",
     "cashier": {
-        "zh": "扫码枪正在等待另一笔收款，这次没有扣款。请先完成或取消那一笔",
+        "zh": "扫码枪正在等待另一笔收款，没有扣款。请先完成或取消那一笔",
         "en": "The scanner is waiting for another payment; nothing was charged. Finish or cancel that one first"
     },
     "out_trade_no": "20150320010101001"
@@ -273,8 +356,9 @@ pub struct ProblemView {
     pub detail: String,
     /// The stable name of the problem.
     pub code: Code,
-    /// Where the money is, as far as this request is concerned. `none` only if
-    /// it is certain that it charged nothing and will charge nothing.
+    /// Where the money is. `none` only if it was looked up that this request
+    /// moved nothing and will move nothing, and that its number has no payment
+    /// here; `unknown` says: ask for the payment, do not charge again.
     pub money: MoneyView,
     /// What the register can do.
     pub retry: Retry,
@@ -313,33 +397,56 @@ pub struct ProblemView {
 mod tests {
     use super::*;
 
+    /// Every way in which a problem can be told.
+    fn told(code: Code) -> Vec<ProblemView> {
+        let number: OutTradeNo = "A1".parse().unwrap();
+        let new = || Problem::new(code, "because");
+        let ways = [new(), new().in_doubt(), new().none(), new().in_doubt().none()];
+        ways.into_iter().chain([new().beside(&number)]).map(|problem| problem.0.view).collect()
+    }
+
     #[test]
     fn every_problem_says_all_there_is_to_say() {
         for code in Code::ALL {
-            let view = Problem::new(code, "because").0;
-            let json = serde_json::to_value(&view).unwrap();
-            for member in ["type", "title", "detail", "code", "money", "retry"] {
-                assert!(json[member].as_str().is_some_and(|s| !s.is_empty()), "{code:?} {member}");
+            for view in told(code) {
+                let json = serde_json::to_value(&view).unwrap();
+                for member in ["type", "title", "detail", "code", "money", "retry"] {
+                    let said = json[member].as_str().is_some_and(|s| !s.is_empty());
+                    assert!(said, "{code:?} {member}");
+                }
+                assert!((400..=599).contains(&view.status), "{code:?}");
+                assert!(!view.cashier.zh.is_empty() && !view.cashier.en.is_empty(), "{code:?}");
+                assert_eq!(serde_json::from_value::<ProblemView>(json).unwrap(), view);
             }
-            assert!((400..=599).contains(&view.status), "{code:?}");
-            assert!(!view.cashier.zh.is_empty() && !view.cashier.en.is_empty(), "{code:?}");
-            assert_eq!(serde_json::from_value::<ProblemView>(json).unwrap(), *view);
         }
     }
 
-    /// The promise of the module's front page, row by row.
     #[test]
-    fn a_problem_that_does_not_say_none_tells_the_cashier_not_to_charge_again() {
+    fn a_problem_starts_as_unknown_and_none_is_earned() {
         for code in Code::ALL {
-            let view = Problem::new(code, "because").0;
-            let forbids = view.cashier.en.contains("do not charge again")
-                && view.cashier.zh.contains("请勿重复收款");
-            let is_paid = code == Code::AlreadyPaid;
-            assert_eq!(forbids || is_paid, view.money != MoneyView::None, "{code:?}");
+            let [plain, in_doubt, none, still_in_doubt, beside] =
+                <[_; 5]>::try_from(told(code)).unwrap();
+            let best = code.money();
+            let unless_taken = |money| if best == MoneyView::Taken { best } else { money };
+            for view in [&plain, &in_doubt, &still_in_doubt, &beside] {
+                assert_eq!(view.money, unless_taken(MoneyView::Unknown), "{code:?}");
+            }
+            assert_eq!(none.money, best, "{code:?}");
         }
-        let number: OutTradeNo = "A1".parse().unwrap();
-        let beside = Problem::new(Code::InvalidAmount, "because").beside(&number).0;
-        assert_eq!(beside.money, MoneyView::Unknown);
-        assert!(beside.cashier.en.contains("do not charge again"));
+    }
+
+    #[test]
+    fn what_is_not_none_tells_the_cashier_not_to_charge_again() {
+        for code in Code::ALL {
+            for view in told(code) {
+                let forbids = view.cashier.en.contains("do not charge again")
+                    && view.cashier.zh.contains("请勿重复收款");
+                let says_none = view.cashier.en.contains("nothing was charged")
+                    && view.cashier.zh.contains("没有扣款");
+                let is_paid = code == Code::AlreadyPaid;
+                let none = view.money == MoneyView::None;
+                assert_eq!((forbids || is_paid, says_none), (!none, none), "{view:?}");
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ use hyper::body::Bytes;
 use serde::Serialize;
 
 use super::code::Code;
+use super::money::Refused;
 use super::openapi;
 use super::params::{self, Number};
 use super::problem::{Problem, ProblemView};
@@ -74,16 +75,18 @@ pub(super) async fn put_payment(
     Number(number): Number,
     request: Request,
 ) -> Answer {
+    let mut sales = Vec::new();
     let pay = async {
         let wait = api.wait(params::wait(request.uri())?)?;
         let bytes = read_json(&api, request).await?;
+        sales = body::sales_of(&bytes);
         let request = body::pay_request(&bytes, number.clone(), false)?;
-        let reply = api.backend.pay(request).await;
+        let reply = api.backend.pay(request).await?;
         started(&api, reply, wait).await
     };
     match pay.await {
         Ok(response) => Ok(response),
-        Err(problem) => Err(api.careful(&number, problem).await),
+        Err(problem) => Err(api.weigh(Refused::Begin(Some(&number), &sales), problem).await),
     }
 }
 
@@ -109,11 +112,19 @@ pub(super) async fn put_payment(
     ),
 )]
 pub(super) async fn post_payment(State(api): State<Api>, request: Request) -> Answer {
-    let wait = api.wait(params::wait(request.uri())?)?;
-    let bytes = read_json(&api, request).await?;
-    let request = body::pay_request(&bytes, api.backend.fresh_number(), true)?;
-    let reply = api.backend.pay(request).await;
-    started(&api, reply, wait).await
+    let mut sales = Vec::new();
+    let pay = async {
+        let wait = api.wait(params::wait(request.uri())?)?;
+        let bytes = read_json(&api, request).await?;
+        sales = body::sales_of(&bytes);
+        let request = body::pay_request(&bytes, api.backend.fresh_number(), true)?;
+        let reply = api.backend.pay(request).await?;
+        started(&api, reply, wait).await
+    };
+    match pay.await {
+        Ok(response) => Ok(response),
+        Err(problem) => Err(api.weigh(Refused::Begin(None, &sales), problem).await),
+    }
 }
 
 /// Brings the payment code.
@@ -144,7 +155,7 @@ pub(super) async fn post_code(
         let wait = api.wait(params::wait(request.uri())?)?;
         let bytes = read_json(&api, request).await?;
         let code = body::code_request(&bytes)?;
-        match api.backend.code(number.clone(), code).await {
+        match api.backend.code(number.clone(), code).await? {
             Reply::Started(payment) | Reply::Stands(payment) => {
                 let payment = api.settled(payment, wait).await?;
                 json(StatusCode::OK, &api.view(&payment))
@@ -154,7 +165,7 @@ pub(super) async fn post_code(
     };
     match bring.await {
         Ok(response) => Ok(response),
-        Err(problem) => Err(api.careful(&number, problem).await),
+        Err(problem) => Err(api.weigh(Refused::Within(&number), problem).await),
     }
 }
 
@@ -184,7 +195,7 @@ pub(super) async fn get_payment(
     };
     match look.await {
         Ok(response) => Ok(response),
-        Err(problem) => Err(api.careful(&number, problem).await),
+        Err(problem) => Err(api.weigh(Refused::Within(&number), problem).await),
     }
 }
 
@@ -201,11 +212,11 @@ pub(super) async fn get_payment(
     ),
     responses(
         (status = 200, description = "The payment, as it stands", body = PaymentView),
-        (status = 202, description = "The payment; its cancel is going on", body = PaymentView),
+        (status = 202, description = "The payment; its cancel is going on, and nobody waited for its end (also when too many wait already)", body = PaymentView),
         (status = 404, description = "`not_found`", body = ProblemView, content_type = "application/problem+json"),
         (status = 409, description = "`already_paid`", body = ProblemView, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_parameter`, `invalid_order_number`", body = ProblemView, content_type = "application/problem+json"),
-        (status = 503, description = "`journal_unavailable`, `stopping`, `too_many_waiting`", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "`journal_unavailable`, `stopping`", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn cancel_payment(
@@ -214,9 +225,10 @@ pub(super) async fn cancel_payment(
     uri: Uri,
 ) -> Answer {
     let cancel = async {
-        let wait = api.wait(params::wait(&uri)?)?;
+        // A stop is done, whether or not there is a place to wait for its end.
+        let wait = api.wait(params::wait(&uri)?).ok().flatten();
         let waits = wait.is_some();
-        let payment = match api.backend.stop(number.clone()).await {
+        let payment = match api.backend.stop(number.clone()).await? {
             Reply::Started(payment) | Reply::Stands(payment) => api.settled(payment, wait).await?,
             Reply::Denied(denied) => return Err(denied.into()),
         };
@@ -229,7 +241,7 @@ pub(super) async fn cancel_payment(
     };
     match cancel.await {
         Ok(response) => Ok(response),
-        Err(problem) => Err(api.careful(&number, problem).await),
+        Err(problem) => Err(api.weigh(Refused::Within(&number), problem).await),
     }
 }
 

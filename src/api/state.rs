@@ -11,7 +11,7 @@ use super::code::Code;
 use super::problem::Problem;
 use super::server::Settings;
 use super::view::PaymentView;
-use crate::payment::{Money, OutTradeNo, Payment};
+use crate::payment::{OutTradeNo, Payment};
 
 /// What every request shares.
 #[derive(Clone)]
@@ -98,21 +98,5 @@ impl Api {
     pub(super) async fn read(&self, number: &OutTradeNo) -> Result<Payment, Problem> {
         let payment = self.backend.payment(number.clone()).await?;
         payment.ok_or_else(|| Problem::not_found(number))
-    }
-
-    /// Makes sure that a problem with a request about this number does not say
-    /// that nothing was charged when there is a payment with this number.
-    pub(super) async fn careful(&self, number: &OutTradeNo, problem: Problem) -> Problem {
-        if !problem.says_none() {
-            return problem;
-        }
-        let charged_or_may_be = match self.backend.payment(number.clone()).await {
-            Ok(payment) => {
-                let money = payment.map_or(Money::None, |payment| payment.money());
-                matches!(money, Money::Taken | Money::Unknown)
-            }
-            Err(_) => true,
-        };
-        if charged_or_may_be { problem.beside(number) } else { problem }
     }
 }

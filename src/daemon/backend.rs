@@ -2,7 +2,8 @@
 //! journal, and how the terminal is stands on a board.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -10,19 +11,137 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Clock;
 use super::board::Board;
-use crate::api::{self, Backend, Soon, Unavailable};
+use crate::api::{self, About, Backend, Soon, Standing, Unanswered, Unavailable};
 use crate::journal::{self, Reader};
-use crate::payment::{AuthCode, OutTradeNo, Payment, Recorded, Timestamp};
-use crate::terminal::{Denied, PayRequest, Reply, Request};
+use crate::payment::{AuthCode, OutTradeNo, Payment, Public, Recorded, Timestamp};
+use crate::terminal::{PayRequest, Reply, Request};
 
-/// A disk that takes longer than this is out of order: the register is told,
-/// and asks again with the same number.
+/// A disk that takes longer than this is out of order: the register is told, and
+/// that the request may still be carried out, unless it could be taken back.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request on its way into the loop, and the way back.
 pub(super) struct Asked {
     pub(super) request: Request,
-    pub(super) reply: oneshot::Sender<Reply>,
+    claim: Claim,
+    reply: oneshot::Sender<Reply>,
+}
+
+impl Asked {
+    fn new(request: Request, under_way: &UnderWay) -> (Self, Claim, oneshot::Receiver<Reply>) {
+        let (reply, told) = oneshot::channel();
+        let claim = Claim(Arc::new(Held {
+            state: AtomicU8::new(WAITING),
+            entry: Mutex::new(Some(under_way.enter(about(&request)))),
+        }));
+        (Self { request, claim: claim.clone(), reply }, claim, told)
+    }
+
+    /// The request, to be acted on. Nothing if it was taken back before: then
+    /// nothing of it may be done.
+    pub(super) fn take(self) -> Option<(Request, Replying)> {
+        let Self { request, claim, reply } = self;
+        claim.moves(TAKEN).then(|| (request, Replying { reply, _claim: claim }))
+    }
+}
+
+/// The way back of a request that is being acted on.
+pub(super) struct Replying {
+    reply: oneshot::Sender<Reply>,
+    /// Until the reply is sent, nobody is told that there is no such payment.
+    _claim: Claim,
+}
+
+impl Replying {
+    pub(super) fn send(self, reply: Reply) {
+        // The register may have hung up.
+        let _ = self.reply.send(reply);
+    }
+}
+
+const WAITING: u8 = 0;
+const TAKEN: u8 = 1;
+const TAKEN_BACK: u8 = 2;
+
+/// Whose a request is: the loop's, once it acts on it; or its register's, which
+/// may take it back until then. Never both.
+#[derive(Clone)]
+struct Claim(Arc<Held>);
+
+struct Held {
+    state: AtomicU8,
+    entry: Mutex<Option<Entered>>,
+}
+
+impl Claim {
+    fn moves(&self, to: u8) -> bool {
+        let moved = self.0.state.compare_exchange(WAITING, to, Ordering::SeqCst, Ordering::SeqCst);
+        moved.is_ok()
+    }
+
+    fn is_taken(&self) -> bool {
+        self.0.state.load(Ordering::SeqCst) == TAKEN
+    }
+
+    /// Whether it could be taken back: then it certainly does nothing.
+    fn take_back(&self) -> bool {
+        let back = self.moves(TAKEN_BACK);
+        if back {
+            self.0.entry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        back
+    }
+}
+
+/// What a request would begin, or is about.
+fn about(request: &Request) -> Vec<About> {
+    match request {
+        Request::Pay(asked) => {
+            let number =
+                (!asked.keyed_by_sale).then(|| About::Number(asked.order.out_trade_no.clone()));
+            number.into_iter().chain(asked.order.sale.clone().map(About::Sale)).collect()
+        }
+        Request::Code { number, .. } | Request::Stop { number } => {
+            vec![About::Number(number.clone())]
+        }
+    }
+}
+
+/// The numbers and sales of requests that are with the loop and have no reply
+/// yet: each may become a payment that the journal does not know at the moment.
+#[derive(Clone, Default)]
+struct UnderWay(Arc<Mutex<Vec<About>>>);
+
+impl UnderWay {
+    fn enter(&self, about: Vec<About>) -> Entered {
+        self.lock().extend(about.iter().cloned());
+        Entered { all: self.clone(), about }
+    }
+
+    fn contains(&self, about: &About) -> bool {
+        self.lock().contains(about)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<About>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes its own out again when it is dropped.
+struct Entered {
+    all: UnderWay,
+    about: Vec<About>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut all = self.all.lock();
+        for about in &self.about {
+            if let Some(at) = all.iter().position(|other| other == about) {
+                all.swap_remove(at);
+            }
+        }
+    }
 }
 
 /// So many payments are remembered as they were last written: those of a busy
@@ -53,8 +172,49 @@ impl Recent {
     }
 }
 
+/// The way into the loop.
+pub(super) struct Door {
+    requests: mpsc::Sender<Asked>,
+    under_way: UnderWay,
+    patience: Duration,
+}
+
+impl Door {
+    pub(super) fn new(requests: mpsc::Sender<Asked>) -> Self {
+        Self { requests, under_way: UnderWay::default(), patience: REPLY_TIMEOUT }
+    }
+
+    async fn ask(&self, request: Request) -> Result<Reply, Unanswered> {
+        let (asked, claim, told) = Asked::new(request, &self.under_way);
+        let whole = async {
+            if self.requests.send(asked).await.is_err() {
+                return Err(Unanswered::Ended);
+            }
+            told.await.map_err(|_| {
+                if claim.is_taken() {
+                    let why = "the terminal ended before it was known what became of this";
+                    Unanswered::InDoubt(why.to_owned())
+                } else {
+                    Unanswered::Ended
+                }
+            })
+        };
+        match tokio::time::timeout(self.patience, whole).await {
+            Ok(replied) => replied,
+            Err(_) if claim.take_back() => {
+                let why = "the terminal is stuck; the request was taken back, so send it again";
+                Err(Unanswered::TakenBack(why.to_owned()))
+            }
+            Err(_) => {
+                let why = "the disk does not answer, and this may still be carried out; ask for the payment";
+                Err(Unanswered::InDoubt(why.to_owned()))
+            }
+        }
+    }
+}
+
 pub(super) struct Daemon {
-    pub(super) requests: mpsc::Sender<Asked>,
+    pub(super) door: Door,
     /// For what takes long.
     pub(super) reader: Reader,
     /// For what is asked for on the loop's own thread, which never waits for the
@@ -67,21 +227,6 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    async fn ask(&self, request: Request) -> Reply {
-        let (reply, told) = oneshot::channel();
-        if self.requests.send(Asked { request, reply }).await.is_err() {
-            return Reply::Denied(Denied::Stopping);
-        }
-        match tokio::time::timeout(REPLY_TIMEOUT, told).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(_)) => Reply::Denied(Denied::Stopping),
-            Err(_) => {
-                let why = "the disk does not answer; ask again with the same number";
-                Reply::Denied(Denied::JournalUnavailable(why.to_owned()))
-            }
-        }
-    }
-
     /// Reads on a thread of their own, so that a long list does not hold up a
     /// payment.
     async fn read<T: Send + 'static>(
@@ -99,16 +244,36 @@ impl Daemon {
 }
 
 impl Backend for Daemon {
-    fn pay(&self, request: PayRequest) -> Soon<'_, Reply> {
-        Box::pin(self.ask(Request::Pay(Box::new(request))))
+    fn pay(&self, request: PayRequest) -> Soon<'_, Result<Reply, Unanswered>> {
+        Box::pin(self.door.ask(Request::Pay(Box::new(request))))
     }
 
-    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Reply> {
-        Box::pin(self.ask(Request::Code { number, code }))
+    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Result<Reply, Unanswered>> {
+        Box::pin(self.door.ask(Request::Code { number, code }))
     }
 
-    fn stop(&self, number: OutTradeNo) -> Soon<'_, Reply> {
-        Box::pin(self.ask(Request::Stop { number }))
+    fn stop(&self, number: OutTradeNo) -> Soon<'_, Result<Reply, Unanswered>> {
+        Box::pin(self.door.ask(Request::Stop { number }))
+    }
+
+    fn standing(&self, about: About) -> Soon<'_, Result<Standing, Unavailable>> {
+        // In this order: what has got its reply since is in the journal.
+        if self.door.under_way.contains(&about) {
+            return Box::pin(std::future::ready(Ok(Standing::UnderWay)));
+        }
+        let found = match &about {
+            About::Number(number) => self.lookups.payment(number),
+            About::Sale(sale) => self
+                .reader
+                .attempt_for_sale(sale)
+                .map(|attempt| attempt.filter(|a| !a.is_final() || a.public() == Public::Paid)),
+        };
+        let standing = match found {
+            Ok(Some(payment)) => Ok(Standing::Payment(Box::new(payment))),
+            Ok(None) => Ok(Standing::Free),
+            Err(why) => Err(Unavailable(why.to_string())),
+        };
+        Box::pin(std::future::ready(standing))
     }
 
     fn payment(&self, number: OutTradeNo) -> Soon<'_, Result<Option<Payment>, Unavailable>> {
@@ -203,6 +368,71 @@ mod tests {
 
     fn number(count: usize) -> OutTradeNo {
         format!("N{count}").parse().expect("a number")
+    }
+
+    /// A door into a loop that nobody runs, and what comes in by it.
+    fn door(patience: u64) -> (Arc<Door>, mpsc::Receiver<Asked>) {
+        let (requests, asked) = mpsc::channel(2);
+        let door = Door { patience: Duration::from_millis(patience), ..Door::new(requests) };
+        (Arc::new(door), asked)
+    }
+
+    fn stop(count: usize) -> Request {
+        Request::Stop { number: number(count) }
+    }
+
+    fn is_under_way(door: &Door, count: usize) -> bool {
+        door.under_way.contains(&About::Number(number(count)))
+    }
+
+    #[tokio::test]
+    async fn a_request_that_nobody_takes_in_time_is_taken_back_for_certain() {
+        let (door, mut asked) = door(20);
+        let told = door.ask(stop(1)).await;
+        assert!(matches!(told, Err(Unanswered::TakenBack(_))), "{told:?}");
+        assert!(!is_under_way(&door, 1), "nothing of it will be done");
+        let late = asked.try_recv().expect("it is still in the queue");
+        assert!(late.take().is_none(), "and the loop may not act on it");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_finds_no_room_is_taken_back_as_well() {
+        let (door, asked) = door(20);
+        for count in 1..=3 {
+            let told = door.ask(stop(count)).await;
+            assert!(matches!(told, Err(Unanswered::TakenBack(_))), "{count}: {told:?}");
+        }
+        drop(asked);
+        assert_eq!(door.ask(stop(4)).await, Err(Unanswered::Ended));
+    }
+
+    /// Bug to plant: let `take_back` be true whatever the state is.
+    #[tokio::test]
+    async fn a_request_that_is_acted_on_is_in_doubt_until_its_reply() {
+        let (door, mut asked) = door(200);
+        let (asker, stop) = (Arc::clone(&door), stop(1));
+        let asking = tokio::spawn(async move { asker.ask(stop).await });
+        let (_, replying) = asked.recv().await.and_then(Asked::take).expect("a request");
+        let told = asking.await.expect("an end");
+        assert!(matches!(told, Err(Unanswered::InDoubt(_))), "{told:?}");
+        assert!(is_under_way(&door, 1), "it may yet become a payment");
+        replying.send(Reply::Stands(payment(1, 1)));
+        assert!(!is_under_way(&door, 1), "the journal knows it");
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_ends_leaves_in_doubt_only_what_it_acted_on() {
+        for taken in [true, false] {
+            let (door, mut asked) = door(10_000);
+            let (asker, stop) = (Arc::clone(&door), stop(1));
+            let asking = tokio::spawn(async move { asker.ask(stop).await });
+            let request = asked.recv().await.expect("a request");
+            let acting = if taken { request.take() } else { None };
+            drop((acting, asked));
+            let told = asking.await.expect("an end");
+            let in_doubt = matches!(told, Err(Unanswered::InDoubt(_)));
+            assert!(in_doubt == taken && told.is_err(), "{told:?}");
+        }
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::asking;
-use super::backend::{Asked, Daemon, Recent};
+use super::backend::{Asked, Daemon, Door, Recent, Replying};
 use super::board::{Board, SAY_AGAIN, Said};
 use super::check::Setup;
 use super::gate::{Gate, Told};
@@ -116,7 +116,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let recent = Recent::default();
     let backend = Arc::new(Daemon {
-        requests,
+        door: Door::new(requests),
         reader: reader.clone(),
         lookups: reader.for_the_loop(),
         recent: recent.clone(),
@@ -211,7 +211,7 @@ struct Loop {
     board: Board,
     /// Each scanner, and whether it was told that a payment waits for its code.
     scanners: Vec<(scanner::Handle, bool)>,
-    replies: HashMap<RequestId, oneshot::Sender<Reply>>,
+    replies: HashMap<RequestId, Replying>,
     lines: HashMap<Ticket, Line>,
     last_request: RequestId,
 }
@@ -397,12 +397,14 @@ impl Loop {
         std::mem::take(&mut self.waiting).into_iter().try_for_each(|asked| self.decide(asked))
     }
 
-    fn decide(&mut self, Asked { request, reply }: Asked) -> Result<(), Ended> {
+    fn decide(&mut self, asked: Asked) -> Result<(), Ended> {
+        // Its register was told that nothing of it will be done.
+        let Some((request, reply)) = asked.take() else { return Ok(()) };
         let known = match self.known(&request) {
             Ok(known) => Box::new(known),
             Err(why) => {
                 let denied = crate::terminal::Denied::JournalUnavailable(why.to_string());
-                let _ = reply.send(Reply::Denied(denied));
+                reply.send(Reply::Denied(denied));
                 return Ok(());
             }
         };
@@ -582,8 +584,7 @@ impl Loop {
                 }
                 Output::Reply { id, reply } => {
                     if let Some(asked) = self.replies.remove(&id) {
-                        // The register may have hung up.
-                        let _ = asked.send(reply);
+                        asked.send(reply);
                     }
                 }
             }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tilld::api::{
-    Backend, Clock, Filter, Gateway, Journal, Link, Page, ScannerStatus, Soon, Status, Unavailable,
-    Which,
+    About, Backend, Clock, Filter, Gateway, Journal, Link, Page, ScannerStatus, Soon, Standing,
+    Status, Unanswered, Unavailable, Which,
 };
 use tilld::payment::{
     AuthCode, Call, CancelAction, Entry, EntryStep, Moment, Order, OutTradeNo, PayCall, Payment,
-    Recorded, Rules, State, StepName, Timestamp,
+    Public, Recorded, Rules, State, StepName, Timestamp,
 };
 use tilld::terminal::{Denied, PayRequest, Reply};
 use tokio::sync::watch;
@@ -22,11 +22,14 @@ pub const NOW: Timestamp = Timestamp(1_795_140_000_000);
 
 pub struct Fake {
     entries: Mutex<Vec<Recorded>>,
-    replies: Mutex<VecDeque<Reply>>,
+    replies: Mutex<VecDeque<Result<Reply, Unanswered>>>,
     pub requests: Mutex<Vec<PayRequest>>,
     pub codes: Mutex<Vec<AuthCode>>,
+    pub stops: Mutex<Vec<OutTradeNo>>,
     pub filters: Mutex<Vec<Filter>>,
     pub unreadable: Mutex<bool>,
+    /// What a request is under way for.
+    pub under_way: Mutex<Vec<About>>,
     /// A payment is paid right after it was read so many times.
     pub ends_after_reads: Mutex<u32>,
     head: watch::Sender<u64>,
@@ -39,8 +42,10 @@ impl Fake {
             replies: Mutex::default(),
             requests: Mutex::default(),
             codes: Mutex::default(),
+            stops: Mutex::default(),
             filters: Mutex::default(),
             unreadable: Mutex::default(),
+            under_way: Mutex::default(),
             ends_after_reads: Mutex::default(),
             head: watch::Sender::new(0),
         })
@@ -48,7 +53,11 @@ impl Fake {
 
     /// Lays a reply ready for the next request.
     pub fn will_reply(&self, reply: Reply) {
-        self.replies.lock().unwrap().push_back(reply);
+        self.replies.lock().unwrap().push_back(Ok(reply));
+    }
+
+    pub fn will_not_answer(&self, why: Unanswered) {
+        self.replies.lock().unwrap().push_back(Err(why));
     }
 
     pub fn will_deny(&self, denied: Denied) {
@@ -109,41 +118,64 @@ impl Fake {
         }
     }
 
-    fn laid_ready(&self) -> Option<Reply> {
+    fn laid_ready(&self) -> Option<Result<Reply, Unanswered>> {
         self.replies.lock().unwrap().pop_front()
     }
 }
 
 impl Backend for Fake {
-    fn pay(&self, request: PayRequest) -> Soon<'_, Reply> {
+    fn pay(&self, request: PayRequest) -> Soon<'_, Result<Reply, Unanswered>> {
         Box::pin(async move {
             self.requests.lock().unwrap().push(request.clone());
             if let Some(reply) = self.laid_ready() {
                 return reply;
             }
             if let Some(payment) = self.find(&request.order.out_trade_no) {
-                return Reply::Stands(payment);
+                return Ok(Reply::Stands(payment));
             }
             let payment = awaiting(request.order);
             self.journal(&payment, "requested");
-            Reply::Started(payment)
+            Ok(Reply::Started(payment))
         })
     }
 
-    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Reply> {
+    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Result<Reply, Unanswered>> {
         Box::pin(async move {
             self.codes.lock().unwrap().push(code);
             let payment = self.find(&number);
             let stands = || payment.map_or(Reply::Denied(Denied::NotFound), Reply::Stands);
-            self.laid_ready().unwrap_or_else(stands)
+            self.laid_ready().unwrap_or_else(|| Ok(stands()))
         })
     }
 
-    fn stop(&self, number: OutTradeNo) -> Soon<'_, Reply> {
+    fn stop(&self, number: OutTradeNo) -> Soon<'_, Result<Reply, Unanswered>> {
         Box::pin(async move {
+            self.stops.lock().unwrap().push(number.clone());
             let payment = self.find(&number);
             let stands = || payment.map_or(Reply::Denied(Denied::NotFound), Reply::Stands);
-            self.laid_ready().unwrap_or_else(stands)
+            self.laid_ready().unwrap_or_else(|| Ok(stands()))
+        })
+    }
+
+    fn standing(&self, about: About) -> Soon<'_, Result<Standing, Unavailable>> {
+        Box::pin(async move {
+            self.readable()?;
+            if self.under_way.lock().unwrap().contains(&about) {
+                return Ok(Standing::UnderWay);
+            }
+            let entries = self.entries.lock().unwrap();
+            let mut payments = entries.iter().rev().filter_map(|recorded| match &recorded.entry {
+                Entry::Payment { payment, .. } => Some(payment),
+                _ => None,
+            });
+            let found = payments.find(|payment| match &about {
+                About::Number(number) => payment.order.out_trade_no == *number,
+                About::Sale(sale) => {
+                    let counts = !payment.is_final() || payment.public() == Public::Paid;
+                    payment.order.sale.as_deref() == Some(sale) && counts
+                }
+            });
+            Ok(found.cloned().map_or(Standing::Free, |p| Standing::Payment(Box::new(p))))
         })
     }
 

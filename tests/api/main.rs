@@ -10,6 +10,7 @@ mod client;
 mod description;
 mod events;
 mod fake;
+mod money;
 mod payments;
 mod problems;
 mod waiting;

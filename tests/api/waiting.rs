@@ -91,6 +91,21 @@ async fn no_end_is_missed_however_it_falls() {
     }
 }
 
+/// Bug to plant: ask for the place before the stop, as the others do.
+#[tokio::test]
+async fn a_stop_needs_no_place_to_wait_in() {
+    let terminal = Terminal::start_with(few(1));
+    terminal.fake.journal(&payment("A1", State::Paying), "requested");
+    let mut first = terminal.connect().await;
+    let get = request("GET", "/v1/payments/A1?wait=300", &[], "");
+    first.write_all(get.as_bytes()).await.unwrap();
+    until("it waits", async || waiting(&terminal).await == 1).await;
+    let told = terminal.post("/v1/payments/A1/cancel?wait=300", "").await;
+    assert_eq!((told.status, &told.json()["out_trade_no"]), (202, &"A1".into()));
+    assert_eq!(*terminal.fake.stops.lock().unwrap(), ["A1".parse().unwrap()]);
+    drop(first);
+}
+
 #[tokio::test]
 async fn a_register_that_hangs_up_frees_its_place() {
     let terminal = Terminal::start_with(few(1));
@@ -100,12 +115,13 @@ async fn a_register_that_hangs_up_frees_its_place() {
     first.write_all(get.as_bytes()).await.unwrap();
     until("it waits", async || waiting(&terminal).await == 1).await;
 
-    for response in [
-        terminal.get("/v1/payments/A1?wait=300").await,
-        terminal.put("/v1/payments/NEW?wait=300", BODY).await,
+    for (response, money) in [
+        (terminal.get("/v1/payments/A1?wait=300").await, "unknown"),
+        (terminal.put("/v1/payments/A1?wait=300", BODY).await, "unknown"),
+        (terminal.put("/v1/payments/NEW?wait=300", BODY).await, "none"),
     ] {
         let told = response.problem(503, "too_many_waiting");
-        assert_eq!(told["money"], "unknown");
+        assert_eq!(told["money"], money);
         assert_eq!(told["retry"], "same_request");
     }
     assert!(terminal.fake.requests.lock().unwrap().is_empty(), "nothing was begun");

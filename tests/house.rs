@@ -136,7 +136,7 @@ fn the_world_is_touched_where_it_is_said() {
         ),
         (
             "unsafe ",
-            &["src/daemon/system.rs", "src/scanner/", "src/cli/demo/stage.rs"],
+            &["src/daemon/system.rs", "src/api/peer.rs", "src/scanner/", "src/cli/demo/stage.rs"],
             "only where the kernel or the service manager is asked",
         ),
         (" println!", &["src/bin/"], "stdout belongs to the command line"),

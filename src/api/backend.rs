@@ -124,6 +124,8 @@ pub enum Standing {
 pub struct Filter {
     /// By state.
     pub which: Which,
+    /// Attempts at this sale only.
+    pub sale: Option<String>,
     /// Created at this time or after it (wall clock).
     pub since: Option<Timestamp>,
     /// From the page before: what its [`Page::next`] said.

@@ -130,20 +130,21 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Listens on a loopback address, for programs without Unix sockets.
+/// Listens on a loopback address, for programs without Unix sockets. Must be called
+/// within a tokio runtime.
 ///
 /// # Errors
 ///
 /// [`BindError`], in words for the technician.
-pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
+pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
     if !address.ip().is_loopback() {
         return Err(BindError::NotLoopback { address });
     }
-    TcpListener::bind(address).await.map_err(|source| BindError::Io {
-        place: address.to_string(),
-        doing: "listening",
-        source,
-    })
+    let io_error =
+        |source| BindError::Io { place: address.to_string(), doing: "listening", source };
+    let listener = std::net::TcpListener::bind(address).map_err(io_error)?;
+    listener.set_nonblocking(true).map_err(io_error)?;
+    TcpListener::from_std(listener).map_err(io_error)
 }
 
 #[cfg(test)]

@@ -116,10 +116,57 @@ pub(super) fn code_request(bytes: &[u8]) -> Result<AuthCode, Problem> {
     required(auth_code(&Members::read(bytes, &["auth_code"])?)?, "auth_code")
 }
 
+/// The byte order mark that some programs write in front of UTF-8 says nothing.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Why a body cannot be JSON in UTF-8 at all, where the cause is known.
+fn not_text(bytes: &[u8]) -> Option<String> {
+    if bytes.starts_with(b"\x1f\x8b") {
+        return Some("the body is compressed (gzip); send it as it is".to_owned());
+    }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Some("the body is UTF-16; send it as UTF-8".to_owned());
+    }
+    let nul = bytes.iter().position(|byte| *byte == 0)?;
+    Some(format!(
+        "the body has a NUL byte (the {}.); count its length without the one that ends a string in C",
+        nul + 1
+    ))
+}
+
+/// Whether an escape in this JSON names half a character: what a program writes
+/// that cuts a text in the middle of a symbol.
+fn has_half_a_pair(json: &str) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let escape = rest.get(at..).unwrap_or_default();
+        let (half, length) = match (unit(escape), unit(escape.get(6..).unwrap_or_default())) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (false, 12),
+            (Some(0xd800..=0xdfff), _) => (true, 6),
+            (Some(_), _) => (false, 6),
+            (None, _) => (false, 2),
+        };
+        if half {
+            return true;
+        }
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    false
+}
+
+/// The number in a `\\uXXXX` at the beginning of this.
+fn unit(text: &str) -> Option<u16> {
+    u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}
+
 /// The sales that a body names, whatever else is wrong with it: so that they can
 /// be looked up before anything is said of the money.
 pub(super) fn sales_of(bytes: &[u8]) -> Vec<String> {
-    let Ok(Members(members)) = serde_json::from_slice(bytes) else { return Vec::new() };
+    let Ok(Members(members)) = serde_json::from_slice(without_mark(bytes)) else {
+        return Vec::new();
+    };
     let named = members.iter().filter(|(name, _)| name == "sale");
     named.filter_map(|(_, raw)| serde_json::from_str(raw.get()).ok()).collect()
 }
@@ -234,6 +281,10 @@ struct Members<'a>(Vec<(String, &'a RawValue)>);
 impl<'a> Members<'a> {
     fn read(bytes: &'a [u8], known: &[&str]) -> Result<Self, Problem> {
         let not_json = |why: &str| Problem::new(Code::InvalidJson, why);
+        if let Some(why) = not_text(bytes) {
+            return Err(not_json(&why));
+        }
+        let bytes = without_mark(bytes);
         let text = std::str::from_utf8(bytes).map_err(|_| not_json("the body is not UTF-8"))?;
         if text.trim_ascii().is_empty() {
             return Err(not_json("the body is empty; send a JSON object"));
@@ -245,6 +296,10 @@ impl<'a> Members<'a> {
                 why.column()
             ))
         })?;
+        if has_half_a_pair(whole.get()) {
+            let why = "half of a surrogate pair stands alone (\\ud800 to \\udfff); write the character itself, in UTF-8";
+            return Err(not_json(why));
+        }
         let Self(members) = serde_json::from_str(whole.get())
             .map_err(|_| Problem::new(Code::InvalidRequest, "the body must be a JSON object"))?;
         for (index, (name, _)) in members.iter().enumerate() {

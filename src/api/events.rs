@@ -1,31 +1,30 @@
 //! Server-sent events: the journal, as it grows.
 //!
-//! A stream is a place in the journal and nothing else. It reads on from there
+//! A stream is a place in the journal and nothing else. It goes on from there
 //! when the journal's head moves, a page at a time, and only as fast as its
 //! client takes the pages; so a client that reads slowly, or not at all, holds
-//! up nobody and costs one page of memory.
+//! up nobody and costs one page of memory. What is told is made once for all
+//! streams ([`super::feed`]).
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
-use hyper::body::{Bytes, Frame};
+use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::code::Code;
+use super::pages::Pages;
 use super::params;
+use super::peer::Peer;
+use super::places::Place;
 use super::problem::Problem;
 use super::state::Api;
 use super::view::{PaymentView, time_text};
 use crate::payment::{Entry, Recorded, ScannerNews};
-
-/// Entries that are read from the journal at once.
-const PAGE: usize = 32;
 
 /// `event: scan`: a scanner read something that no payment was waiting for, or
 /// that does not pay the one that was; then that payment has a `hint`, too.
@@ -84,59 +83,64 @@ pub struct GatewayEvent {
 }
 
 /// `GET /v1/events`.
-pub(super) fn stream(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
-    let head = api.backend.head();
-    let top = *head.borrow();
+pub(super) fn stream(
+    api: &Api,
+    peer: Peer,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let top = *api.backend.head().borrow();
+    let asked = params::after(uri)?;
+    // A client that comes back by itself says in the header where it was, and
+    // still has the parameter of its first address.
     let after = match headers.get("last-event-id").map(HeaderValue::to_str) {
         Some(Ok(text)) => Some(params::read_event_id("Last-Event-ID", text)?),
         Some(Err(_)) => Some(params::read_event_id("Last-Event-ID", "?")?),
-        None => params::after(uri)?,
+        None => asked,
     };
     let after = after.unwrap_or(top);
     if after > top {
-        let detail = format!(
-            "is {after}, but the journal ends at {top}: it is another journal. Start again with 0"
-        );
-        return Err(Problem::parameter("Last-Event-ID", &detail));
+        // Another journal: whoever asks for this has missed nobody knows what.
+        let detail = "is beyond the last event; this may be another journal: begin again with 0";
+        return Err(Problem::parameter("Last-Event-ID", detail));
     }
-    let place = api.places.streams.clone().try_acquire_owned().map_err(|_| {
-        let detail = format!("{} streams are open already", api.settings.streams_max);
-        Problem::new(Code::TooManyStreams, detail)
-    })?;
+    let place = api
+        .places
+        .streams
+        .take(peer.who)
+        .map_err(|full| Problem::new(Code::TooManyStreams, full.detail("event streams")))?;
 
     let (pages, taken) = mpsc::channel(1);
-    tokio::spawn(follow(api.clone(), after, pages, place));
+    tokio::spawn(follow(api.clone(), peer, after, pages, place));
     let mut response = Body::new(Pages(taken)).into_response();
-    let kind = HeaderValue::from_static("text/event-stream");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    // nginx would keep events until it has a page full of them.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
 
+/// Where the pages go.
+type Out = mpsc::Sender<Result<Bytes, Infallible>>;
+
 /// Sends what the journal holds after `sent`, and then what comes, until the
 /// client is gone or the daemon ends.
-async fn follow(api: Api, mut sent: u64, pages: mpsc::Sender<Bytes>, _place: OwnedSemaphorePermit) {
+async fn follow(api: Api, peer: Peer, mut sent: u64, pages: Out, _place: Place) {
     let mut head = api.backend.head();
     let mut stopping = api.stopping.clone();
     // Also makes the reply's head leave at once, when there is nothing to tell.
-    if pages.send(Bytes::from_static(b"retry: 1000\n\n")).await.is_err() {
+    if pages.send(Ok(Bytes::from_static(b"retry: 1000\n\n"))).await.is_err() {
         return;
     }
     loop {
         let top = *head.borrow_and_update();
         while sent < top {
             // Ends the stream: the client comes back with the last id it has.
-            let Ok(page) = api.backend.after(sent, PAGE).await else { return };
-            let mut text = String::new();
-            for recorded in page.iter().filter(|recorded| recorded.seq <= top) {
-                let Some(event) = event_text(recorded) else { return };
-                text.push_str(&event);
-                sent = recorded.seq;
-            }
-            if text.is_empty() {
-                break;
-            }
+            let Ok(told) = api.feed.after(api.backend.as_ref(), sent, top).await else { return };
+            let Some(told) = told else { break };
+            sent = told.last;
             tokio::select! {
-                taken = pages.send(text.into()) => if taken.is_err() { return },
+                taken = pages.send(Ok(told.text)) => if taken.is_err() { return },
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
         }
@@ -144,8 +148,9 @@ async fn follow(api: Api, mut sent: u64, pages: mpsc::Sender<Bytes>, _place: Own
             moved = head.changed() => if moved.is_err() { return },
             () = tokio::time::sleep(api.settings.comment_interval) => {
                 // A client that has not taken the last page needs no comment.
-                drop(pages.try_send(Bytes::from_static(b":\n\n")));
+                drop(pages.try_send(Ok(Bytes::from_static(b":\n\n"))));
             }
+            () = peer.gone() => return,
             () = pages.closed() => return,
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
@@ -153,7 +158,7 @@ async fn follow(api: Api, mut sent: u64, pages: mpsc::Sender<Bytes>, _place: Own
 }
 
 /// One event. JSON never has a line end in it, so `data:` is one line.
-fn event_text(recorded: &Recorded) -> Option<String> {
+pub(super) fn event_text(recorded: &Recorded) -> Option<String> {
     let at = time_text(recorded.at);
     let data = match &recorded.entry {
         Entry::Payment { payment, .. } => serde_json::to_string(&PaymentView::from(payment)),
@@ -184,19 +189,4 @@ fn event_text(recorded: &Recorded) -> Option<String> {
     };
     let (id, name) = (recorded.seq, recorded.entry.event_name());
     Some(format!("id: {id}\nevent: {name}\ndata: {}\n\n", data.ok()?))
-}
-
-/// The body of the reply: the pages as they come.
-struct Pages(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for Pages {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|page| page.map(|page| Ok(Frame::data(page))))
-    }
 }

@@ -7,9 +7,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use tokio::sync::Semaphore;
 
 use super::code::Code;
+use super::places::Room;
 use super::problem::Problem;
 use super::state::Api;
 use super::status::Link;
@@ -76,19 +76,15 @@ fn add_status(registry: &mut Registry, api: &Api) {
 }
 
 fn add_places(registry: &mut Registry, api: &Api) {
-    let (settings, places) = (&api.settings, &api.places);
-    let mut used = |name: &str, help: &str, max: usize, left: &Semaphore| {
+    let places = &api.places;
+    let mut used = |name: &str, help: &str, rooms: &[&Room]| {
         let gauge: Gauge = Gauge::default();
-        let used = max.saturating_sub(left.available_permits());
+        let used: usize = rooms.iter().map(|room| room.used()).sum();
         gauge.set(i64::try_from(used).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     };
-    used(
-        "api_connections",
-        "Connections to the API",
-        settings.connections_max,
-        &places.connections,
-    );
-    used("api_waiting", "Requests that wait", settings.waiting_max, &places.waiting);
-    used("api_streams", "Event streams", settings.streams_max, &places.streams);
+    used("api_connections", "Connections to the API", &[&places.connections, &places.loopback]);
+    used("api_waiting", "Requests that wait", &[&places.waiting]);
+    used("api_streams", "Event streams", &[&places.streams]);
+    used("api_lists", "Lists that are being read", &[&places.lists]);
 }

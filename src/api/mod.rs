@@ -1,9 +1,9 @@
 //! The local API: HTTP/1.1 on a Unix socket, for the register.
 //!
 //! ```text
-//!  register ──▶ server ──▶ routes ──▶ body, params ──▶ Backend ──▶ the daemon
-//!              (bounds)   (one per    (text into         │
-//!                          request)    values)           │
+//!  register ──▶ server ──▶ doors ──▶ routes ──▶ body, params ──▶ Backend ──▶ the daemon
+//!              (bounds)   (who may) (one per   (text into         │
+//!                                    request)   values)           │
 //!  register ◀── view, problem, events ◀──────────────────┘
 //! ```
 //!
@@ -17,12 +17,18 @@ mod bind;
 mod body;
 pub mod client;
 mod code;
+mod doors;
 mod events;
+mod feed;
+mod line;
+mod list;
 mod metrics;
 mod money;
 mod openapi;
+mod pages;
 mod params;
-mod patient;
+mod peer;
+mod places;
 mod problem;
 mod routes;
 mod server;
@@ -37,8 +43,10 @@ pub use body::{CodeBody, PayBody};
 pub use code::{Code, Retry};
 pub use events::{GatewayEvent, ScanEvent, ScannerEvent};
 pub use openapi::description;
+pub use peer::{Role, Roles, Who};
+pub use places::Bound;
 pub use problem::ProblemView;
-pub use server::{Listeners, Settings, Token, TokenError, serve};
+pub use server::{Listeners, Loopback, Settings, SocketFile, Token, TokenError, serve};
 pub use status::{Clock, Gateway, Journal, Link, ScannerStatus, Status, StatusView};
 pub use step::{AnsweredView, JournalView, SentView, StepView, ToldView};
 pub use view::{

@@ -1,5 +1,6 @@
-//! Query parameters and the number in the path. Unknown parameters are ignored;
-//! a known one that cannot be understood is refused by name.
+//! Query parameters and the number in the path. A parameter that is unknown,
+//! occurs twice or cannot be understood is refused by name: whoever asks for the
+//! payments of one sale, misspelt, must not be shown those of all.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::backend::{Filter, Which};
 use super::code::Code;
 use super::problem::Problem;
 use super::view::read_time;
-use crate::payment::{OutTradeNo, Public, Timestamp};
+use crate::payment::{OutTradeNo, Public, Timestamp, hide_codes};
 
 /// The longest `?wait=`; anything above counts as this.
 const WAIT_MAX_SECONDS: f64 = 300.0;
@@ -37,6 +38,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Number {
 
 /// `?wait=`: how long the register wants to wait; nothing if it does not.
 pub(super) fn wait(uri: &Uri) -> Result<Option<Duration>, Problem> {
+    only(uri, &["wait"])?;
     let Some(text) = parameter(uri, "wait") else { return Ok(None) };
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     match text.parse::<f64>() {
@@ -50,12 +52,22 @@ pub(super) fn wait(uri: &Uri) -> Result<Option<Duration>, Problem> {
 
 /// The choice of payments for a list.
 pub(super) fn filter(uri: &Uri) -> Result<Filter, Problem> {
+    only(uri, &["state", "since", "limit", "sale", "cursor"])?;
     Ok(Filter {
+        sale: sale(uri)?,
         which: which(uri)?,
         since: since(uri)?,
         cursor: parameter(uri, "cursor").map(|text| read_cursor(&text)).transpose()?,
         limit: limit(uri)?,
     })
+}
+
+fn sale(uri: &Uri) -> Result<Option<String>, Problem> {
+    let Some(text) = parameter(uri, "sale") else { return Ok(None) };
+    if text.is_empty() || text.chars().count() > 64 {
+        return Err(Problem::parameter("sale", "must have 1 to 64 characters"));
+    }
+    Ok(Some(text))
 }
 
 fn which(uri: &Uri) -> Result<Which, Problem> {
@@ -101,9 +113,37 @@ fn read_cursor(text: &str) -> Result<u64, Problem> {
         .ok_or_else(|| Problem::parameter("cursor", "must be the next_cursor of an earlier list"))
 }
 
-/// `?after=`: the event to go on after.
+/// `?after=`, or as polyfills of `EventSource` call it: the event to go on after.
 pub(super) fn after(uri: &Uri) -> Result<Option<u64>, Problem> {
-    parameter(uri, "after").map(|text| read_event_id("after", &text)).transpose()
+    let names = ["after", "lastEventId"];
+    only(uri, &names)?;
+    let given = names.into_iter().filter_map(|name| Some((name, parameter(uri, name)?)));
+    let ids: Result<Vec<u64>, Problem> =
+        given.map(|(name, text)| read_event_id(name, &text)).collect();
+    match ids?.as_slice() {
+        [first, second] if first != second => {
+            Err(Problem::parameter("lastEventId", "says something else than after"))
+        }
+        ids => Ok(ids.first().copied()),
+    }
+}
+
+/// Refuses every parameter but these, and these twice.
+pub(super) fn only(uri: &Uri, known: &[&str]) -> Result<(), Problem> {
+    let mut seen: Vec<String> = Vec::new();
+    for (name, _) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        let shown: String = hide_codes(&name).chars().take(64).collect();
+        if !known.contains(&name.as_ref()) {
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let detail = format!("is unknown here; known are: {known}");
+            return Err(Problem::parameter(&shown, &detail));
+        }
+        if seen.iter().any(|earlier| *earlier == name) {
+            return Err(Problem::parameter(&shown, "occurs twice"));
+        }
+        seen.push(name.into_owned());
+    }
+    Ok(())
 }
 
 /// The number of an event, from the header or the parameter called `name`.
@@ -117,11 +157,9 @@ fn whole_number(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// The last of that name.
 fn parameter(uri: &Uri, name: &str) -> Option<String> {
     form_urlencoded::parse(uri.query()?.as_bytes())
-        .filter(|(key, _)| key == name)
-        .last()
+        .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }
 
@@ -142,22 +180,38 @@ mod tests {
             ("wait=0.5", Some(0.5)),
             ("wait=301", Some(300.0)),
             ("wait=99999999999999999999999999", Some(300.0)),
-            ("other=1&wait=2", Some(2.0)),
+            ("wait=2", Some(2.0)),
         ] {
             let wait = wait(&uri(query)).unwrap();
             assert_eq!(wait.map(|w| w.as_secs_f64()), seconds, "{query}");
         }
-        for query in ["wait=", "wait=-1", "wait=abc", "wait=1e3", "wait=+1", "wait=.", "wait=NaN"] {
+        for query in [
+            "wait=",
+            "wait=-1",
+            "wait=abc",
+            "wait=1e3",
+            "wait=+1",
+            "wait=.",
+            "wait=NaN",
+            "wait=1&wait=1",
+            "wait=1&x=2",
+        ] {
             assert!(wait(&uri(query)).is_err(), "{query}");
         }
     }
 
     #[test]
     fn filters_are_understood_or_refused() {
-        let given = filter(&uri("state=open&limit=500&cursor=cff&x=1")).unwrap();
+        let given = filter(&uri("state=open&limit=500&cursor=cff&sale=S%201")).unwrap();
         assert_eq!(
             given,
-            Filter { which: Which::Open, since: None, cursor: Some(255), limit: 500 }
+            Filter {
+                which: Which::Open,
+                sale: Some("S 1".to_owned()),
+                since: None,
+                cursor: Some(255),
+                limit: 500,
+            }
         );
         assert_eq!(filter(&uri("")).unwrap().limit, 100);
         for since in ["2026-11-20T10:00:00+08:00", "2026-11-20T10:00:00%2B08:00"] {
@@ -165,6 +219,10 @@ mod tests {
             assert_eq!(given.since, read_time("2026-11-20T02:00:00Z"), "{since}");
         }
         for query in [
+            "stat=open",
+            "page=2",
+            "state=open&state=open",
+            "sale=",
             "state=PAID",
             "state=",
             "limit=0",

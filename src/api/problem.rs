@@ -162,6 +162,11 @@ impl Problem {
         self.with(|view| view.out_trade_no = Some(number.to_string()))
     }
 
+    /// As JSON.
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(&self.0.view).unwrap_or_default()
+    }
+
     fn with(mut self, change: impl FnOnce(&mut ProblemView)) -> Self {
         change(&mut self.0.view);
         self
@@ -312,10 +317,8 @@ fn between(cause: (&str, &str), words: (&str, &str), advice: (&str, &str)) -> Se
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Told { view, .. } = *self.0;
-        let status = view.code.row().status;
-        let body = serde_json::to_vec(&view).unwrap_or_default();
-        let mut response = (status, body).into_response();
+        let status = self.0.view.code.row().status;
+        let mut response = (status, self.text()).into_response();
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);

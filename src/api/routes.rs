@@ -2,31 +2,27 @@
 //! text.
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use serde::Serialize;
 
 use super::code::Code;
+use super::doors::Sent;
 use super::money::Refused;
 use super::openapi;
 use super::params::{self, Number};
+use super::peer::Peer;
 use super::problem::{Problem, ProblemView};
 use super::state::{Api, Wait};
 use super::status::StatusView;
 use super::step::{JournalView, StepView};
 use super::view::{PaymentView, PaymentsView};
-use super::{body, events, metrics};
+use super::{body, events, list, metrics};
 use crate::payment::Public;
 use crate::terminal::Reply;
-
-/// Bodies up to 64 KiB.
-pub(super) const BODY_MAX: usize = 64 * 1024;
 
 type Answer = Result<Response, Problem>;
 
@@ -43,7 +39,6 @@ pub(super) fn router(api: Api) -> Router {
         .route("/metrics", get(get_metrics))
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(map_response(never_cached))
         .with_state(api)
 }
 
@@ -72,13 +67,16 @@ pub(super) fn router(api: Api) -> Router {
 )]
 pub(super) async fn put_payment(
     State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
     Number(number): Number,
-    request: Request,
+    uri: Uri,
+    headers: HeaderMap,
+    Extension(sent): Extension<Sent>,
 ) -> Answer {
     let mut sales = Vec::new();
     let pay = async {
-        let wait = api.wait(params::wait(request.uri())?)?;
-        let bytes = read_json(&api, request).await?;
+        let wait = api.wait(params::wait(&uri)?, &peer)?;
+        let bytes = read_json(&headers, sent)?;
         sales = body::sales_of(&bytes);
         let request = body::pay_request(&bytes, number.clone(), false)?;
         let reply = api.backend.pay(request).await?;
@@ -111,11 +109,17 @@ pub(super) async fn put_payment(
         (status = 503, description = "As for `PUT`", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn post_payment(State(api): State<Api>, request: Request) -> Answer {
+pub(super) async fn post_payment(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+    Extension(sent): Extension<Sent>,
+) -> Answer {
     let mut sales = Vec::new();
     let pay = async {
-        let wait = api.wait(params::wait(request.uri())?)?;
-        let bytes = read_json(&api, request).await?;
+        let wait = api.wait(params::wait(&uri)?, &peer)?;
+        let bytes = read_json(&headers, sent)?;
         sales = body::sales_of(&bytes);
         let request = body::pay_request(&bytes, api.backend.fresh_number(), true)?;
         let reply = api.backend.pay(request).await?;
@@ -148,12 +152,15 @@ pub(super) async fn post_payment(State(api): State<Api>, request: Request) -> An
 )]
 pub(super) async fn post_code(
     State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
     Number(number): Number,
-    request: Request,
+    uri: Uri,
+    headers: HeaderMap,
+    Extension(sent): Extension<Sent>,
 ) -> Answer {
     let bring = async {
-        let wait = api.wait(params::wait(request.uri())?)?;
-        let bytes = read_json(&api, request).await?;
+        let wait = api.wait(params::wait(&uri)?, &peer)?;
+        let bytes = read_json(&headers, sent)?;
         let code = body::code_request(&bytes)?;
         match api.backend.code(number.clone(), code).await? {
             Reply::Started(payment) | Reply::Stands(payment) => {
@@ -185,11 +192,12 @@ pub(super) async fn post_code(
 )]
 pub(super) async fn get_payment(
     State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
     Number(number): Number,
     uri: Uri,
 ) -> Answer {
     let look = async {
-        let wait = api.wait(params::wait(&uri)?)?;
+        let wait = api.wait(params::wait(&uri)?, &peer)?;
         let payment = api.settled(api.read(&number).await?, wait).await?;
         json(StatusCode::OK, &api.view(&payment))
     };
@@ -221,12 +229,13 @@ pub(super) async fn get_payment(
 )]
 pub(super) async fn cancel_payment(
     State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
     Number(number): Number,
     uri: Uri,
 ) -> Answer {
     let cancel = async {
         // A stop is done, whether or not there is a place to wait for its end.
-        let wait = api.wait(params::wait(&uri)?).ok().flatten();
+        let wait = api.wait(params::wait(&uri)?, &peer).ok().flatten();
         let waits = wait.is_some();
         let payment = match api.backend.stop(number.clone()).await? {
             Reply::Started(payment) | Reply::Stands(payment) => api.settled(payment, wait).await?,
@@ -252,6 +261,7 @@ pub(super) async fn cancel_payment(
         ("state" = Option<String>, Query, description = "One state, or `open` for all that are not final"),
         ("since" = Option<String>, Query, description = "Created at this time or after it (RFC 3339 with an offset)"),
         ("limit" = Option<u64>, Query, description = "At most so many, 1 to 500; 100 if not given", minimum = 1, maximum = 500),
+        ("sale" = Option<String>, Query, description = "Attempts at this sale only"),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the part before"),
     ),
     responses(
@@ -260,13 +270,14 @@ pub(super) async fn cancel_payment(
         (status = 503, description = "`journal_unavailable`", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn list_payments(State(api): State<Api>, uri: Uri) -> Answer {
-    let page = api.backend.list(params::filter(&uri)?).await?;
-    let view = PaymentsView {
-        payments: page.payments.iter().map(|payment| api.view(payment)).collect(),
-        next_cursor: page.next.map(params::write_cursor),
-    };
-    json(StatusCode::OK, &view)
+pub(super) async fn list_payments(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    uri: Uri,
+) -> Answer {
+    let filter = params::filter(&uri)?;
+    let place = api.list_place(&peer)?;
+    list::stream(&api, filter, place).await
 }
 
 /// Every step ever journaled for the payment.
@@ -280,7 +291,14 @@ pub(super) async fn list_payments(State(api): State<Api>, uri: Uri) -> Answer {
         (status = 503, description = "`journal_unavailable`", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn get_journal(State(api): State<Api>, Number(number): Number) -> Answer {
+pub(super) async fn get_journal(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    Number(number): Number,
+    uri: Uri,
+) -> Answer {
+    params::only(&uri, &[])?;
+    let _place = api.list_place(&peer)?;
     let steps = api.backend.steps_of(number.clone()).await?;
     let entries: Vec<_> = steps.iter().filter_map(StepView::of).collect();
     if entries.is_empty() {
@@ -300,6 +318,7 @@ pub(super) async fn get_journal(State(api): State<Api>, Number(number): Number) 
     params(
         ("Last-Event-ID" = Option<u64>, Header, description = "Go on after this event; 0 for all"),
         ("after" = Option<u64>, Query, description = "The same, for clients that cannot set headers"),
+        ("lastEventId" = Option<u64>, Query, description = "The same, as polyfills of EventSource write it"),
     ),
     responses(
         (status = 200, description = "`data` is a Payment, ScanEvent, ScannerEvent or GatewayEvent, by the event's name", body = String, content_type = "text/event-stream"),
@@ -307,8 +326,13 @@ pub(super) async fn get_journal(State(api): State<Api>, Number(number): Number) 
         (status = 503, description = "`too_many_streams`", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn get_events(State(api): State<Api>, uri: Uri, headers: HeaderMap) -> Answer {
-    events::stream(&api, &uri, &headers)
+pub(super) async fn get_events(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
+    events::stream(&api, peer, &uri, &headers)
 }
 
 /// How the terminal is.
@@ -347,12 +371,6 @@ async fn method_not_allowed(method: Method) -> Problem {
     Problem::new(Code::MethodNotAllowed, format!("{method} is not known here; see Allow"))
 }
 
-/// A payment is never what it was a moment ago.
-async fn never_cached(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
 async fn started(api: &Api, reply: Reply, wait: Option<Wait>) -> Answer {
     let (status, payment) = match reply {
         Reply::Started(payment) => (StatusCode::CREATED, payment),
@@ -377,27 +395,20 @@ fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     Ok(response)
 }
 
-/// The body of a request that must be JSON: bounded in size and in time.
-async fn read_json(api: &Api, request: Request) -> Result<Bytes, Problem> {
-    let (parts, body) = request.into_parts();
-    is_json(&parts.headers)?;
-    let too_large = || Problem::new(Code::BodyTooLarge, "a body has at most 64 KiB");
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok());
-    if declared.and_then(|l| l.parse::<usize>().ok()).is_some_and(|length| length > BODY_MAX) {
-        return Err(too_large());
-    }
-    let whole = Limited::<Body>::new(body, BODY_MAX).collect();
-    match tokio::time::timeout(api.settings.body_timeout, whole).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(why)) if why.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Code::InvalidJson, "the body broke off")),
-        Err(_) => Err(Problem::new(Code::RequestTimeout, "the body did not arrive in time")),
-    }
+/// The body of a request that must be JSON.
+fn read_json(headers: &HeaderMap, Sent(body): Sent) -> Result<Bytes, Problem> {
+    is_json(headers)?;
+    body
 }
 
 /// No declaration counts as JSON, and so does the one that `curl -d` makes by
 /// itself; another one does not.
 fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let detail = "the body is compressed (Content-Encoding); send it as it is";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
     let Some(declared) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let kind = declared.to_str().unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();

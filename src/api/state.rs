@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::backend::Backend;
 use super::code::Code;
+use super::feed::Feed;
+use super::peer::Peer;
+use super::places::{Place, Places};
 use super::problem::Problem;
 use super::server::Settings;
 use super::view::PaymentView;
@@ -21,44 +24,45 @@ pub(super) struct Api {
     /// True once the daemon ends; whoever waits then replies with what is known.
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) places: Places,
-}
-
-/// What there is a bounded number of.
-#[derive(Clone)]
-pub(super) struct Places {
-    pub(super) connections: Arc<Semaphore>,
-    pub(super) waiting: Arc<Semaphore>,
-    pub(super) streams: Arc<Semaphore>,
-}
-
-impl Places {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self {
-            connections: Arc::new(Semaphore::new(settings.connections_max)),
-            waiting: Arc::new(Semaphore::new(settings.waiting_max)),
-            streams: Arc::new(Semaphore::new(settings.streams_max)),
-        }
-    }
+    pub(super) feed: Arc<Feed>,
 }
 
 /// A place among those who wait for a payment's end. It is taken before the
 /// payment is begun, so that a request turned away for want of one has begun
-/// nothing; and it is free again when the register hangs up, because the future
-/// that holds it is then dropped.
+/// nothing; and it is free again when the register hangs up.
 pub(super) struct Wait {
     until: Instant,
-    _place: OwnedSemaphorePermit,
+    peer: Peer,
+    _place: Place,
 }
 
 impl Api {
+    pub(super) fn new(
+        backend: Arc<dyn Backend>,
+        settings: Arc<Settings>,
+        stopping: watch::Receiver<bool>,
+        places: Places,
+    ) -> Self {
+        Self { backend, settings, stopping, places, feed: Arc::default() }
+    }
+
     /// A place to wait in, if the register wants to wait.
-    pub(super) fn wait(&self, length: Option<Duration>) -> Result<Option<Wait>, Problem> {
+    pub(super) fn wait(
+        &self,
+        length: Option<Duration>,
+        peer: &Peer,
+    ) -> Result<Option<Wait>, Problem> {
         let Some(length) = length else { return Ok(None) };
-        let place = self.places.waiting.clone().try_acquire_owned().map_err(|_| {
-            let detail = format!("{} requests wait already", self.settings.waiting_max);
-            Problem::new(Code::TooManyWaiting, detail)
+        let place = self.places.waiting.take(peer.who).map_err(|full| {
+            Problem::new(Code::TooManyWaiting, full.detail("requests that wait"))
         })?;
-        Ok(Some(Wait { until: Instant::now() + length, _place: place }))
+        Ok(Some(Wait { until: Instant::now() + length, peer: peer.clone(), _place: place }))
+    }
+
+    /// A place to read a list in.
+    pub(super) fn list_place(&self, peer: &Peer) -> Result<Place, Problem> {
+        let place = self.places.lists.take(peer.who);
+        place.map_err(|full| Problem::new(Code::TooManyLists, full.detail("lists that are read")))
     }
 
     /// The payment when it is final, or as it stands when the waiting is over.
@@ -83,6 +87,7 @@ impl Api {
             tokio::select! {
                 moved = head.changed() => if moved.is_err() { break },
                 () = tokio::time::sleep_until(wait.until) => break,
+                () = wait.peer.gone() => break,
                 _ = stopping.wait_for(|stopping| *stopping) => break,
             }
         }

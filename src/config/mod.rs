@@ -103,6 +103,20 @@ pub struct ApiConfig {
     pub mode: u32,
     /// For programs without Unix sockets.
     pub listen: Option<Listen>,
+    /// Who may do what (`[api.roles]`); without it whoever may connect may do
+    /// everything.
+    pub roles: Option<Roles>,
+}
+
+/// `[api.roles]`: the groups of the system, by number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Those who may look.
+    pub observe: Vec<u32>,
+    /// Those who may take payments as well.
+    pub cashier: Vec<u32>,
+    /// Those who may do everything.
+    pub supervisor: Vec<u32>,
 }
 
 /// Where programs without Unix sockets come in.
@@ -367,12 +381,47 @@ impl Loader<'_> {
             }
             (None, None) => None,
         };
+        let roles = self.roles(&mut section);
         self.reader.finish(&section);
         ApiConfig {
+            roles,
             socket: socket.map_or_else(|| PathBuf::from(usual), |item| item.value),
             mode: mode.map_or(0o660, |item| item.value),
             listen,
         }
+    }
+
+    fn roles(&mut self, api: &mut Section<'_>) -> Option<Roles> {
+        if !api.has("roles") {
+            return None;
+        }
+        let mut section = self.reader.part(api, "roles", "api.roles");
+        let observe = self.groups(&mut section, "observe", "tilld-observers");
+        let cashier = self.groups(&mut section, "cashier", "tilld-clients");
+        let supervisor = self.groups(&mut section, "supervisor", "tilld-supervisors");
+        self.reader.finish(&section);
+        Some(Roles { observe, cashier, supervisor })
+    }
+
+    /// Groups of the system. One that there is not lets nobody in, which is safe
+    /// and surely not what was meant.
+    fn groups(&mut self, section: &mut Section<'_>, key: &'static str, example: &str) -> Vec<u32> {
+        let place = self.reader.place_of(section, key);
+        let named = self.reader.texts(section, key, example, values::group);
+        let mut groups = Vec::new();
+        for (name, number) in named {
+            match (number, &place) {
+                (Some(number), _) => groups.push(number),
+                (None, Some(place)) => {
+                    let text = format!(
+                        "`{name}` is no group of this box, so it lets nobody in; make it with groupadd --system {name}"
+                    );
+                    self.reader.warnings.push(place.fault(&text));
+                }
+                (None, None) => {}
+            }
+        }
+        groups
     }
 
     /// A length of time, or the usual one.

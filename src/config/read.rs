@@ -71,13 +71,23 @@ impl Reader {
         root: &mut Section<'a>,
         name: &'static str,
     ) -> Section<'a> {
-        let (line, table) = match self.find(root, name) {
+        self.part(root, name, name)
+    }
+
+    /// A table in a table, and its whole name.
+    pub(super) fn part<'a>(
+        &mut self,
+        whole: &mut Section<'a>,
+        key: &'static str,
+        name: &'static str,
+    ) -> Section<'a> {
+        let (line, table) = match self.find(whole, key) {
             Some((place, DeValue::Table(table))) => (place.line, Some(table)),
             Some((place, _)) => {
                 self.faults.push(place.fault(&format!("must be a table; write [{name}]")));
                 (place.line, None)
             }
-            None => (root.line, None),
+            None => (whole.line, None),
         };
         Section { name, line, table, known: BTreeSet::new() }
     }

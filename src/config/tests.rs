@@ -503,6 +503,24 @@ fn keys_that_cannot_be_read() {
 }
 
 #[test]
+fn roles_are_groups_of_this_box() {
+    let folder = folder();
+    let read = |text: &str| load_text(folder.path(), &format!("{GOOD}{text}"));
+    assert_eq!(read("").expect("good").api.roles, None);
+    let config = read("[api.roles]\ncashier = [\"root\", \"4711\"]\n").expect("good");
+    let roles = Roles { observe: vec![], cashier: vec![0, 4711], supervisor: vec![] };
+    assert_eq!(config.api.roles, Some(roles));
+    // Nobody is in a group that there is not.
+    let config = read("[api]\nroles = { observe = [\"no-such-group\"] }\n").expect("good");
+    assert_eq!(config.api.roles.map(|roles| roles.observe), Some(vec![]));
+    let warned = said(folder.path(), &config.warnings);
+    assert!(warned.iter().any(|w| w.contains("api.roles.observe: `no-such-group`")), "{warned:?}");
+    let faults = read("[api.roles]\nkassier = [\"root\"]\n").expect_err("a fault");
+    let faults = said(folder.path(), &faults);
+    assert!(faults[0].contains("api.roles.kassier: is no key of [api.roles]"), "{faults:?}");
+}
+
+#[test]
 fn a_key_that_others_can_read_is_a_warning() {
     let folder = folder();
     let key = folder.path().join("app.pem");

@@ -79,6 +79,20 @@ pub(super) fn scale_prefix(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A group of this system by its name or number; without a number if there is none
+/// of that name.
+pub(super) fn group(text: &str) -> Result<(String, Option<u32>), String> {
+    let number = match text.parse() {
+        Ok(number) => Some(number),
+        Err(_) => nix::unistd::Group::from_name(text)
+            .map_err(|why| {
+                format!("`{}` cannot be looked up among the groups: {why}", shown(text))
+            })?
+            .map(|group| group.gid.as_raw()),
+    };
+    Ok((shown(text), number))
+}
+
 /// The application's number at Alipay.
 pub(super) fn app_id(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > 32 || !text.bytes().all(|b| b.is_ascii_digit()) {

@@ -293,6 +293,7 @@ impl Backend for Daemon {
         };
         let filter = journal::Filter {
             which,
+            sale: filter.sale,
             since: filter.since,
             before: filter.cursor,
             limit: u32::try_from(filter.limit).unwrap_or(u32::MAX),

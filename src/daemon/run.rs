@@ -88,19 +88,20 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
 
     // The sockets come first: a second daemon gives up here, and has not begun
     // a journal by then.
-    let (unix, is_ours) = system::listener(&config.api.socket, config.api.mode)?;
+    let descriptors = system::descriptors();
+    let system::Ways { unix, file, tcp } = system::ways(&config.api)?;
+    let own_socket = file.mode.is_some().then(|| file.path.clone());
     let tcp = match (&config.api.listen, token) {
         (Some(listen), Some(token)) => {
-            let tcp = api::bind_tcp(listen.address).await.map_err(|why| unavailable(&why))?;
-            Some((tcp, token))
+            Some(api::Loopback { address: listen.address, listener: tcp, token })
         }
         _ => None,
     };
 
     let (writer, reader) = journal::open(&config.journal, &chain_key).map_err(|why| {
-        if is_ours {
+        if let Some(path) = &own_socket {
             // Nobody shall wait there for an answer.
-            let _ = std::fs::remove_file(&config.api.socket);
+            let _ = std::fs::remove_file(path);
         }
         not_opened(why)
     })?;
@@ -158,8 +159,14 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         last_request: 0,
     };
     let (stop_api, api_stopping) = watch::channel(false);
-    let listeners = api::Listeners { unix, tcp };
-    let api = tokio::spawn(api::serve(listeners, backend, api::Settings::default(), api_stopping));
+    let listeners = api::Listeners { unix, file: Some(file), tcp };
+    let roles = config.api.roles.as_ref().map(|roles| api::Roles {
+        observe: roles.observe.clone(),
+        cashier: roles.cashier.clone(),
+        supervisor: roles.supervisor.clone(),
+    });
+    let settings = api::Settings { roles, ..api::Settings::within(descriptors) };
+    let api = tokio::spawn(api::serve(listeners, backend, settings, api_stopping));
 
     let inputs = Inputs { signals, asked, scans, back: came_back, health };
     let ended = daemon.turn(open, inputs, Watchdog::new(beats)).await;

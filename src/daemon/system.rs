@@ -1,15 +1,18 @@
 //! What the service manager and the kernel want of a daemon.
 
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use super::Ended;
-use crate::api::bind_unix;
+use crate::api::{SocketFile, bind_unix};
+use crate::config::ApiConfig;
 
 /// Keeps other processes of the same user out of this one's memory, where the
 /// private key and payment codes are; a crash then leaves no core file either.
@@ -19,31 +22,98 @@ pub(super) fn seal() {
     }
 }
 
-/// The socket: the one the service manager hands over, or one of our own; `true`
-/// if it is our own.
-pub(super) fn listener(path: &Path, mode: u32) -> Result<(UnixListener, bool), Ended> {
-    let passed = sd_notify::listen_fds()
-        .map_err(|why| Ended::Unavailable(format!("reading LISTEN_FDS: {why}")))?
-        .next();
-    match passed {
-        Some(fd) => adopt(fd).map(|listener| (listener, false)),
-        None => match bind_unix(path, mode) {
-            Ok(listener) => Ok((listener, true)),
-            Err(why) => Err(Ended::Unavailable(super::chain(&why))),
-        },
+/// How many descriptors this process may have open: as many as it is allowed to
+/// ask for. Most systems give 1024 to begin with, and 64 are not unheard of.
+pub(super) fn descriptors() -> usize {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    let allowed = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        // The unit may forbid it; then it sets the limit itself.
+        Err(_) => soft,
+    };
+    usize::try_from(allowed).unwrap_or(usize::MAX)
+}
+
+/// The ways in for registers.
+pub(super) struct Ways {
+    pub(super) unix: UnixListener,
+    pub(super) file: SocketFile,
+    /// Handed over by the service manager, which has opened it before anybody
+    /// else could.
+    pub(super) tcp: Option<TcpListener>,
+}
+
+/// The sockets: those that the service manager hands over, or one of our own.
+pub(super) fn ways(config: &ApiConfig) -> Result<Ways, Ended> {
+    let passed = sd_notify::listen_fds_with_names()
+        .map_err(|why| Ended::Unavailable(format!("reading LISTEN_FDS: {why}")))?;
+    let (mut unix, mut tcp) = (None, None);
+    for (fd, name) in passed {
+        match adopt(fd)? {
+            Adopted::Unix(listener) if unix.is_none() => unix = Some(listener),
+            Adopted::Tcp(listener, address) if tcp.is_none() => {
+                let configured = config.listen.as_ref().map(|listen| listen.address);
+                may_listen(configured, &name, address)?;
+                tcp = Some(listener);
+            }
+            Adopted::Unix(_) | Adopted::Tcp(..) => {
+                return Err(Ended::Config(format!(
+                    "systemd hands over a second socket of the same kind ({name}); leave one ListenStream= of each"
+                )));
+            }
+        }
     }
+    let (unix, file) = match unix {
+        Some(listener) => {
+            let path = listener.local_addr().ok();
+            let path = path.and_then(|address| address.as_pathname().map(Path::to_owned));
+            let path = path.unwrap_or_else(|| config.socket.clone());
+            (listener, SocketFile { path, mode: None })
+        }
+        None => match bind_unix(&config.socket, config.mode) {
+            Ok(listener) => {
+                let (path, mode) = (config.socket.clone(), Some(config.mode));
+                (listener, SocketFile { path, mode })
+            }
+            Err(why) => return Err(Ended::Unavailable(super::chain(&why))),
+        },
+    };
+    Ok(Ways { unix, file, tcp })
+}
+
+/// A port is served only if the configuration knows of it, because only then is
+/// there a token.
+fn may_listen(configured: Option<SocketAddr>, name: &str, passed: SocketAddr) -> Result<(), Ended> {
+    let remedy = match configured {
+        Some(configured) if configured == passed => return Ok(()),
+        Some(configured) => format!("api.listen is {configured}; write the same in both"),
+        None => format!(
+            "api.listen is not set; write listen = \"{passed}\" and token_file, or disable {name}"
+        ),
+    };
+    Err(Ended::Config(format!("systemd hands over the port {passed} ({name}), and {remedy}")))
+}
+
+enum Adopted {
+    Unix(UnixListener),
+    Tcp(TcpListener, SocketAddr),
 }
 
 #[allow(unsafe_code, reason = "a descriptor that the service manager has opened for us")]
-fn adopt(fd: RawFd) -> Result<UnixListener, Ended> {
+fn adopt(fd: RawFd) -> Result<Adopted, Ended> {
     // SAFETY: LISTEN_FDS names descriptors that are open and that nobody else in
-    // this process owns (sd_listen_fds(3)); this is called once.
+    // this process owns (sd_listen_fds(3)); this is called once for each.
     let owned = unsafe { OwnedFd::from_raw_fd(fd) };
-    let listener = StdUnixListener::from(owned);
     let bad = |why| Ended::Unavailable(format!("using the socket from systemd: {why}"));
-    listener.local_addr().map_err(bad)?;
+    let listener = StdUnixListener::from(owned);
+    if listener.local_addr().is_ok() {
+        listener.set_nonblocking(true).map_err(bad)?;
+        return Ok(Adopted::Unix(UnixListener::from_std(listener).map_err(bad)?));
+    }
+    let listener = StdTcpListener::from(OwnedFd::from(listener));
+    let address = listener.local_addr().map_err(bad)?;
     listener.set_nonblocking(true).map_err(bad)?;
-    UnixListener::from_std(listener).map_err(bad)
+    Ok(Adopted::Tcp(TcpListener::from_std(listener).map_err(bad)?, address))
 }
 
 pub(super) fn say_ready(status: &str) {
@@ -119,6 +189,25 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+
+    #[test]
+    fn a_port_without_a_token_or_with_another_address_is_refused_by_name() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let passed = address("127.0.0.1:7580");
+        for (listen, refused) in [
+            (Some("127.0.0.1:7580"), None),
+            (Some("127.0.0.1:7581"), Some("api.listen is 127.0.0.1:7581")),
+            (None, Some("api.listen is not set")),
+        ] {
+            match (may_listen(listen.map(address), "tilld-tcp.socket", passed), refused) {
+                (Ok(()), None) => {}
+                (Err(Ended::Config(why)), Some(said)) => {
+                    assert!(why.contains(said) && why.contains("tilld-tcp.socket"), "{why}");
+                }
+                (told, _) => panic!("{listen:?}: {told:?}"),
+            }
+        }
+    }
 
     #[test]
     fn one_part_that_stands_still_is_enough_to_starve_the_watchdog() {

@@ -46,10 +46,12 @@ pub enum Which {
 }
 
 /// What a list shows, newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// All, unless named.
     pub which: Option<Which>,
+    /// Only attempts at this sale.
+    pub sale: Option<String>,
     /// Only payments asked for at this time or later (wall clock).
     pub since: Option<Timestamp>,
     /// At most so many; the API allows 1 to 500.
@@ -132,6 +134,14 @@ pub(super) const OF_SALE: &str = "SELECT first_seq, last_seq FROM payments
 /// Those of the latest attempt at a sale, when none is open or paid.
 pub(super) const LATEST_OF_SALE: &str = "SELECT first_seq, last_seq FROM payments
      WHERE sale = ?1 AND open = 0 AND state <> 'paid' ORDER BY first_seq DESC LIMIT 1";
+
+/// Every attempt at a sale: there are few.
+pub(super) const ALL_OF_SALE: &str =
+    "SELECT first_seq, last_seq, state, open, created_at_ms FROM payments
+     WHERE sale = ?1 AND (open = 1 OR state = 'paid')
+     UNION ALL
+     SELECT first_seq, last_seq, state, open, created_at_ms FROM payments
+     WHERE sale = ?1 AND open = 0 AND state <> 'paid'";
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -370,17 +380,20 @@ fn list(conn: &Connection, filter: &Filter) -> Result<Page, ReadError> {
     };
     let before = filter.before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-    let mut found: Vec<(i64, i64)> = conn
-        .prepare_cached(list_sql(filter.which))?
-        .query_map(
-            named_params! {
-                ":state": state, ":from": since_seq, ":before": before, ":since": since,
-                // One more, to know whether there is a next page.
-                ":limit": i64::from(filter.limit) + 1,
-            },
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?
-        .collect::<Result<_, _>>()?;
+    let mut found: Vec<(i64, i64)> = match &filter.sale {
+        Some(sale) => list_of_sale(conn, filter, sale, before)?,
+        None => conn
+            .prepare_cached(list_sql(filter.which))?
+            .query_map(
+                named_params! {
+                    ":state": state, ":from": since_seq, ":before": before, ":since": since,
+                    // One more, to know whether there is a next page.
+                    ":limit": i64::from(filter.limit) + 1,
+                },
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?
+            .collect::<Result<_, _>>()?,
+    };
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().map(|(first, _)| first.unsigned_abs());
@@ -389,6 +402,33 @@ fn list(conn: &Connection, filter: &Filter) -> Result<Page, ReadError> {
         .map(|(first, last)| payment_at(conn, first, last))
         .collect::<Result<_, _>>()?;
     Ok(Page { payments, next: last.filter(|_| more) })
+}
+
+/// The attempts at a sale, newest first.
+fn list_of_sale(
+    conn: &Connection,
+    filter: &Filter,
+    sale: &str,
+    before: i64,
+) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let since = filter.since.map_or(i64::MIN, Timestamp::millis);
+    let mut found = Vec::new();
+    let mut statement = conn.prepare_cached(ALL_OF_SALE)?;
+    let mut rows = statement.query([sale])?;
+    while let Some(row) = rows.next()? {
+        let (first, last, state): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (open, created_at): (bool, i64) = (row.get(3)?, row.get(4)?);
+        let wanted = match filter.which {
+            None => true,
+            Some(Which::Open) => open,
+            Some(Which::State(wanted)) => state == wanted.name(),
+        };
+        if wanted && first < before && created_at >= since {
+            found.push((first, last));
+        }
+    }
+    found.sort_unstable_by_key(|(first, _)| std::cmp::Reverse(*first));
+    Ok(found)
 }
 
 /// The lists, each in the order of an index. (`:state IS NULL` keeps the

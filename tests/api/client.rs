@@ -29,6 +29,8 @@ pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: String,
+    /// It did not break off.
+    pub whole: bool,
 }
 
 impl Terminal {
@@ -42,7 +44,7 @@ impl Terminal {
         let unix = bind_unix(&path, 0o660).unwrap();
         let fake = Fake::new();
         let (stopping, ends) = watch::channel(false);
-        let listeners = Listeners { unix, tcp: None };
+        let listeners = Listeners { unix, file: None, tcp: None };
         let server = tokio::spawn(serve(listeners, fake.clone(), settings, ends));
         Self { fake, path, stopping, server, _folder: folder }
     }
@@ -92,7 +94,26 @@ pub async fn read_response(stream: &mut (impl AsyncReadExt + Unpin)) -> Response
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no reply: {text:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Response { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    let head = head.to_ascii_lowercase();
+    let (body, whole) = match head.contains("transfer-encoding: chunked") {
+        true => unchunked(body),
+        false => (body.to_owned(), true),
+    };
+    Response { status, head, body, whole }
+}
+
+/// The chunks in one, and whether the last one came.
+fn unchunked(mut text: &str) -> (String, bool) {
+    let mut whole = String::new();
+    while let Some((length, rest)) = text.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return (whole, true);
+        }
+        whole.push_str(&rest[..length]);
+        text = rest[length..].strip_prefix("\r\n").unwrap();
+    }
+    (whole, false)
 }
 
 impl Response {

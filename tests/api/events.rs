@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tilld::api::Settings;
+use tilld::api::{Bound, Settings};
 use tilld::payment::{Entry, OtherCode, ScanKind, ScannerNews, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -24,6 +24,8 @@ impl Stream {
         stream.until("retry: 1000\n\n").await;
         assert!(stream.text.contains("200 OK"), "{}", stream.text);
         assert!(stream.text.contains("content-type: text/event-stream"), "{}", stream.text);
+        // A proxy that collects would keep them back.
+        assert!(stream.text.contains("x-accel-buffering: no"), "{}", stream.text);
         stream
     }
 
@@ -109,6 +111,8 @@ async fn a_stream_goes_on_where_the_last_one_ended() {
     for (path, headers) in [
         ("/v1/events", &["last-event-id: 40"][..]),
         ("/v1/events?after=40", &[]),
+        ("/v1/events?lastEventId=40", &[]),
+        ("/v1/events?after=40&lastEventId=40", &[]),
         ("/v1/events?after=99", &["Last-Event-ID: 40"]),
     ] {
         let mut stream = Stream::open(&terminal, path, headers).await;
@@ -132,7 +136,10 @@ async fn a_place_in_another_journal_is_refused() {
         let told = terminal.ask("GET", "/v1/events", &[header], "").await;
         told.problem(422, "invalid_parameter");
     }
-    terminal.get("/v1/events?after=x").await.problem(422, "invalid_parameter");
+    for query in ["after=x", "lastEventId=x", "lastEventId=1&after=0", "last-event-id=1", "a=1"] {
+        let told = terminal.get(&format!("/v1/events?{query}")).await;
+        told.problem(422, "invalid_parameter");
+    }
 }
 
 #[tokio::test]
@@ -145,9 +152,46 @@ async fn an_idle_stream_says_that_it_is_alive() {
     stream.until("id: 1\n").await;
 }
 
+/// Bug to plant: let every stream read for itself.
+#[tokio::test]
+async fn what_all_streams_are_told_is_read_once() {
+    let terminal = Terminal::start();
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(Stream::open(&terminal, "/v1/events", &[]).await);
+    }
+    let before = *terminal.fake.reads_after.lock().unwrap();
+    for number in 1..=5 {
+        terminal.fake.journal(&payment(&format!("A{number}"), State::Paid), "test");
+        for stream in &mut streams {
+            stream.until(&format!("id: {number}\n")).await;
+        }
+    }
+    for stream in &mut streams {
+        stream.until("\"A5\"").await;
+        assert_eq!(stream.ids(), [1, 2, 3, 4, 5]);
+    }
+    assert_eq!(*terminal.fake.reads_after.lock().unwrap() - before, 5);
+}
+
+/// What was sent behind the request is never read, and hides the end.
+#[tokio::test]
+async fn a_listener_that_goes_frees_its_place_also_with_more_behind_its_request() {
+    let terminal =
+        Terminal::start_with(Settings { streams: Bound::shared(1), ..Settings::default() });
+    let mut stream = Stream::open(&terminal, "/v1/events", &[]).await;
+    stream.stream.write_all("GET /v1/status HTTP/1.1\r\n".as_bytes()).await.unwrap();
+    drop(stream);
+    until("the place is free", async || {
+        terminal.get("/metrics").await.body.contains("tilld_api_streams 0")
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn streams_are_counted_and_freed_when_the_reader_goes() {
-    let terminal = Terminal::start_with(Settings { streams_max: 1, ..Settings::default() });
+    let terminal =
+        Terminal::start_with(Settings { streams: Bound::shared(1), ..Settings::default() });
     let first = Stream::open(&terminal, "/v1/events", &[]).await;
     terminal.get("/v1/events").await.problem(503, "too_many_streams");
     drop(first);

@@ -32,6 +32,10 @@ pub struct Fake {
     pub under_way: Mutex<Vec<About>>,
     /// A payment is paid right after it was read so many times.
     pub ends_after_reads: Mutex<u32>,
+    /// How often entries were read.
+    pub reads_after: Mutex<u32>,
+    /// Pages of lists that can be read; then the journal breaks.
+    pub pages_left: Mutex<u32>,
     head: watch::Sender<u64>,
 }
 
@@ -47,6 +51,8 @@ impl Fake {
             unreadable: Mutex::default(),
             under_way: Mutex::default(),
             ends_after_reads: Mutex::default(),
+            reads_after: Mutex::default(),
+            pages_left: Mutex::new(u32::MAX),
             head: watch::Sender::new(0),
         })
     }
@@ -195,6 +201,9 @@ impl Backend for Fake {
     fn list(&self, filter: Filter) -> Soon<'_, Result<Page, Unavailable>> {
         Box::pin(async move {
             self.readable()?;
+            let mut left = self.pages_left.lock().unwrap();
+            *left = left.checked_sub(1).ok_or(Unavailable("disk I/O error".to_owned()))?;
+            drop(left);
             self.filters.lock().unwrap().push(filter.clone());
             let entries = self.entries.lock().unwrap();
             let mut found: Vec<_> = entries
@@ -210,6 +219,7 @@ impl Backend for Fake {
             drop(entries);
             found.reverse();
             let mut page = Page::default();
+            let mut last = None;
             for (seq, number) in found {
                 let payment = self.find(&number).expect("a payment");
                 let wanted = match filter.which {
@@ -217,16 +227,16 @@ impl Backend for Fake {
                     Which::Open => !payment.is_final(),
                     Which::State(state) => payment.public() == state,
                 };
-                if wanted && page.payments.len() == filter.limit {
+                let of_sale = filter.sale.is_none() || filter.sale == payment.order.sale;
+                if !wanted || !of_sale {
+                    continue;
+                }
+                if page.payments.len() == filter.limit {
+                    page.next = last;
                     break;
                 }
-                if wanted {
-                    page.payments.push(payment);
-                    page.next = Some(seq);
-                }
-            }
-            if page.payments.len() < filter.limit {
-                page.next = None;
+                page.payments.push(payment);
+                last = Some(seq);
             }
             Ok(page)
         })
@@ -247,6 +257,9 @@ impl Backend for Fake {
     fn after(&self, seq: u64, limit: usize) -> Soon<'_, Result<Vec<Recorded>, Unavailable>> {
         Box::pin(async move {
             self.readable()?;
+            *self.reads_after.lock().unwrap() += 1;
+            // As a real reader is: on a thread of its own.
+            tokio::task::yield_now().await;
             let entries = self.entries.lock().unwrap();
             Ok(entries.iter().filter(|r| r.seq > seq).take(limit).cloned().collect())
         })

@@ -91,7 +91,8 @@ async fn faulty_bodies_are_refused_by_name() {
         ("", 400, "invalid_json", None),
         ("{", 400, "invalid_json", None),
         ("{}}", 400, "invalid_json", None),
-        ("\u{feff}{}", 400, "invalid_json", None),
+        ("\u{feff}", 400, "invalid_json", None),
+        ("\u{feff}{}", 422, "invalid_request", Some("amount")),
         ("[]", 422, "invalid_request", None),
         ("null", 422, "invalid_request", None),
         (r#"{"subject":"x"}"#, 422, "invalid_request", Some("amount")),
@@ -110,7 +111,7 @@ async fn faulty_bodies_are_refused_by_name() {
         (r#"{"amount":"1"}"#, 422, "invalid_request", Some("subject")),
         (r#"{"amount":"1","subject":""}"#, 422, "invalid_request", Some("subject")),
         (r#"{"amount":"1","subject":"a\nb"}"#, 422, "invalid_request", Some("subject")),
-        (r#"{"amount":"1","subject":"\ud800"}"#, 422, "invalid_request", Some("subject")),
+        (r#"{"amount":"1","subject":"\ud800"}"#, 400, "invalid_json", None),
         (r#"{"amount":"1","subject":"x","timeout":0}"#, 422, "invalid_request", Some("timeout")),
         (r#"{"amount":"1","subject":"x","timeout":601}"#, 422, "invalid_request", Some("timeout")),
         (r#"{"amount":"1","subject":"x","timeout":"60"}"#, 422, "invalid_request", Some("timeout")),
@@ -236,10 +237,28 @@ async fn paths_and_parameters_are_refused_by_name() {
             response.problem(422, "invalid_order_number");
         }
     }
-    for query in ["state=gone", "since=x", "limit=0", "limit=501", "limit=x", "cursor=x"] {
+    for query in [
+        "state=gone",
+        "since=x",
+        "limit=0",
+        "limit=501",
+        "limit=x",
+        "cursor=x",
+        "sale=",
+        "stat=open",
+        "page=2",
+    ] {
         let told = terminal.get(&format!("/v1/payments?{query}")).await;
         let told = told.problem(422, "invalid_parameter");
         assert_eq!(told["member"], query.split('=').next().unwrap());
+    }
+    for response in [
+        terminal.get("/v1/payments?state=paid&state=open").await,
+        terminal.get("/v1/payments/A1?state=paid").await,
+        terminal.get("/v1/payments/A1/journal?limit=1").await,
+        terminal.put("/v1/payments/A1?timeout=5", BODY).await,
+    ] {
+        response.problem(422, "invalid_parameter");
     }
     for wait in ["-1", "x", ""] {
         for response in [
@@ -281,6 +300,54 @@ async fn http_itself_is_refused_in_the_same_words() {
         let told = terminal.ask("PUT", "/v1/payments/A1", headers, BODY).await;
         assert!(told.status < 300, "{told:?}");
     }
+}
+
+#[tokio::test]
+async fn a_head_that_means_two_things_is_refused() {
+    let terminal = Terminal::start();
+    for header in ["Host: other", "authorization: Bearer a\r\nauthorization: Bearer b"] {
+        let told = terminal.ask("GET", "/v1/status", &[header], "").await;
+        told.problem(400, "repeated_header");
+    }
+}
+
+/// What a program sends that is not JSON in UTF-8, and what it is told.
+#[tokio::test]
+async fn the_cause_of_an_unreadable_body_is_named() {
+    let terminal = Terminal::start();
+    let ended = [BODY.as_bytes(), b"\0"].concat();
+    let wide: Vec<u8> =
+        b"\xff\xfe".iter().copied().chain(BODY.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let zipped = [&b"\x1f\x8b\x08\0"[..], BODY.as_bytes()].concat();
+    let half = br#"{"amount":"1","subject":"x","goods_detail":[{"goods_id":"\ud83d"}]}"#;
+    let gbk = b"{\"amount\":\"1\",\"subject\":\"\xbf\xa7\"}";
+    for (body, cause) in [
+        (&ended[..], "NUL"),
+        (&wide, "UTF-16"),
+        (&zipped, "gzip"),
+        (half, "surrogate"),
+        (br#"{"amount":"1","\udc00":"x"}"#, "surrogate"),
+        (gbk, "not UTF-8"),
+    ] {
+        let mut text = format!(
+            "PUT /v1/payments/A1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        text.extend_from_slice(body);
+        use tokio::io::AsyncWriteExt;
+        let mut stream = terminal.connect().await;
+        stream.write_all(&text).await.unwrap();
+        let told = crate::client::read_response(&mut stream).await;
+        let told = told.problem(400, "invalid_json");
+        assert!(told["detail"].as_str().unwrap().contains(cause), "{cause}: {told}");
+    }
+    let told = terminal.ask("PUT", "/v1/payments/A1", &["content-encoding: br"], BODY).await;
+    let told = told.problem(415, "unsupported_media_type");
+    assert!(told["detail"].as_str().unwrap().contains("compressed"), "{told}");
+    // A mark at the beginning is no fault.
+    let marked = terminal.put("/v1/payments/A1", &format!("\u{feff}{BODY}")).await;
+    assert_eq!(marked.status, 201, "{marked:?}");
 }
 
 #[tokio::test]

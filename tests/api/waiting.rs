@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tilld::api::Settings;
+use tilld::api::{Bound, Settings};
 use tilld::payment::State;
 use tokio::io::AsyncWriteExt;
 
@@ -11,8 +11,8 @@ use crate::fake::{NOW, payment};
 
 const BODY: &str = r#"{"amount":"88.88","subject":"咖啡"}"#;
 
-fn few(waiting_max: usize) -> Settings {
-    Settings { waiting_max, ..Settings::default() }
+fn few(waiting: usize) -> Settings {
+    Settings { waiting: Bound::shared(waiting), ..Settings::default() }
 }
 
 async fn waiting(terminal: &Terminal) -> i64 {
@@ -134,6 +134,51 @@ async fn a_register_that_hangs_up_frees_its_place() {
     until("it waits", async || waiting(&terminal).await == 1).await;
     terminal.fake.becomes("A1", State::Paid);
     assert_eq!(read_response(&mut second).await.json()["state"], "paid");
+}
+
+/// Bug to plant: wait for the line to fall silent in place of looking at it.
+#[tokio::test]
+async fn a_register_that_hangs_up_is_missed_also_with_more_behind_its_request() {
+    let terminal = Terminal::start_with(few(3));
+    terminal.fake.journal(&payment("A1", State::Paying), "requested");
+    let get = "GET /v1/payments/A1?wait=300 HTTP/1.1\r\nhost: x\r\n\r\n";
+    for behind in [get.to_owned(), "x".to_owned(), get.repeat(2000)] {
+        let mut stream = terminal.connect().await;
+        stream.write_all(get.as_bytes()).await.unwrap();
+        until("it waits", async || waiting(&terminal).await == 1).await;
+        // As much as goes in: nobody reads it.
+        let _ = stream.try_write(behind.as_bytes());
+        drop(stream);
+        until("the place is free", async || waiting(&terminal).await == 0).await;
+    }
+}
+
+/// As `nc -N` and socat do: they have said all they have to say, and listen.
+#[tokio::test]
+async fn who_has_finished_sending_is_answered_all_the_same() {
+    let terminal = Terminal::start();
+    terminal.fake.journal(&payment("A1", State::Paying), "requested");
+    for (method, path, body, status) in [
+        ("PUT", "/v1/payments/B1", BODY, 201),
+        ("POST", "/v1/payments/A1/cancel", "", 202),
+        ("GET", "/v1/payments/A1", "", 200),
+        ("GET", "/v1/payments/A1?wait=0.2", "", 200),
+    ] {
+        let mut stream = terminal.connect().await;
+        stream.write_all(request(method, path, &[], body).as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert_eq!(read_response(&mut stream).await.status, status, "{method} {path}");
+    }
+    assert_eq!(terminal.fake.stops.lock().unwrap().len(), 1, "the cancel was carried out");
+    // And it is told the end, if it waits for that.
+    let mut stream = terminal.connect().await;
+    let get = request("GET", "/v1/payments/A1?wait=300", &[], "");
+    stream.write_all(get.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    until("it waits", async || waiting(&terminal).await == 1).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    terminal.fake.becomes("A1", State::Paid);
+    assert_eq!(read_response(&mut stream).await.json()["state"], "paid");
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ fn archived(folder: &TempDir, before: Timestamp) -> Archived {
 }
 
 fn all(reader: &Reader) -> Vec<crate::payment::Payment> {
-    let filter = Filter { which: None, since: None, limit: 500, before: None };
+    let filter = Filter { which: None, sale: None, since: None, limit: 500, before: None };
     reader.list(&filter).expect("readable").payments
 }
 

@@ -3,11 +3,11 @@
 use rusqlite::StatementStatus;
 
 use super::*;
-use crate::journal::reader::{LATEST_OF_SALE, OF_CODE, OF_SALE, OPEN_SEQS, list_sql};
+use crate::journal::reader::{ALL_OF_SALE, LATEST_OF_SALE, OF_CODE, OF_SALE, OPEN_SEQS, list_sql};
 use crate::journal::{Filter, Which};
 use crate::payment::Public;
 
-const ALL: Filter = Filter { which: None, since: None, limit: 100, before: None };
+const ALL: Filter = Filter { which: None, sale: None, since: None, limit: 100, before: None };
 
 fn names(bench: &Bench, filter: &Filter) -> Vec<String> {
     let page = bench.reader.list(filter).expect("readable");
@@ -43,6 +43,32 @@ fn lists_are_newest_first_and_can_be_narrowed() {
         (since(301), vec![]),
         (Filter { since: Some(Timestamp(150)), ..state(Public::Paid) }, vec!["A2"]),
         (Filter { limit: 0, ..ALL }, vec![]),
+    ] {
+        assert_eq!(names(&bench, &filter), expected, "{filter:?}");
+    }
+}
+
+#[test]
+fn the_attempts_at_a_sale_are_found_by_it() {
+    let bench = Bench::new();
+    for (name, sale, state) in [
+        ("A1", Some("S1"), State::Cancelled(CancelAction::None)),
+        ("A2", Some("S2"), State::Paid),
+        ("A3", None, State::Paid),
+        ("A4", Some("S1"), State::Paid),
+    ] {
+        bench.append(entry(&Payment { state, ..requested(name, sale) })).expect("written");
+    }
+    let of = |sale: &str| Filter { sale: Some(sale.to_owned()), ..ALL };
+    for (filter, expected) in [
+        (of("S1"), vec!["A4", "A1"]),
+        (Filter { limit: 1, ..of("S1") }, vec!["A4"]),
+        (Filter { before: Some(4), ..of("S1") }, vec!["A1"]),
+        (Filter { since: Some(Timestamp(1_001)), ..of("S1") }, vec![]),
+        (Filter { which: Some(Which::State(Public::Paid)), ..of("S1") }, vec!["A4"]),
+        (Filter { which: Some(Which::State(Public::Cancelled)), ..of("S1") }, vec!["A1"]),
+        (Filter { which: Some(Which::Open), ..of("S1") }, vec![]),
+        (of("nobody"), vec![]),
     ] {
         assert_eq!(names(&bench, &filter), expected, "{filter:?}");
     }
@@ -154,6 +180,8 @@ fn everything_is_found_through_an_index() {
         (list_sql(state(Public::Cancelling)), "payments_open"),
         (OF_SALE, "payments_one_per_sale"),
         (LATEST_OF_SALE, "payments_unpaid_of_sale"),
+        (ALL_OF_SALE, "payments_one_per_sale"),
+        (ALL_OF_SALE, "payments_unpaid_of_sale"),
         (OF_CODE, "payments_of_mark"),
         ("SELECT seq FROM entries WHERE out_trade_no = ?1 ORDER BY seq", "entries_of_payment"),
         ("SELECT min(seq) FROM entries WHERE out_trade_no = ?1", "entries_of_payment"),

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use super::Status;
-use crate::payment::{AuthCode, OutTradeNo, Payment, Public, Recorded, Timestamp};
+use crate::payment::{Asker, AuthCode, OutTradeNo, Payment, Public, Recorded, Timestamp};
 use crate::terminal::{PayRequest, Reply};
 
 /// A reply that comes soon.
@@ -22,19 +22,28 @@ pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// it was waiting for. A request that had been handed over by then goes on; one
 /// that had not, was never made.
 ///
+/// **Who asks is told along**, as the kernel says, where it does.
+///
 /// **Nobody waits here for the gateway**: requests reply when their entry is on
 /// disk. Waiting for the end of a payment is done by the API, which reads the
 /// payment again whenever [`head`](Self::head) moves.
 pub trait Backend: Send + Sync + 'static {
     /// `PUT` or `POST` of a payment.
-    fn pay(&self, request: PayRequest) -> Soon<'_, Result<Reply, Unanswered>>;
+    fn pay(&self, request: PayRequest, asker: Option<Asker>)
+    -> Soon<'_, Result<Reply, Unanswered>>;
 
     /// A code for a payment that waits for one.
-    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Result<Reply, Unanswered>>;
+    fn code(
+        &self,
+        number: OutTradeNo,
+        code: AuthCode,
+        asker: Option<Asker>,
+    ) -> Soon<'_, Result<Reply, Unanswered>>;
 
     /// The cashier gives up. A payment that is final already, and not paid, is
     /// replied with as it stands.
-    fn stop(&self, number: OutTradeNo) -> Soon<'_, Result<Reply, Unanswered>>;
+    fn stop(&self, number: OutTradeNo, asker: Option<Asker>)
+    -> Soon<'_, Result<Reply, Unanswered>>;
 
     /// Whether there is a payment, or a request that may yet become one. A
     /// request that was replied to, or taken back, does not count as one.

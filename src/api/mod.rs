@@ -48,7 +48,7 @@ pub use places::Bound;
 pub use problem::ProblemView;
 pub use server::{Listeners, Loopback, Settings, SocketFile, Token, TokenError, serve};
 pub use status::{Clock, Gateway, Journal, Link, ScannerStatus, Status, StatusView};
-pub use step::{AnsweredView, JournalView, SentView, StepView, ToldView};
+pub use step::{AnsweredView, AskerView, JournalView, SentView, StepView, ToldView};
 pub use view::{
     CancelActionView, HintView, MoneyView, PaymentView, PaymentsView, ReasonView, SentenceView,
     StateView, time_text,

@@ -1,13 +1,77 @@
 //! The description of the API, made from the code.
 
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{body, code, events, problem, routes, status, step, view};
 
 /// The description of the API, as served at `GET /v1/openapi.json`.
 #[must_use]
-pub fn description() -> utoipa::openapi::OpenApi {
-    Description::openapi()
+pub fn description() -> Value {
+    let mut document = serde_json::to_value(Description::openapi()).unwrap_or_default();
+    if let Some(schemas) = at(&mut document, "/components/schemas") {
+        schemas.values_mut().for_each(open_enum);
+    }
+    if let Some(paths) = at(&mut document, "/paths") {
+        let operations = paths.values_mut().filter_map(Value::as_object_mut);
+        for operation in operations.flat_map(Map::values_mut) {
+            answer_as_all_do(operation);
+        }
+    }
+    if let Some(components) = at(&mut document, "/components") {
+        let token = json!({
+            "type": "http", "scheme": "bearer",
+            "description": "The token of the configuration; asked for on the port only"
+        });
+        components.insert("securitySchemes".to_owned(), json!({ "token": token }));
+    }
+    if let Some(whole) = document.as_object_mut() {
+        whole.insert("security".to_owned(), json!([{}, { "token": [] }]));
+        let servers = json!([
+            { "url": "http://tilld", "description": "The Unix socket; any host name does" },
+            {
+                "url": "http://{address}", "description": "The port, where it is switched on",
+                "variables": { "address": { "default": "127.0.0.1:7580" } }
+            }
+        ]);
+        whole.insert("servers".to_owned(), servers);
+    }
+    document
+}
+
+fn at<'a>(document: &'a mut Value, place: &str) -> Option<&'a mut Map<String, Value>> {
+    document.pointer_mut(place)?.as_object_mut()
+}
+
+/// Words are added within /v1, so a program that was generated from this must
+/// take one that it does not know.
+fn open_enum(schema: &mut Value) {
+    if let Some(schema) = schema.as_object_mut()
+        && let Some(words) = schema.remove("enum")
+    {
+        schema.insert("x-extensible-enum".to_owned(), words);
+    }
+}
+
+/// What every request can be told before anybody looks at what it wants.
+fn answer_as_all_do(operation: &mut Value) {
+    let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (status, codes) in [
+        ("400", "`repeated_header`"),
+        ("401", "`unauthorized`, on the port"),
+        ("403", "`forbidden`; `foreign_host`, on the port"),
+        ("408", "`request_timeout`"),
+        ("500", "`internal`"),
+        ("503", "`too_many_connections`"),
+    ] {
+        let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+        let answer = json!({
+            "description": codes, "content": { "application/problem+json": problem }
+        });
+        answers.entry(status).or_insert(answer);
+    }
 }
 
 #[derive(OpenApi)]
@@ -41,6 +105,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
         view::SentenceView,
         step::JournalView,
         step::StepView,
+        step::AskerView,
         step::SentView,
         step::AnsweredView,
         step::ToldView,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::libc;
 
 use super::line::Line;
+use crate::payment::Asker;
 
 /// How soon it is seen that whoever waits has gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -74,6 +75,14 @@ impl Roles {
 }
 
 impl Peer {
+    /// Who it is, for the journal.
+    pub(super) fn asker(&self) -> Option<Asker> {
+        match self.who {
+            Who::Process { uid, pid } => Some(Asker { uid, pid: Some(pid).filter(|pid| *pid > 0) }),
+            Who::Loopback => None,
+        }
+    }
+
     /// Who is at the other end of a line. Without roles everybody may do
     /// everything: the socket's mode says who may connect.
     pub(super) fn of(line: &Arc<Line>, roles: Option<&Roles>) -> io::Result<Self> {

@@ -79,7 +79,7 @@ pub(super) async fn put_payment(
         let bytes = read_json(&headers, sent)?;
         sales = body::sales_of(&bytes);
         let request = body::pay_request(&bytes, number.clone(), false)?;
-        let reply = api.backend.pay(request).await?;
+        let reply = api.backend.pay(request, peer.asker()).await?;
         started(&api, reply, wait).await
     };
     match pay.await {
@@ -122,7 +122,7 @@ pub(super) async fn post_payment(
         let bytes = read_json(&headers, sent)?;
         sales = body::sales_of(&bytes);
         let request = body::pay_request(&bytes, api.backend.fresh_number(), true)?;
-        let reply = api.backend.pay(request).await?;
+        let reply = api.backend.pay(request, peer.asker()).await?;
         started(&api, reply, wait).await
     };
     match pay.await {
@@ -162,7 +162,7 @@ pub(super) async fn post_code(
         let wait = api.wait(params::wait(&uri)?, &peer)?;
         let bytes = read_json(&headers, sent)?;
         let code = body::code_request(&bytes)?;
-        match api.backend.code(number.clone(), code).await? {
+        match api.backend.code(number.clone(), code, peer.asker()).await? {
             Reply::Started(payment) | Reply::Stands(payment) => {
                 let payment = api.settled(payment, wait).await?;
                 json(StatusCode::OK, &api.view(&payment))
@@ -237,7 +237,7 @@ pub(super) async fn cancel_payment(
         // A stop is done, whether or not there is a place to wait for its end.
         let wait = api.wait(params::wait(&uri)?, &peer).ok().flatten();
         let waits = wait.is_some();
-        let payment = match api.backend.stop(number.clone()).await? {
+        let payment = match api.backend.stop(number.clone(), peer.asker()).await? {
             Reply::Started(payment) | Reply::Stands(payment) => api.settled(payment, wait).await?,
             Reply::Denied(denied) => return Err(denied.into()),
         };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::view::{MoneyView, StateView, time_text};
-use crate::payment::{Call, Entry, EntryStep, Fen, Payment, Recorded, Trade, Wire};
+use crate::payment::{Asker, Call, Entry, EntryStep, Fen, Payment, Recorded, Trade, Wire};
 
 /// Every step ever journaled for a payment, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -18,7 +18,7 @@ pub struct JournalView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Step, example = json!({
     "seq": 17, "at": "2026-11-20T10:00:01.32+08:00", "step": "pay_answered", "rev": 3,
-    "state": "paid", "money": "taken", "auth_code": null, "sent": null,
+    "state": "paid", "money": "taken", "auth_code": null, "asker": null, "sent": null,
     "answered": {
         "verdict": "paid", "code": "10000", "sub_code": null, "message": "Success",
         "trade_status": null, "action": null, "retry_flag": null,
@@ -50,6 +50,10 @@ pub struct StepView {
     /// The payment code that came in, masked.
     #[schema(required)]
     pub auth_code: Option<String>,
+    /// Who asked for it, when somebody did and the kernel could say.
+    #[serde(default)]
+    #[schema(required)]
+    pub asker: Option<AskerView>,
     /// The call to the gateway that this step decided; it was sent once this
     /// was on disk.
     #[schema(required)]
@@ -57,6 +61,17 @@ pub struct StepView {
     /// What the gateway answered.
     #[schema(required)]
     pub answered: Option<AnsweredView>,
+}
+
+/// A process of this box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Asker, example = json!({ "uid": 1001, "pid": 4711 }))]
+pub struct AskerView {
+    /// Its user.
+    pub uid: u32,
+    /// Its number at that time.
+    #[schema(required)]
+    pub pid: Option<u32>,
 }
 
 /// A call to the gateway.
@@ -165,6 +180,7 @@ impl StepView {
             state: payment.public().into(),
             money: payment.money().into(),
             auth_code: step.code.clone(),
+            asker: step.asker.map(|Asker { uid, pid }| AskerView { uid, pid }),
             sent: step.call.map(|call| sent(call, payment)),
             answered: answered(step, payment),
         })

@@ -13,7 +13,7 @@ use super::Clock;
 use super::board::Board;
 use crate::api::{self, About, Backend, Soon, Standing, Unanswered, Unavailable};
 use crate::journal::{self, Reader};
-use crate::payment::{AuthCode, OutTradeNo, Payment, Public, Recorded, Timestamp};
+use crate::payment::{Asker, AuthCode, OutTradeNo, Payment, Public, Recorded, Timestamp};
 use crate::terminal::{PayRequest, Reply, Request};
 
 /// A disk that takes longer than this is out of order: the register is told, and
@@ -23,25 +23,30 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request on its way into the loop, and the way back.
 pub(super) struct Asked {
     pub(super) request: Request,
+    asker: Option<Asker>,
     claim: Claim,
     reply: oneshot::Sender<Reply>,
 }
 
 impl Asked {
-    fn new(request: Request, under_way: &UnderWay) -> (Self, Claim, oneshot::Receiver<Reply>) {
+    fn new(
+        request: Request,
+        asker: Option<Asker>,
+        under_way: &UnderWay,
+    ) -> (Self, Claim, oneshot::Receiver<Reply>) {
         let (reply, told) = oneshot::channel();
         let claim = Claim(Arc::new(Held {
             state: AtomicU8::new(WAITING),
             entry: Mutex::new(Some(under_way.enter(about(&request)))),
         }));
-        (Self { request, claim: claim.clone(), reply }, claim, told)
+        (Self { request, asker, claim: claim.clone(), reply }, claim, told)
     }
 
     /// The request, to be acted on. Nothing if it was taken back before: then
     /// nothing of it may be done.
-    pub(super) fn take(self) -> Option<(Request, Replying)> {
-        let Self { request, claim, reply } = self;
-        claim.moves(TAKEN).then(|| (request, Replying { reply, _claim: claim }))
+    pub(super) fn take(self) -> Option<(Request, Option<Asker>, Replying)> {
+        let Self { request, asker, claim, reply } = self;
+        claim.moves(TAKEN).then(|| (request, asker, Replying { reply, _claim: claim }))
     }
 }
 
@@ -184,8 +189,8 @@ impl Door {
         Self { requests, under_way: UnderWay::default(), patience: REPLY_TIMEOUT }
     }
 
-    async fn ask(&self, request: Request) -> Result<Reply, Unanswered> {
-        let (asked, claim, told) = Asked::new(request, &self.under_way);
+    async fn ask(&self, request: Request, asker: Option<Asker>) -> Result<Reply, Unanswered> {
+        let (asked, claim, told) = Asked::new(request, asker, &self.under_way);
         let whole = async {
             if self.requests.send(asked).await.is_err() {
                 return Err(Unanswered::Ended);
@@ -244,16 +249,29 @@ impl Daemon {
 }
 
 impl Backend for Daemon {
-    fn pay(&self, request: PayRequest) -> Soon<'_, Result<Reply, Unanswered>> {
-        Box::pin(self.door.ask(Request::Pay(Box::new(request))))
+    fn pay(
+        &self,
+        request: PayRequest,
+        asker: Option<Asker>,
+    ) -> Soon<'_, Result<Reply, Unanswered>> {
+        Box::pin(self.door.ask(Request::Pay(Box::new(request)), asker))
     }
 
-    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Result<Reply, Unanswered>> {
-        Box::pin(self.door.ask(Request::Code { number, code }))
+    fn code(
+        &self,
+        number: OutTradeNo,
+        code: AuthCode,
+        asker: Option<Asker>,
+    ) -> Soon<'_, Result<Reply, Unanswered>> {
+        Box::pin(self.door.ask(Request::Code { number, code }, asker))
     }
 
-    fn stop(&self, number: OutTradeNo) -> Soon<'_, Result<Reply, Unanswered>> {
-        Box::pin(self.door.ask(Request::Stop { number }))
+    fn stop(
+        &self,
+        number: OutTradeNo,
+        asker: Option<Asker>,
+    ) -> Soon<'_, Result<Reply, Unanswered>> {
+        Box::pin(self.door.ask(Request::Stop { number }, asker))
     }
 
     fn standing(&self, about: About) -> Soon<'_, Result<Standing, Unavailable>> {
@@ -389,7 +407,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_nobody_takes_in_time_is_taken_back_for_certain() {
         let (door, mut asked) = door(20);
-        let told = door.ask(stop(1)).await;
+        let told = door.ask(stop(1), None).await;
         assert!(matches!(told, Err(Unanswered::TakenBack(_))), "{told:?}");
         assert!(!is_under_way(&door, 1), "nothing of it will be done");
         let late = asked.try_recv().expect("it is still in the queue");
@@ -400,20 +418,22 @@ mod tests {
     async fn a_request_that_finds_no_room_is_taken_back_as_well() {
         let (door, asked) = door(20);
         for count in 1..=3 {
-            let told = door.ask(stop(count)).await;
+            let told = door.ask(stop(count), None).await;
             assert!(matches!(told, Err(Unanswered::TakenBack(_))), "{count}: {told:?}");
         }
         drop(asked);
-        assert_eq!(door.ask(stop(4)).await, Err(Unanswered::Ended));
+        assert_eq!(door.ask(stop(4), None).await, Err(Unanswered::Ended));
     }
 
     /// Bug to plant: let `take_back` be true whatever the state is.
     #[tokio::test]
     async fn a_request_that_is_acted_on_is_in_doubt_until_its_reply() {
         let (door, mut asked) = door(200);
-        let (asker, stop) = (Arc::clone(&door), stop(1));
-        let asking = tokio::spawn(async move { asker.ask(stop).await });
-        let (_, replying) = asked.recv().await.and_then(Asked::take).expect("a request");
+        let (asker, stop) = (Asker { uid: 7, pid: Some(8) }, stop(1));
+        let into = Arc::clone(&door);
+        let asking = tokio::spawn(async move { into.ask(stop, Some(asker)).await });
+        let (_, told, replying) = asked.recv().await.and_then(Asked::take).expect("a request");
+        assert_eq!(told, Some(asker), "who asks is told along");
         let told = asking.await.expect("an end");
         assert!(matches!(told, Err(Unanswered::InDoubt(_))), "{told:?}");
         assert!(is_under_way(&door, 1), "it may yet become a payment");
@@ -425,8 +445,8 @@ mod tests {
     async fn a_loop_that_ends_leaves_in_doubt_only_what_it_acted_on() {
         for taken in [true, false] {
             let (door, mut asked) = door(10_000);
-            let (asker, stop) = (Arc::clone(&door), stop(1));
-            let asking = tokio::spawn(async move { asker.ask(stop).await });
+            let (into, stop) = (Arc::clone(&door), stop(1));
+            let asking = tokio::spawn(async move { into.ask(stop, None).await });
             let request = asked.recv().await.expect("a request");
             let acting = if taken { request.take() } else { None };
             drop((acting, asked));

@@ -406,7 +406,8 @@ impl Loop {
 
     fn decide(&mut self, asked: Asked) -> Result<(), Ended> {
         // Its register was told that nothing of it will be done.
-        let Some((request, reply)) = asked.take() else { return Ok(()) };
+        let Some((request, asker, reply)) = asked.take() else { return Ok(()) };
+        tracing::debug!(?asker, "asked");
         let known = match self.known(&request) {
             Ok(known) => Box::new(known),
             Err(why) => {

@@ -292,6 +292,7 @@ async fn silent_connections_to_the_port_end_soon_and_hold_up_nobody() {
     let settings = Settings {
         loopback: Bound::shared(2),
         loopback_timeout: Duration::from_millis(300),
+        header_timeout: Duration::from_mins(10),
         ..Settings::default()
     };
     let (address, path, _folder, _stopping) = with_port(settings);

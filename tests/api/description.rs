@@ -43,6 +43,32 @@ async fn it_is_openapi_3_1_and_lists_every_route() {
     }
 }
 
+/// What is read by a generator of clients.
+#[tokio::test]
+async fn it_says_where_to_call_and_what_every_request_can_be_told() {
+    let terminal = Terminal::start();
+    let document = terminal.get("/v1/openapi.json").await.json();
+    assert_eq!(document["servers"].as_array().expect("servers").len(), 2);
+    assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            for status in ["400", "401", "403", "408", "500", "503"] {
+                let answer = &operation["responses"][status];
+                assert!(
+                    answer["content"]["application/problem+json"].is_object(),
+                    "{method} {path} {status}"
+                );
+            }
+        }
+    }
+    // A word that is added later must not break a client.
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    assert!(schemas.values().all(|schema| schema.get("enum").is_none()));
+    let words = |name: &str| schemas[name]["x-extensible-enum"].as_array().unwrap().len();
+    assert_eq!(words("ProblemCode"), tilld::api::Code::ALL.len());
+    assert_eq!(words("Money"), tilld::payment::Money::ALL.len());
+}
+
 #[tokio::test]
 async fn every_reference_leads_somewhere_and_every_example_fits() {
     let terminal = Terminal::start();
@@ -126,7 +152,7 @@ fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
         Value::Object(_) => "object",
     };
     assert!(kinds.is_empty() || kinds.contains(&kind), "{place}: {value} is not {kinds:?}");
-    if let Some(allowed) = schema["enum"].as_array() {
+    if let Some(allowed) = schema["x-extensible-enum"].as_array() {
         assert!(allowed.contains(value), "{place}: {value} is none of {allowed:?}");
     }
     if let (Some(members), Some(known)) = (value.as_object(), schema["properties"].as_object()) {

@@ -177,10 +177,14 @@ async fn what_all_streams_are_told_is_read_once() {
 /// What was sent behind the request is never read, and hides the end.
 #[tokio::test]
 async fn a_listener_that_goes_frees_its_place_also_with_more_behind_its_request() {
-    let terminal =
-        Terminal::start_with(Settings { streams: Bound::shared(1), ..Settings::default() });
-    let mut stream = Stream::open(&terminal, "/v1/events", &[]).await;
-    stream.stream.write_all("GET /v1/status HTTP/1.1\r\n".as_bytes()).await.unwrap();
+    // No comment is sent that would find out.
+    let comment_interval = Duration::from_mins(10);
+    let settings = Settings { streams: Bound::shared(1), comment_interval, ..Settings::default() };
+    let terminal = Terminal::start_with(settings);
+    let stream = Stream::open(&terminal, "/v1/events", &[]).await;
+    // As much as goes in: nobody reads it.
+    let behind = "GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2000);
+    let _ = stream.stream.try_write(behind.as_bytes());
     drop(stream);
     until("the place is free", async || {
         terminal.get("/metrics").await.body.contains("tilld_api_streams 0")

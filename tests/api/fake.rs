@@ -11,8 +11,8 @@ use tilld::api::{
     Status, Unanswered, Unavailable, Which,
 };
 use tilld::payment::{
-    AuthCode, Call, CancelAction, Entry, EntryStep, Moment, Order, OutTradeNo, PayCall, Payment,
-    Public, Recorded, Rules, State, StepName, Timestamp,
+    Asker, AuthCode, Call, CancelAction, Entry, EntryStep, Moment, Order, OutTradeNo, PayCall,
+    Payment, Public, Recorded, Rules, State, StepName, Timestamp,
 };
 use tilld::terminal::{Denied, PayRequest, Reply};
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ pub struct Fake {
     pub requests: Mutex<Vec<PayRequest>>,
     pub codes: Mutex<Vec<AuthCode>>,
     pub stops: Mutex<Vec<OutTradeNo>>,
+    /// Who sent them.
+    pub askers: Mutex<Vec<Option<Asker>>>,
     pub filters: Mutex<Vec<Filter>>,
     pub unreadable: Mutex<bool>,
     /// What a request is under way for.
@@ -47,6 +49,7 @@ impl Fake {
             requests: Mutex::default(),
             codes: Mutex::default(),
             stops: Mutex::default(),
+            askers: Mutex::default(),
             filters: Mutex::default(),
             unreadable: Mutex::default(),
             under_way: Mutex::default(),
@@ -130,8 +133,13 @@ impl Fake {
 }
 
 impl Backend for Fake {
-    fn pay(&self, request: PayRequest) -> Soon<'_, Result<Reply, Unanswered>> {
+    fn pay(
+        &self,
+        request: PayRequest,
+        asker: Option<Asker>,
+    ) -> Soon<'_, Result<Reply, Unanswered>> {
         Box::pin(async move {
+            self.askers.lock().unwrap().push(asker);
             self.requests.lock().unwrap().push(request.clone());
             if let Some(reply) = self.laid_ready() {
                 return reply;
@@ -145,8 +153,14 @@ impl Backend for Fake {
         })
     }
 
-    fn code(&self, number: OutTradeNo, code: AuthCode) -> Soon<'_, Result<Reply, Unanswered>> {
+    fn code(
+        &self,
+        number: OutTradeNo,
+        code: AuthCode,
+        asker: Option<Asker>,
+    ) -> Soon<'_, Result<Reply, Unanswered>> {
         Box::pin(async move {
+            self.askers.lock().unwrap().push(asker);
             self.codes.lock().unwrap().push(code);
             let payment = self.find(&number);
             let stands = || payment.map_or(Reply::Denied(Denied::NotFound), Reply::Stands);
@@ -154,8 +168,13 @@ impl Backend for Fake {
         })
     }
 
-    fn stop(&self, number: OutTradeNo) -> Soon<'_, Result<Reply, Unanswered>> {
+    fn stop(
+        &self,
+        number: OutTradeNo,
+        asker: Option<Asker>,
+    ) -> Soon<'_, Result<Reply, Unanswered>> {
         Box::pin(async move {
+            self.askers.lock().unwrap().push(asker);
             self.stops.lock().unwrap().push(number.clone());
             let payment = self.find(&number);
             let stands = || payment.map_or(Reply::Denied(Denied::NotFound), Reply::Stands);

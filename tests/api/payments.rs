@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tilld::api::{Backend, PaymentView, Which};
 use tilld::payment::{
-    Call, CancelAction, Fen, Hint, OtherCode, Public, Reason, Said, State, Timestamp, Trade,
+    Asker, Call, CancelAction, Fen, Hint, OtherCode, Public, Reason, Said, State, Timestamp, Trade,
 };
 
 use crate::client::Terminal;
@@ -223,6 +223,16 @@ async fn a_cancel_is_answered_by_where_the_payment_stands() {
             assert_eq!(told.json()["out_trade_no"], number);
         }
     }
+}
+
+#[tokio::test]
+async fn the_daemon_is_told_who_asks() {
+    let terminal = Terminal::start();
+    terminal.put("/v1/payments/A1", BODY).await;
+    terminal.post("/v1/payments/A1/code", r#"{"auth_code":"281234567890123494"}"#).await;
+    terminal.post("/v1/payments/A1/cancel", "").await;
+    let own = Asker { uid: nix::unistd::geteuid().as_raw(), pid: Some(std::process::id()) };
+    assert_eq!(*terminal.fake.askers.lock().unwrap(), [Some(own); 3]);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@
 mod books;
 mod crowd;
 mod killer;
+mod logless;
 mod register;
 #[path = "../shim/mod.rs"]
 mod shim;

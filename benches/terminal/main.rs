@@ -6,6 +6,7 @@
 //! cargo bench -- --quick           less of everything (also BENCH_QUICK=1)
 //! cargo bench -- --json            one JSON object instead of the table
 //! cargo bench -- single starts     only these: single, together, syncs, starts
+//! cargo bench -- peers             Alipay's own SDKs beside it; installs them
 //! ```
 //!
 //! It runs the real `tilld` against a gateway of its own, and asserts nothing
@@ -21,6 +22,7 @@ mod floor;
 mod gateway;
 mod history;
 mod measure;
+mod peers;
 mod register;
 mod report;
 mod wal;
@@ -58,7 +60,9 @@ fn main() {
     let bench = measure::Bench::new(dir.path(), &cache, counts, |what| eprintln!("{what} ..."));
     let named: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|a| !a.starts_with('-')).collect();
-    let figures = bench.run(|part| named.is_empty() || named.contains(&part));
+    // What wants the network is only done when it is named.
+    let by_itself = |part: &str| named.is_empty() && part != "peers";
+    let figures = bench.run(|part| by_itself(part) || named.contains(&part));
 
     if given("--json") {
         let whole = json!({ "quick": quick, "machine": machine.json(), "figures": figures.json() });

@@ -12,11 +12,15 @@ use tilld::payment::{Entry, OutTradeNo, Recorded};
 use crate::daemon::{Daemon, Memory, Shop};
 use crate::floor::{Floor, Parts};
 use crate::gateway::Gateway;
+use crate::peers::{Pace, Peers, Run};
 use crate::register::Register;
 use crate::report::{Sample, mebibytes, micros, millis, ratio};
 use crate::{history, wal};
 
 const REGISTERS: usize = 8;
+
+/// Of a comparison; the best of each counts.
+const TURNS: usize = 3;
 
 /// How often everything is done.
 #[derive(Clone, Copy)]
@@ -27,6 +31,9 @@ pub(crate) struct Counts {
     pub(crate) single: usize,
     /// Payments of all registers together, after which memory is measured.
     pub(crate) together: usize,
+    /// Payments of tilld and of Node's SDK, side by side; Python's, which is much
+    /// slower, makes a tenth of them.
+    pub(crate) beside: usize,
     /// Payments under `strace`.
     pub(crate) counted: usize,
     pub(crate) starts: usize,
@@ -39,6 +46,7 @@ impl Counts {
         warm_up: 100,
         single: 600,
         together: 10_000,
+        beside: 5_000,
         counted: 400,
         starts: 21,
         histories: [1_000, 1_000_000],
@@ -47,6 +55,7 @@ impl Counts {
         warm_up: 10,
         single: 40,
         together: 400,
+        beside: 400,
         counted: 80,
         starts: 3,
         histories: [1_000, 50_000],
@@ -98,6 +107,9 @@ impl<'a> Bench<'a> {
         }
         if wanted("together") {
             self.together(&https, &mut figures);
+        }
+        if wanted("peers") {
+            self.peers(&https, &mut figures);
         }
         if wanted("syncs") {
             self.syncs(1, &https, &mut figures);
@@ -210,6 +222,54 @@ impl<'a> Bench<'a> {
             "memory": { "idle": bytes(idle), "after": bytes(after) },
         });
         figures.json.insert("together".to_owned(), json);
+    }
+
+    /// All registers at once, and as many lanes of each SDK: in turns, so that all
+    /// meet the same machine.
+    fn peers(&self, gateway: &Gateway, figures: &mut Figures) {
+        let peers = match Peers::install() {
+            Ok(peers) => peers,
+            Err(why) => return figures.line("Alipay's SDKs", format!("NOT RUN: {why}")),
+        };
+        let (mut own, mut node, mut python) = (Vec::new(), Vec::new(), Vec::new());
+        let count = self.counts.beside;
+        let warm = self.counts.warm_up;
+        for turn in 0..TURNS {
+            (self.say)(&format!("beside Alipay's SDKs, {} of {TURNS}", turn + 1));
+            let daemon = self.shop.open(gateway, &self.new_journal(&format!("beside-{turn}")));
+            pay(&daemon, REGISTERS, warm);
+            let (begun, cpu) = (Instant::now(), daemon.processor_time());
+            let paid = pay(&daemon, REGISTERS, count);
+            own.push(Pace {
+                payments: u32::try_from(paid).expect("some thousands"),
+                seconds: begun.elapsed().as_secs_f64(),
+                cpu_seconds: daemon.processor_time().saturating_sub(cpu).as_secs_f64(),
+            });
+            daemon.stop();
+            let (gateway, dir, lanes) = (gateway.url(), self.shop.dir.as_path(), REGISTERS);
+            let run = Run { gateway, dir, lanes, warm, count };
+            node.push(peers.node(&run));
+            python.push(peers.python(&Run { warm: warm / 10, count: count / 10, ..run }));
+        }
+        let best = |paces: &[Pace]| -> Pace {
+            let fastest = paces.iter().copied().max_by(|a, b| a.rate().total_cmp(&b.rate()));
+            fastest.expect("at least one turn")
+        };
+        let own = best(&own);
+        for (name, pace) in [("tilld", own), ("node", best(&node)), ("python", best(&python))] {
+            let (times, cpu) = (own.rate() / pace.rate(), pace.cpu_ms() / own.cpu_ms());
+            let (rate, cpu_ms) = (pace.rate(), pace.cpu_ms());
+            let beside = format!("tilld: {times:.2} times the rate, 1/{cpu:.2} of the processor");
+            let figure = format!("{rate:.0} payments per second, {cpu_ms:.2} ms of processor each");
+            let beside = if name == "tilld" { String::new() } else { format!("  ({beside})") };
+            figures.line(&format!("{REGISTERS} lanes of {name}"), format!("{figure}{beside}"));
+            let json = json!({
+                "payments": pace.payments, "payments_per_second": rate,
+                "processor_ms_per_payment": cpu_ms, "tilld_times_as_many": times,
+                "its_processor_times_tillds": cpu,
+            });
+            figures.json.insert(format!("peer_{name}"), json);
+        }
     }
 
     /// How often the disk is waited for, counted by `strace`, which stops the

@@ -4,9 +4,8 @@
 #
 #   tests/conformance_sdk/run.sh target/debug/till
 #
-# The SDKs are installed once, outside the clone, into
-# ${TILLD_SDK_CACHE:-~/.cache/tilld-sdk}. Whatever is missing is a failure: a
-# check that did not run proves nothing.
+# The SDKs are installed by install.sh. Whatever is missing is a failure: a check
+# that did not run proves nothing.
 set -eu
 
 fail() {
@@ -16,25 +15,9 @@ fail() {
 
 till=${1:?"usage: $0 PATH/TO/till"}
 [ -x "$till" ] || fail "$till is no program: build it first (cargo build --bin till)"
-for tool in python3 node npm curl; do
-    command -v "$tool" >/dev/null || fail "$tool is missing"
-done
+command -v curl >/dev/null || fail "curl is missing"
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${TILLD_SDK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tilld-sdk}
-mkdir -p "$cache/node"
-
-if [ ! -e "$cache/python-3.7.1411" ]; then
-    python3 -m venv "$cache/venv" || fail "cannot make a Python environment"
-    # The SDK asks for a build of pycryptodome that needs setuptools.
-    "$cache/venv/bin/pip" install --quiet setuptools alipay-sdk-python==3.7.1411 ||
-        fail "cannot install alipay-sdk-python"
-    touch "$cache/python-3.7.1411"
-fi
-if [ ! -e "$cache/node-4.14.0" ]; then
-    (cd "$cache/node" && npm install --silent --no-audit --no-fund --prefix . alipay-sdk@4.14.0) ||
-        fail "cannot install alipay-sdk of npm"
-    touch "$cache/node-4.14.0"
-fi
+cache=$("$here/install.sh")
 
 work=$(mktemp -d)
 sandbox=

@@ -34,7 +34,7 @@ def goods_come(guest, scanner, act, text):
     assert [(e["scanner"], e["text"]) for e in heard] == [(scanner, text)], heard
 
 
-@test("plugs", "unplugged and plugged in again in every state of a payment")
+@test("plugs", "unplugged and plugged in again in every state of a payment", alone=True)
 def every_state(stage):
     guest = stage.shop(ONE)
     guest.teach("till", "gadget")
@@ -294,7 +294,7 @@ def kinds(has):
     return sorted(f.rstrip("0123456789") for f in has["files"] if not f.startswith("socket:"))
 
 
-@test("plugs", f"{PLUGS} times four scanners are plugged in and pulled out, and nothing is left behind")
+@test("plugs", f"{PLUGS} times four scanners are plugged in and pulled out, and nothing is left behind", alone=True)
 def many_plugs(stage):
     guest = stage.shop(MANY)
     guest.teach("till", "gadget")

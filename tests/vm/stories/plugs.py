@@ -263,7 +263,8 @@ def armed_mode(guest, node, codes):
     until("the scanner to be given back", lambda: not guest("grabbed", node), timeout=30)
     scan(after)
     both = f"{before}\n{after}\n"
-    assert guest("wait_seen", "register", both) == {"text": both, "down": []}
+    seen = guest("wait_seen", "register", both)
+    assert seen == {"text": both, "down": []}, seen
     heard = [e for e in guest("heard") if e["event"] == "scan" and e["scanner"] == "armed"]
     assert not heard, heard
 

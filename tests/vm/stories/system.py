@@ -6,7 +6,7 @@ import time
 
 from lab.books import ENDINGS, differences
 from lab.disk import mounted, verify
-from lab.host import until
+from lab.host import REPO, content, until
 from lab.shop import PATIENT, Codes, begin, install
 from lab.story import test
 from stories.network import put
@@ -242,3 +242,37 @@ def upgrade(stage):
     with mounted(guest.disk("data")) as place:
         sound, said = verify(stage.product.tilld, place + "/journal.db")
     assert sound, said
+
+
+LISTEN = '[api]\nlisten = "127.0.0.1:7580"\ntoken_file = "/etc/tilld/api.token"\n'
+ASK = """python3 - <<'END'
+import http.client
+c = http.client.HTTPConnection("127.0.0.1", 7580, timeout=20)
+c.request("GET", "/v1/status", headers={"Authorization": "Bearer %s"})
+print(c.getresponse().status)
+END"""
+
+
+@test("system", "the port is systemd's; a stranger who has it first leaves the Unix socket alone")
+def port(stage):
+    guest, codes = stage.shop(), Codes(f"port {stage.seed}")
+    token = "lab-token-0123456789abcdef"
+    guest.sh("cat >> /etc/tilld/tilld.toml", stdin=LISTEN)
+    guest.sh("umask 077; cat > /etc/tilld/api.token; chown tilld /etc/tilld/api.token", stdin=token)
+    # What the package has among its examples; the guest's image leaves them out.
+    guest.sh("cat > /etc/systemd/system/tilld-tcp.socket; systemctl daemon-reload", stdin=content(REPO + "/systemd/tilld-tcp.socket").decode())
+    guest.sh("setpriv --reuid 60001 --clear-groups python3 -c 'import socket, time; s = socket.socket(); s.bind((\"127.0.0.1\", 7580)); "
+             "s.listen(); time.sleep(600)' >/dev/null 2>&1 & echo $! > /run/stranger")
+    until("the stranger", lambda: "7580" in guest.sh("ss -ltn"))
+    assert guest.try_sh("systemctl start tilld-tcp.socket")[0] != 0, "two have one port"
+    begin(guest)
+    status, payment = put(guest, "STRANGER", "1.00", codes.pay())
+    assert status == 201, payment
+    # From here on it is systemd's, as after a boot.
+    guest.sh("kill $(cat /run/stranger); systemctl stop tilld; systemctl start tilld-tcp.socket tilld.socket tilld")
+    guest("wait_ready")
+    assert guest.sh(ASK % token).strip() == "200"
+    assert guest.sh(ASK % "somebody-elses-token").strip() == "401"
+    guest.sh("systemctl restart tilld")
+    assert guest.sh(ASK % token).strip() == "200", "a register that connects meanwhile waits"
+    agree(stage, guest)

@@ -6,6 +6,8 @@
  * register. Points are counted from one; the KILL_ATth is answered by SIGKILL.
  *
  *   KILL_AT      which point ends the process; none if absent
+ *   KILL_STALL   nobody is killed: the point, or with -1 each point just before a
+ *                sync, takes so many milliseconds
  *   KILL_LOG     a file that gets one line a point: number, kind, phase, what
  *   KILL_FOLDER  syncs of files below this folder are points, and so is the first
  *                write to a file named *-wal since the last sync: not one byte of
@@ -33,7 +35,7 @@
 #include <unistd.h>
 
 static long kill_at;
-static long slow;
+static long slow, stall;
 static atomic_int unsynced;
 static int log_fd = -1;
 static const char *folder;
@@ -47,7 +49,9 @@ __attribute__((constructor)) static void start(void) {
     const char *at = getenv("KILL_AT"), *log = getenv("KILL_LOG"), *from = getenv("KILL_FROM");
     const char *slowness = getenv("KILL_SLOW");
     folder = getenv("KILL_FOLDER");
+    const char *hangs = getenv("KILL_STALL");
     slow = slowness ? atol(slowness) : 0;
+    stall = hangs ? atol(hangs) : 0;
     kill_at = at ? atol(at) : 0;
     if (log) log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (from && strcmp(from, "start") == 0) counting = 1;
@@ -63,7 +67,10 @@ static void point(const char *kind, const char *phase, const char *what) {
         /* By number, because write() below is ours. */
         if (length > 0 && length < (int)sizeof line) syscall(SYS_write, log_fd, line, length);
     }
-    if (number == kill_at) {
+    int is_sync = strcmp(kind, "journal") == 0 && strcmp(phase, "before") == 0;
+    if (stall && (number == kill_at || (kill_at == -1 && is_sync))) {
+        usleep(stall * 1000);
+    } else if (number == kill_at) {
         kill(getpid(), SIGKILL);
         for (;;) pause();
     }

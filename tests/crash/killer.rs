@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// What happens around a point. A test that has not seen all of them has not
 /// looked: the daemon may have found a way past the shim.
@@ -18,16 +19,33 @@ pub(crate) struct Killer {
     pub(crate) from_start: bool,
     /// How many milliseconds an entry takes longer than it must.
     pub(crate) slow: u64,
+    /// Nobody is killed, but the disk hangs.
+    pub(crate) stall: Option<Stall>,
     /// The list of points.
     pub(crate) log: PathBuf,
+}
+
+/// A disk that hangs in a sync.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stall {
+    /// Once, at the killer's point.
+    Once(Duration),
+    /// In each.
+    Always(Duration),
 }
 
 impl Killer {
     /// Makes `command` die as planned. Syncs below `folder` are points.
     pub(crate) fn load_into(&self, command: &mut Command, folder: &Path) {
+        let (at, stall) = match self.stall {
+            None => (self.at.to_string(), Duration::ZERO),
+            Some(Stall::Once(length)) => (self.at.to_string(), length),
+            Some(Stall::Always(length)) => ("-1".to_owned(), length),
+        };
         command
             .env("LD_PRELOAD", shim())
-            .env("KILL_AT", self.at.to_string())
+            .env("KILL_AT", at)
+            .env("KILL_STALL", stall.as_millis().to_string())
             .env("KILL_FROM", if self.from_start { "start" } else { "put" })
             .env("KILL_FOLDER", folder)
             .env("KILL_SLOW", self.slow.to_string())

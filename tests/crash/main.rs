@@ -16,7 +16,8 @@
 //!
 //! `cargo test` plays a sample. `CRASH_POINTS=all cargo test --test crash` plays
 //! everything, `CRASH_POINTS=33` every point of ending 33; `CRASH_SEED` repeats a
-//! sample, `CRASH_AT_ONCE` is how many stories are played at a time.
+//! sample, `CRASH_AT_ONCE` is how many stories are played at a time. A disk that
+//! hangs is played by the same shim ([`stall`]); `CRASH_STALLS=all` at every sync.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests count as tests")]
 #![allow(clippy::indexing_slicing, reason = "helpers of tests count as tests")]
 #![allow(clippy::print_stdout, reason = "helpers of tests count as tests")]
@@ -29,6 +30,7 @@ mod register;
 #[path = "../shim/mod.rs"]
 mod shim;
 mod shop;
+mod stall;
 mod story;
 
 use std::collections::BTreeMap;

@@ -30,6 +30,10 @@ pub(crate) fn put(socket: &Path, path: &str, body: &Value) -> io::Result<Reply> 
     ask(socket, "PUT", path, &body.to_string())
 }
 
+pub(crate) fn post(socket: &Path, path: &str) -> io::Result<Reply> {
+    ask(socket, "POST", path, "")
+}
+
 /// One request on a connection of its own. An answer that is not whole is none.
 fn ask(socket: &Path, verb: &str, path: &str, body: &str) -> io::Result<Reply> {
     let mut stream = connect(socket)?;

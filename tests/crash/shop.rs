@@ -135,7 +135,7 @@ impl Terminal {
 
     /// A killer whose list of points is in this folder.
     pub(crate) fn killer(&self, name: &str, at: u64, from_start: bool) -> Killer {
-        Killer { at, from_start, slow: 0, log: self.path(name) }
+        Killer { at, from_start, slow: 0, stall: None, log: self.path(name) }
     }
 
     /// Starts the daemon; it need not be ready yet.

@@ -460,8 +460,8 @@ def writable(programs):
             os.chmod(f"{w.dir}/{name}", 0o666)
         done = subprocess.run([f"{programs}/tilld", "check", "--config", w.dir + "/tilld.toml"], capture_output=True, text=True)
         said = done.stdout + done.stderr
-        lines = [line for line in said.splitlines() if re.search(r"writ|写", line)]
-        named = [name for name in ("alipay_public_key", "ca.pem", "tilld.toml", "books") if any(name in line for line in lines)]
+        # Every line begins with the configuration's name: it is the file to be mended that counts.
+        named = [name for name in ("alipay_public_key", "ca.pem", "tilld.toml", "books") if re.search(rf"(chmod|writable)[^\n]*{re.escape(name)}", said)]
         return f"{len(named)} of 4 named", len(named) == 4
 
 

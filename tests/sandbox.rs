@@ -757,6 +757,8 @@ async fn tests_can_script_faults_and_read_the_ledger() {
         (json!({"unsigned": true}), "unsigned 10000", true),
         (json!({"other_order": true}), "other order 10000", true),
         (json!({"other_amount": true}), "other amount 10000", true),
+        (json!({"extra_member": true}), "10000", true),
+        (json!({"date": ""}), "10000", true),
         (json!({"status": 503}), "http 503", true),
         (json!({"status": 503, "execute": false}), "http 503", false),
         (json!({"delay_ms": 1}), "10000", true),
@@ -804,6 +806,7 @@ async fn tests_can_script_faults_and_read_the_ledger() {
         json!({"method": "steal"}),
         json!({"cut": true, "garbage": true}),
         json!({"late_ms": 1}),
+        json!({"no_action": true}),
         json!({"status": 42}),
         json!(7),
     ] {
@@ -848,7 +851,16 @@ async fn tests_can_script_faults_and_read_the_ledger() {
     let heard = till.call("alipay.trade.query", &json!({ "out_trade_no": name })).await;
     assert_eq!(till.word(&heard, "", ""), "40002 isv.invalid-timestamp");
     control(&till, "POST", "clock", &json!({ "skew_ms": 0 })).await;
-    assert_eq!(control(&till, "POST", "settings", &json!({ "fence": true })).await.0, 200);
+    let (status, json) = control(&till, "POST", "settings", &json!({ "fence": true })).await;
+    let habits = json!({ "fence": true, "echo": true, "no_date": false, "date_skew_ms": 0 });
+    assert_eq!((status, json), (200, habits));
+    let (status, json) = control(&till, "POST", "settings", &json!({ "echo": false })).await;
+    assert_eq!((status, &json["fence"]), (200, &json!(true)), "what is not named stays");
+    assert_eq!(control(&till, "POST", "settings", &json!({ "habit": true })).await.0, 400);
+    let other = json!({ "out_trade_no": "THEIRS", "total_amount": "3.00", "subject": "咖啡", "paid": true });
+    let (status, json) = control(&till, "POST", "trades", &other).await;
+    assert_eq!((status, &json["trade"]["charged_fen"]), (200, &json!(300)));
+    assert_eq!(control(&till, "POST", "trades", &other).await.0, 409);
     control(&till, "POST", "reset", &Value::Null).await;
     assert!(running.ledger().all().is_empty());
     assert_eq!(control(&till, "GET", "nothing", &Value::Null).await.0, 404);

@@ -1,19 +1,25 @@
 //! Where the table of endings says that a right terminal arrives, this one does:
 //! the core and the client of this project over TLS, on a clock that jumps from
 //! deadline to deadline, and the sandbox's clock jumps along.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests count as tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests count as tests"
+)]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tilld::alipay::ask::{Ask, Expect, Pay};
 use tilld::alipay::sign::{PrivateKey, PublicKey, SignType};
 use tilld::alipay::{Client, Settings};
 use tilld::payment::{
-    AuthCode, Call, CodeMark, Event, Moment, Money, Order, Payment, Public, Rules, SecretText,
-    Timestamp,
+    Answer, Answered, AuthCode, Call, CancelAnswer, CodeMark, Event, Moment, Money, Order,
+    PayAnswer, Payment, Public, QueryAnswer, Rules, SecretText, Timestamp,
 };
 use tilld::sandbox::endings::{ENDINGS, Ending, Ends};
-use tilld::sandbox::{Options, Running, Sandbox};
+use tilld::sandbox::{Elsewhere, Fault, Habits, Options, Running, Sandbox};
 
 /// More steps than any payment needs that ends at all.
 const STEPS_MAX: usize = 60;
@@ -51,6 +57,130 @@ async fn a_right_terminal_ends_where_the_table_says() {
         }
     }
     running.stop().await;
+}
+
+/// What the gateway's other habits sound like to this project's own client.
+#[tokio::test]
+async fn what_a_gateway_adds_spoils_or_leaves_out_hides_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Sandbox::start(Options::new(dir.path())).await.expect("the sandbox starts");
+    let client = client(&running);
+    let near = |off: Option<i64>, time: Option<i64>| match (off, time) {
+        (Some(off), Some(time)) => off.abs_diff(time) < 60_000,
+        (off, time) => off == time,
+    };
+    let plain = Fault::default;
+    let never = Timestamp(253_402_300_799_000);
+    for (number, fault, time) in [
+        (1, Fault { extra_member: true, ..plain() }, Some(0)),
+        (2, Fault { bad_text: true, ..plain() }, Some(0)),
+        (3, Fault { date: Some(String::new()), ..plain() }, None),
+        (
+            4,
+            Fault { date: Some("Fri, 31 Dec 9999 23:59:59 GMT".to_owned()), ..plain() },
+            Some(never.millis() - moment(0).wall.millis()),
+        ),
+    ] {
+        running.fault(fault).expect("it makes sense");
+        let answered = tell(&client, Call::Pay, &format!("HABIT_{number}")).await;
+        let Answer::Pay(PayAnswer::Paid(trade)) = &answered.answer else {
+            panic!("{number}: {answered:?}")
+        };
+        assert!(trade.paid_at.is_some() && trade.said.fund_bill_list.is_some(), "{trade:?}");
+        let off = answered.gateway_time.map(|at| at.millis() - moment(0).wall.millis());
+        assert!(near(off, time), "{number}: {off:?}");
+    }
+    for (habits, time) in [
+        (Habits { no_date: true, ..Habits::default() }, None),
+        (Habits { date_skew_ms: -7_200_000, ..Habits::default() }, Some(-7_200_000_i64)),
+    ] {
+        running.set_habits(habits);
+        let answered = tell(&client, Call::Query, "HABIT_1").await;
+        let off = answered.gateway_time.map(|at| at.millis() - moment(0).wall.millis());
+        assert!(near(off, time), "{habits:?}: {off:?}");
+    }
+    running.stop().await;
+}
+
+/// Two tills of one merchant use one number.
+#[tokio::test]
+async fn the_trade_of_another_till_is_seen_for_what_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Sandbox::start(Options::new(dir.path())).await.expect("the sandbox starts");
+    let client = client(&running);
+    let theirs = |name: &str, subject: &str| Elsewhere {
+        out_trade_no: name.to_owned(),
+        total_amount: "1.00".to_owned(),
+        subject: subject.to_owned(),
+        passback_params: Some("theirs".to_owned()),
+        paid: true,
+        ago_ms: 600_000,
+    };
+    for (name, subject) in [("PAID", "咖啡"), ("OTHER_CONTENT", "茶")] {
+        running.elsewhere(&theirs(name, subject)).expect("a trade");
+        assert!(running.elsewhere(&theirs(name, subject)).is_err(), "there is one");
+        let answered = tell(&client, Call::Pay, name).await;
+        assert!(matches!(answered.answer, Answer::Pay(PayAnswer::Repeated(_))), "{answered:?}");
+    }
+
+    let query = async || {
+        let answered = tell(&client, Call::Query, "PAID").await;
+        let Answer::Query(QueryAnswer::Paid(trade)) = answered.answer else {
+            panic!("{answered:?}")
+        };
+        trade
+    };
+    let trade = query().await;
+    let ago = moment(0).wall.millis() - trade.paid_at.expect("a date").millis();
+    assert!((590_000..660_000).contains(&ago), "{ago}");
+    assert_eq!(trade.tag.as_deref(), Some("theirs"));
+    running.set_habits(Habits { echo: false, ..Habits::default() });
+    assert_eq!(query().await.tag, None);
+    running.set_habits(Habits::default());
+
+    // A cancel that does nothing.
+    let method = Some("cancel".to_owned());
+    running.fault(Fault { method, no_action: true, ..Fault::default() }).expect("makes sense");
+    let answered = tell(&client, Call::Cancel, "PAID").await;
+    assert_eq!(answered.answer, Answer::Cancel(CancelAnswer::NoAction));
+    let trade = running.ledger().trade("PAID").expect("a trade");
+    assert_eq!((trade.charged_fen, trade.refunded_fen), (100, 0));
+
+    // Ours comes back with what we sent along.
+    assert!(matches!(
+        tell(&client, Call::Pay, "OURS").await.answer,
+        Answer::Pay(PayAnswer::Paid(_))
+    ));
+    let Answer::Query(QueryAnswer::Paid(trade)) = tell(&client, Call::Query, "OURS").await.answer
+    else {
+        panic!("not paid")
+    };
+    assert_eq!(trade.tag.as_deref(), Some("0123456789abcdef"));
+    running.stop().await;
+}
+
+/// Asks about one yuan under this number.
+async fn tell(client: &Client, call: Call, name: &str) -> Answered {
+    let now = moment(0).gateway;
+    let amount = "1.00".parse().unwrap();
+    let order = Order::new(name.parse().unwrap(), amount, "咖啡".to_owned());
+    let ask = match call {
+        Call::Pay => {
+            let code = format!(
+                "2899{:014}",
+                name.len() * 100 + usize::from(name.as_bytes()[name.len() - 1])
+            );
+            Ask::Pay(Box::new(Pay {
+                order: Arc::new(order),
+                code: AuthCode::read(&SecretText::new(code)).expect("a code"),
+                time_expire: now + Duration::from_mins(2),
+                tag: Some("0123456789abcdef".to_owned()),
+            }))
+        }
+        Call::Query => Ask::Query(Expect::of(&order)),
+        Call::Cancel => Ask::Cancel(Expect::of(&order)),
+    };
+    client.send(client.prepare(ask, now)).await
 }
 
 fn name(ending: &Ending) -> String {

@@ -65,6 +65,11 @@ pub enum Voice {
     Unsigned,
     /// What is true, signed, and after it the same member again with a success.
     Duplicate,
+    /// What is true, signed, and beside it a member that nobody knows.
+    ExtraMember,
+    /// What is true, signed, with the shop's name in GBK and cut within a
+    /// character.
+    BadText,
 }
 
 /// The members of an answer, in the order in which they are written.
@@ -173,7 +178,7 @@ fn message(code: &str) -> &'static str {
 #[derive(Debug)]
 pub(super) struct Spoken {
     pub(super) status: u16,
-    pub(super) body: String,
+    pub(super) body: Vec<u8>,
     pub(super) delivery: Delivery,
 }
 
@@ -202,6 +207,8 @@ impl Voice {
             Self::OtherAmount => "other amount",
             Self::Unsigned => "unsigned",
             Self::Duplicate => "duplicate",
+            Self::ExtraMember => "extra member",
+            Self::BadText => "bad text",
         }
     }
 
@@ -225,6 +232,15 @@ pub(super) fn speak(
     let signed = |content: &Content| signed(key, sign_type, member, content);
     let unsigned = |content: &Content| format!("{{{}:{}}}", quote(member), content.render());
     let body = match voice {
+        Voice::BadText => {
+            let body = bad_text(key, sign_type, member, truth);
+            return Spoken { status: 200, body, delivery: Delivery::Whole };
+        }
+        Voice::ExtraMember => {
+            let genuine = signed(truth);
+            let open = genuine.strip_suffix('}').unwrap_or(&genuine);
+            format!("{open},\"a_new_member\":{{\"code\":\"10000\"}}}}")
+        }
         Voice::True | Voice::Slow | Voice::Cut => signed(truth),
         Voice::Says(said) => signed(&Content::said(said)),
         Voice::SaysUnsigned(said) => unsigned(&Content::said(said)),
@@ -259,7 +275,19 @@ pub(super) fn speak(
     } else {
         Delivery::Nothing
     };
-    Spoken { status, body, delivery }
+    Spoken { status, body: body.into_bytes(), delivery }
+}
+
+/// 咖啡 in GBK, and the first byte of another character.
+const SHOP: &[u8] = b"\xbf\xa7\xb7\xc8\xb5";
+
+fn bad_text(key: &PrivateKey, sign_type: SignType, member: &str, content: &Content) -> Vec<u8> {
+    let content = content.render();
+    let open = content.strip_suffix('}').unwrap_or(&content);
+    let content = [open.as_bytes(), b",\"store_name\":\"", SHOP, b"\"}"].concat();
+    let sign = key.sign(sign_type, &content);
+    let tail = format!(",\"sign\":\"{sign}\"}}");
+    [b"{", quote(member).as_bytes(), b":", &content, tail.as_bytes()].concat()
 }
 
 fn signed(key: &PrivateKey, sign_type: SignType, member: &str, content: &Content) -> String {

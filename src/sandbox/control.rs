@@ -5,18 +5,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::faults::Fault;
+use super::habits::Elsewhere;
 use super::server::Shared;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Skew {
     skew_ms: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    fence: bool,
 }
 
 /// Answers a request for `/sandbox/…`.
@@ -59,10 +54,20 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
             }
             Err(reason) => bad(&reason),
         },
-        ("POST", ["settings"]) => match read::<Settings>(body) {
-            Ok(Settings { fence }) => {
-                shared.world().fence = fence;
-                ok(json!({ "fence": fence }))
+        ("POST", ["settings"]) => {
+            let mut world = shared.world();
+            match read(body).and_then(|named| world.habits.change(named)) {
+                Ok(()) => ok(json!(world.habits)),
+                Err(reason) => bad(&reason),
+            }
+        }
+        ("POST", ["trades"]) => match read::<Elsewhere>(body) {
+            Ok(other) => {
+                let (mut world, now) = (shared.world(), shared.clock.now());
+                match world.elsewhere(&other, now) {
+                    Ok(()) => ok(json!(world.book.number(&other.out_trade_no, now))),
+                    Err(reason) => (StatusCode::CONFLICT, json!({ "error": reason })),
+                }
             }
             Err(reason) => bad(&reason),
         },
@@ -84,7 +89,7 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
                 "GET /sandbox/ledger", "GET /sandbox/ledger/{out_trade_no}",
                 "GET /sandbox/requests", "GET /sandbox/endings",
                 "GET, POST, DELETE /sandbox/faults",
-                "POST /sandbox/trades/{out_trade_no}/confirm",
+                "POST /sandbox/trades", "POST /sandbox/trades/{out_trade_no}/confirm",
                 "POST /sandbox/trades/{out_trade_no}/giveup",
                 "POST /sandbox/clock", "POST /sandbox/settings", "POST /sandbox/reset",
             ]}),

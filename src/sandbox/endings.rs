@@ -123,460 +123,134 @@ impl Ends {
     }
 }
 
+/// The words of the refusals in the table.
+const BUSY: Said = Said::new("20000", "isp.unknow-error", "系统繁忙");
+const SYSTEM_ERROR: Said = Said::new("40004", "ACQ.SYSTEM_ERROR", "接口返回错误");
+const CALL_LIMITED: Said = Said::new("40005", "isv.app-call-limited", "应用调用次数超限");
+const BAD_SIGN: Said = Said::new(
+    "40002",
+    "isv.invalid-signature",
+    "验签出错，建议检查签名字符串或签名私钥与应用公钥是否匹配",
+);
+const NO_RIGHT: Said = Said::new(
+    "40006",
+    "isv.insufficient-isv-permissions",
+    "ISV权限不足，建议在开发者中心检查对应功能是否已经添加",
+);
+const NO_SUCH_APP: Said = Said::new("40002", "isv.invalid-app-id", "无效的AppID参数");
+const BAD_CODE: &str = "支付失败，获取顾客账户信息失败，请顾客刷新付款码后重新收款，如再次收款失败，请联系管理员处理。[SOUNDWAVE_PARSER_FAIL]";
+
+/// One ending a row: its number, what the pay does, how it is answered, how
+/// queries and cancels go, where a right terminal arrives; then what happens, in
+/// English and in Chinese.
+macro_rules! endings {
+    ($($number:literal $pay:ident$(($($of_pay:expr),*))?,
+        $voice:ident$(($of_voice:expr))?,
+        $query:ident, $cancel:ident => $ends:ident, $en:literal, $zh:literal;)*) => {
+        &[$(Ending {
+            number: $number,
+            pay: Pay::$pay$(($($of_pay),*))?,
+            voice: Voice::$voice$(($of_voice))?,
+            query: Query::$query,
+            cancel: Cancel::$cancel,
+            ends: Ends::$ends,
+            en: $en,
+            zh: $zh,
+        }),*]
+    };
+}
+
 /// All endings, by number from 1 without a gap.
-pub static ENDINGS: &[Ending] = &[
-    Ending {
-        number: 1,
-        pay: Pay::Charge,
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "paid at once",
-        zh: "直接支付成功",
-    },
-    Ending {
-        number: 2,
-        pay: Pay::WaitUntilQuery(1),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "the buyer confirms; the 1st query sees it",
-        zh: "顾客输密码，第 1 次查询已付",
-    },
-    Ending {
-        number: 3,
-        pay: Pay::WaitUntilQuery(3),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "the buyer confirms; the 3rd query sees it",
-        zh: "顾客输密码，第 3 次查询已付",
-    },
-    Ending {
-        number: 4,
-        pay: Pay::Wait,
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Closed,
-        en: "the buyer never confirms",
-        zh: "顾客一直不输密码",
-    },
-    Ending {
-        number: 5,
-        pay: Pay::Decline("ACQ.BUYER_BALANCE_NOT_ENOUGH", "买家余额不足"),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "declined: the buyer has not enough money",
-        zh: "拒绝：余额不足",
-    },
-    Ending {
-        number: 6,
-        pay: Pay::Decline(
-            "ACQ.PAYMENT_AUTH_CODE_INVALID",
-            "支付失败，获取顾客账户信息失败，请顾客刷新付款码后重新收款，如再次收款失败，请联系管理员处理。[SOUNDWAVE_PARSER_FAIL]",
-        ),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "declined: the code is wrong or expired",
-        zh: "拒绝：付款码无效或过期",
-    },
-    Ending {
-        number: 7,
-        pay: Pay::Decline("ACQ.BUYER_PAYMENT_AMOUNT_DAY_LIMIT_ERROR", "买家付款日限额超限"),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "declined: the buyer's daily limit",
-        zh: "拒绝：买家超过日限额",
-    },
-    Ending {
-        number: 8,
-        pay: Pay::Decline("ACQ.PAYMENT_REQUEST_HAS_RISK", "支付存在风险"),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "declined: risk control",
-        zh: "拒绝：支付有风险",
-    },
-    Ending {
-        number: 9,
-        pay: Pay::Decline("ACQ.BEYOND_PER_RECEIPT_SINGLE_RESTRICTION", "商户收款金额超过单笔限额"),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "declined: the merchant's limit",
-        zh: "拒绝：商户超过单笔限额",
-    },
-    Ending {
-        number: 10,
-        pay: Pay::Decline("ACQ.ACCESS_FORBIDDEN", "无权限使用接口"),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "declined: the merchant has no contract for this",
-        zh: "拒绝：商户未签约",
-    },
-    Ending {
-        number: 11,
-        pay: Pay::Decline("ACQ.EXIST_FORBIDDEN_WORD", "订单信息中包含违禁词"),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "declined: a forbidden word in the subject",
-        zh: "拒绝：订单含违禁词",
-    },
-    Ending {
-        number: 12,
-        pay: Pay::DeclineOpen(None),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "declined for want of money, but the trade stays open",
-        zh: "余额不足被拒绝，但交易仍等待付款",
-    },
-    Ending {
-        number: 13,
-        pay: Pay::DeclineOpen(Some(1)),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Open,
-        en: "declined, the trade stays open, and the buyer then confirms it",
-        zh: "被拒绝，但顾客随后仍然付了款",
-    },
-    Ending {
-        number: 14,
-        pay: Pay::DeclineOpen(None),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::BuyerPaysFirst,
-        ends: Ends::Returned,
-        en: "declined, and the buyer confirms between the query and the cancel",
-        zh: "被拒绝，顾客在撤销前付款",
-    },
-    Ending {
-        number: 15,
-        pay: Pay::Charge,
-        voice: Voice::Says(Said::new("20000", "isp.unknow-error", "系统繁忙")),
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "answer 20000, but it is charged",
-        zh: "返回 20000，其实已扣款",
-    },
-    Ending {
-        number: 16,
-        pay: Pay::Nothing,
-        voice: Voice::Says(Said::new("20000", "isp.unknow-error", "系统繁忙")),
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Closed,
-        en: "answer 20000, and nothing is charged",
-        zh: "返回 20000，也没有扣款",
-    },
-    Ending {
-        number: 17,
-        pay: Pay::Charge,
-        voice: Voice::Says(Said::new("40004", "ACQ.SYSTEM_ERROR", "接口返回错误")),
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "answer 40004 ACQ.SYSTEM_ERROR, but it is charged",
-        zh: "返回 SYSTEM_ERROR，其实已扣款",
-    },
-    Ending {
-        number: 18,
-        pay: Pay::Charge,
-        voice: Voice::Nothing,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "charged, and the answer is lost",
-        zh: "已扣款，但响应丢失",
-    },
-    Ending {
-        number: 19,
-        pay: Pay::Nothing,
-        voice: Voice::Nothing,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Closed,
-        en: "the request is lost; nothing is charged",
-        zh: "请求丢失，没有扣款",
-    },
-    Ending {
-        number: 20,
-        pay: Pay::Charge,
-        voice: Voice::Slow,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "charged; the answer takes 30 s",
-        zh: "已扣款，30 秒后才响应",
-    },
-    Ending {
-        number: 21,
-        pay: Pay::Charge,
-        voice: Voice::Cut,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "charged; the connection is cut within the answer",
-        zh: "已扣款，响应传到一半断线",
-    },
-    Ending {
-        number: 22,
-        pay: Pay::Charge,
-        voice: Voice::Status(502),
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "charged; the answer is HTTP 502",
-        zh: "已扣款，响应 HTTP 502",
-    },
-    Ending {
-        number: 23,
-        pay: Pay::Charge,
-        voice: Voice::Garbage,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "charged; the answer is a page of HTML",
-        zh: "已扣款，响应是一页 HTML",
-    },
-    Ending {
-        number: 24,
-        pay: Pay::Charge,
-        voice: Voice::BadSignature,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "charged; the signature of the answer is wrong",
-        zh: "已扣款，响应签名错误",
-    },
-    Ending {
-        number: 25,
-        pay: Pay::Nothing,
-        voice: Voice::OtherOrder,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Closed,
-        en: "the answer is a success of somebody else's order; nothing is charged",
-        zh: "响应是别的订单的成功，本单没有扣款",
-    },
-    Ending {
-        number: 26,
-        pay: Pay::Charge,
-        voice: Voice::OtherAmount,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "charged; the answer names another amount, the queries the right one",
-        zh: "已扣款，响应金额不符，查询正确",
-    },
-    Ending {
-        number: 27,
-        pay: Pay::Charge,
-        voice: Voice::OtherAmount,
-        query: Query::OtherAmount,
-        cancel: Cancel::Honest,
-        ends: Ends::Open,
-        en: "charged; every answer names another amount",
-        zh: "已扣款，所有响应金额都不符",
-    },
-    Ending {
-        number: 28,
-        pay: Pay::Nothing,
-        voice: Voice::Unsigned,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Closed,
-        en: "the answer is a success without a signature; nothing is charged",
-        zh: "没有签名的成功响应，没有扣款",
-    },
-    Ending {
-        number: 29,
-        pay: Pay::Wait,
-        voice: Voice::Duplicate,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Closed,
-        en: "signed 10003, and after it the same member again with a success",
-        zh: "签名的 10003 后面又跟了一个伪造的成功",
-    },
-    Ending {
-        number: 30,
-        pay: Pay::Wait,
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::RetryTwice,
-        ends: Ends::Closed,
-        en: "not confirmed; the cancel says retry_flag=Y twice, then closes",
-        zh: "未付款，撤销两次返回 retry_flag=Y 后关闭",
-    },
-    Ending {
-        number: 31,
-        pay: Pay::Wait,
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::BuyerPaysFirst,
-        ends: Ends::Returned,
-        en: "the buyer confirms between the last query and the cancel",
-        zh: "顾客在最后一次查询与撤销之间付款",
-    },
-    Ending {
-        number: 32,
-        pay: Pay::LateAfterReceipt,
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "no answer; the pay is executed 3 s late",
-        zh: "无响应，支付 3 秒后才执行",
-    },
-    Ending {
-        number: 33,
-        pay: Pay::LateAfterCancel,
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Returned,
-        en: "no answer; the pay is executed 3 s after the cancel (--fence refuses it)",
-        zh: "无响应，支付在撤销 3 秒后才执行（--fence 时被拒绝）",
-    },
-    Ending {
-        number: 34,
-        pay: Pay::WaitUntilQuery(2),
-        voice: Voice::True,
-        query: Query::LimitedOnce,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "the buyer confirms; the 1st query is answered 40005",
-        zh: "顾客输密码，第 1 次查询返回 40005",
-    },
-    Ending {
-        number: 35,
-        pay: Pay::Nothing,
-        voice: Voice::Says(Said::new("40005", "isv.app-call-limited", "应用调用次数超限")),
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Closed,
-        en: "answer 40005 (called too often); nothing is charged",
-        zh: "返回 40005（调用超限），没有扣款",
-    },
-    Ending {
-        number: 36,
-        pay: Pay::Nothing,
-        voice: Voice::Says(Said::new(
-            "40002",
-            "isv.invalid-signature",
-            "验签出错，建议检查签名字符串或签名私钥与应用公钥是否匹配",
-        )),
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "answer 40002 isv.invalid-signature, signed",
-        zh: "返回 40002 验签出错（有签名）",
-    },
-    Ending {
-        number: 37,
-        pay: Pay::Nothing,
-        voice: Voice::Says(Said::new(
-            "40006",
-            "isv.insufficient-isv-permissions",
-            "ISV权限不足，建议在开发者中心检查对应功能是否已经添加",
-        )),
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Declined,
-        en: "answer 40006 isv.insufficient-isv-permissions, signed",
-        zh: "返回 40006 权限不足（有签名）",
-    },
-    Ending {
-        number: 38,
-        pay: Pay::Nothing,
-        voice: Voice::SaysUnsigned(Said::new("40002", "isv.invalid-app-id", "无效的AppID参数")),
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Closed,
-        en: "answer 40002 isv.invalid-app-id without a signature; nothing is charged",
-        zh: "返回 40002 无效应用（无签名），没有扣款",
-    },
-    Ending {
-        number: 39,
-        pay: Pay::Charge,
-        voice: Voice::Nothing,
-        query: Query::Silent,
-        cancel: Cancel::Honest,
-        ends: Ends::Returned,
-        en: "charged; neither the pay nor any query is answered",
-        zh: "已扣款，支付和查询都没有响应",
-    },
-    Ending {
-        number: 40,
-        pay: Pay::Wait,
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::RefusedForGood,
-        ends: Ends::Paid,
-        en: "the buyer confirms before the cancel, and the cancel is refused for good",
-        zh: "顾客在撤销前付款，撤销被永久拒绝",
-    },
-    Ending {
-        number: 41,
-        pay: Pay::Wait,
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::LostThenBlank,
-        ends: Ends::Closed,
-        en: "not confirmed; the answer of the cancel is lost, later ones name no action",
-        zh: "未付款，撤销响应丢失，之后不再返回 action",
-    },
-    Ending {
-        number: 42,
-        pay: Pay::Wait,
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::UnknownTwice,
-        ends: Ends::Closed,
-        en: "not confirmed; the cancel is answered 20000 twice, then closes",
-        zh: "未付款，撤销两次返回 20000 后关闭",
-    },
-    Ending {
-        number: 43,
-        pay: Pay::Charge,
-        voice: Voice::Says(Said::new("20000", "isp.unknow-error", "系统繁忙")),
-        query: Query::Finished,
-        cancel: Cancel::Honest,
-        ends: Ends::Paid,
-        en: "answer 20000; queries say TRADE_FINISHED",
-        zh: "返回 20000，查询为 TRADE_FINISHED",
-    },
-    Ending {
-        number: 44,
-        pay: Pay::GiveUpAtQuery(2),
-        voice: Voice::True,
-        query: Query::Honest,
-        cancel: Cancel::Honest,
-        ends: Ends::Closed,
-        en: "the buyer gives up; the 2nd query sees the trade closed",
-        zh: "顾客放弃，第 2 次查询交易已关闭",
-    },
-];
+pub static ENDINGS: &[Ending] = endings! {
+     1 Charge, True, Honest, Honest => Paid,
+        "paid at once", "直接支付成功";
+     2 WaitUntilQuery(1), True, Honest, Honest => Paid,
+        "the buyer confirms; the 1st query sees it", "顾客输密码，第 1 次查询已付";
+     3 WaitUntilQuery(3), True, Honest, Honest => Paid,
+        "the buyer confirms; the 3rd query sees it", "顾客输密码，第 3 次查询已付";
+     4 Wait, True, Honest, Honest => Closed,
+        "the buyer never confirms", "顾客一直不输密码";
+     5 Decline("ACQ.BUYER_BALANCE_NOT_ENOUGH", "买家余额不足"), True, Honest, Honest => Declined,
+        "declined: the buyer has not enough money", "拒绝：余额不足";
+     6 Decline("ACQ.PAYMENT_AUTH_CODE_INVALID", BAD_CODE), True, Honest, Honest => Declined,
+        "declined: the code is wrong or expired", "拒绝：付款码无效或过期";
+     7 Decline("ACQ.BUYER_PAYMENT_AMOUNT_DAY_LIMIT_ERROR", "买家付款日限额超限"), True, Honest, Honest => Declined,
+        "declined: the buyer's daily limit", "拒绝：买家超过日限额";
+     8 Decline("ACQ.PAYMENT_REQUEST_HAS_RISK", "支付存在风险"), True, Honest, Honest => Declined,
+        "declined: risk control", "拒绝：支付有风险";
+     9 Decline("ACQ.BEYOND_PER_RECEIPT_SINGLE_RESTRICTION", "商户收款金额超过单笔限额"), True, Honest, Honest => Declined,
+        "declined: the merchant's limit", "拒绝：商户超过单笔限额";
+    10 Decline("ACQ.ACCESS_FORBIDDEN", "无权限使用接口"), True, Honest, Honest => Declined,
+        "declined: the merchant has no contract for this", "拒绝：商户未签约";
+    11 Decline("ACQ.EXIST_FORBIDDEN_WORD", "订单信息中包含违禁词"), True, Honest, Honest => Declined,
+        "declined: a forbidden word in the subject", "拒绝：订单含违禁词";
+    12 DeclineOpen(None), True, Honest, Honest => Declined,
+        "declined for want of money, but the trade stays open", "余额不足被拒绝，但交易仍等待付款";
+    13 DeclineOpen(Some(1)), True, Honest, Honest => Open,
+        "declined, the trade stays open, and the buyer then confirms it", "被拒绝，但顾客随后仍然付了款";
+    14 DeclineOpen(None), True, Honest, BuyerPaysFirst => Returned,
+        "declined, and the buyer confirms between the query and the cancel", "被拒绝，顾客在撤销前付款";
+    15 Charge, Says(BUSY), Honest, Honest => Paid,
+        "answer 20000, but it is charged", "返回 20000，其实已扣款";
+    16 Nothing, Says(BUSY), Honest, Honest => Closed,
+        "answer 20000, and nothing is charged", "返回 20000，也没有扣款";
+    17 Charge, Says(SYSTEM_ERROR), Honest, Honest => Paid,
+        "answer 40004 ACQ.SYSTEM_ERROR, but it is charged", "返回 SYSTEM_ERROR，其实已扣款";
+    18 Charge, Nothing, Honest, Honest => Paid,
+        "charged, and the answer is lost", "已扣款，但响应丢失";
+    19 Nothing, Nothing, Honest, Honest => Closed,
+        "the request is lost; nothing is charged", "请求丢失，没有扣款";
+    20 Charge, Slow, Honest, Honest => Paid,
+        "charged; the answer takes 30 s", "已扣款，30 秒后才响应";
+    21 Charge, Cut, Honest, Honest => Paid,
+        "charged; the connection is cut within the answer", "已扣款，响应传到一半断线";
+    22 Charge, Status(502), Honest, Honest => Paid,
+        "charged; the answer is HTTP 502", "已扣款，响应 HTTP 502";
+    23 Charge, Garbage, Honest, Honest => Paid,
+        "charged; the answer is a page of HTML", "已扣款，响应是一页 HTML";
+    24 Charge, BadSignature, Honest, Honest => Paid,
+        "charged; the signature of the answer is wrong", "已扣款，响应签名错误";
+    25 Nothing, OtherOrder, Honest, Honest => Closed,
+        "the answer is a success of somebody else's order; nothing is charged", "响应是别的订单的成功，本单没有扣款";
+    26 Charge, OtherAmount, Honest, Honest => Paid,
+        "charged; the answer names another amount, the queries the right one", "已扣款，响应金额不符，查询正确";
+    27 Charge, OtherAmount, OtherAmount, Honest => Open,
+        "charged; every answer names another amount", "已扣款，所有响应金额都不符";
+    28 Nothing, Unsigned, Honest, Honest => Closed,
+        "the answer is a success without a signature; nothing is charged", "没有签名的成功响应，没有扣款";
+    29 Wait, Duplicate, Honest, Honest => Closed,
+        "signed 10003, and after it the same member again with a success", "签名的 10003 后面又跟了一个伪造的成功";
+    30 Wait, True, Honest, RetryTwice => Closed,
+        "not confirmed; the cancel says retry_flag=Y twice, then closes", "未付款，撤销两次返回 retry_flag=Y 后关闭";
+    31 Wait, True, Honest, BuyerPaysFirst => Returned,
+        "the buyer confirms between the last query and the cancel", "顾客在最后一次查询与撤销之间付款";
+    32 LateAfterReceipt, True, Honest, Honest => Paid,
+        "no answer; the pay is executed 3 s late", "无响应，支付 3 秒后才执行";
+    33 LateAfterCancel, True, Honest, Honest => Returned,
+        "no answer; the pay is executed 3 s after the cancel (--fence refuses it)", "无响应，支付在撤销 3 秒后才执行（--fence 时被拒绝）";
+    34 WaitUntilQuery(2), True, LimitedOnce, Honest => Paid,
+        "the buyer confirms; the 1st query is answered 40005", "顾客输密码，第 1 次查询返回 40005";
+    35 Nothing, Says(CALL_LIMITED), Honest, Honest => Closed,
+        "answer 40005 (called too often); nothing is charged", "返回 40005（调用超限），没有扣款";
+    36 Nothing, Says(BAD_SIGN), Honest, Honest => Declined,
+        "answer 40002 isv.invalid-signature, signed", "返回 40002 验签出错（有签名）";
+    37 Nothing, Says(NO_RIGHT), Honest, Honest => Declined,
+        "answer 40006 isv.insufficient-isv-permissions, signed", "返回 40006 权限不足（有签名）";
+    38 Nothing, SaysUnsigned(NO_SUCH_APP), Honest, Honest => Closed,
+        "answer 40002 isv.invalid-app-id without a signature; nothing is charged", "返回 40002 无效应用（无签名），没有扣款";
+    39 Charge, Nothing, Silent, Honest => Returned,
+        "charged; neither the pay nor any query is answered", "已扣款，支付和查询都没有响应";
+    40 Wait, True, Honest, RefusedForGood => Paid,
+        "the buyer confirms before the cancel, and the cancel is refused for good", "顾客在撤销前付款，撤销被永久拒绝";
+    41 Wait, True, Honest, LostThenBlank => Closed,
+        "not confirmed; the answer of the cancel is lost, later ones name no action", "未付款，撤销响应丢失，之后不再返回 action";
+    42 Wait, True, Honest, UnknownTwice => Closed,
+        "not confirmed; the cancel is answered 20000 twice, then closes", "未付款，撤销两次返回 20000 后关闭";
+    43 Charge, Says(BUSY), Finished, Honest => Paid,
+        "answer 20000; queries say TRADE_FINISHED", "返回 20000，查询为 TRADE_FINISHED";
+    44 GiveUpAtQuery(2), True, Honest, Honest => Closed,
+        "the buyer gives up; the 2nd query sees the trade closed", "顾客放弃，第 2 次查询交易已关闭";
+};
 
 /// How long the slow answer takes, before `--speed`.
 pub(super) const SLOW_MS: u64 = 30_000;

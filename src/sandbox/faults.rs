@@ -21,7 +21,7 @@ pub struct Fault {
     /// How many requests; 1 if absent.
     pub times: Option<u32>,
     /// Whether the request is worked on. If absent: yes, unless the fault is
-    /// `drop_request` or `answer`.
+    /// `drop_request`, `no_action` or `answer`.
     pub execute: Option<bool>,
     /// Close the connection and do nothing.
     pub drop_request: bool,
@@ -39,6 +39,14 @@ pub struct Fault {
     pub other_order: bool,
     /// Answer with another amount.
     pub other_amount: bool,
+    /// Answer with a member beside the signed one that nobody knows.
+    pub extra_member: bool,
+    /// Answer with the shop's name in GBK, and cut within a character.
+    pub bad_text: bool,
+    /// A cancel: do nothing, and say so, whatever trade there is.
+    pub no_action: bool,
+    /// Answer with this `Date`; none at all if empty.
+    pub date: Option<String>,
     /// Answer with this HTTP status.
     pub status: Option<u16>,
     /// Answer this.
@@ -53,7 +61,7 @@ impl Fault {
     /// Whether the request is worked on now.
     pub(super) fn executes(&self) -> bool {
         let lost = self.drop_request || self.late_ms.is_some();
-        !lost && self.execute.unwrap_or(self.answer.is_none())
+        !lost && !self.no_action && self.execute.unwrap_or(self.answer.is_none())
     }
 
     /// How the answer is spoken; `None` leaves it to the ending.
@@ -61,7 +69,7 @@ impl Fault {
         self.voices().into_iter().flatten().next()
     }
 
-    fn voices(&self) -> [Option<Voice>; 10] {
+    fn voices(&self) -> [Option<Voice>; 12] {
         [
             (self.drop_request || self.late_ms.is_some()).then_some(Voice::Nothing),
             self.drop_answer.then_some(Voice::Nothing),
@@ -71,6 +79,8 @@ impl Fault {
             self.unsigned.then_some(Voice::Unsigned),
             self.other_order.then_some(Voice::OtherOrder),
             self.other_amount.then_some(Voice::OtherAmount),
+            self.extra_member.then_some(Voice::ExtraMember),
+            self.bad_text.then_some(Voice::BadText),
             self.status.map(Voice::Status),
             self.answer.clone().map(Voice::Says),
         ]
@@ -90,6 +100,9 @@ impl Fault {
         }
         if self.late_ms.is_some() && self.method() != Some(Method::Pay) {
             return Err("late_ms is for the method pay only".to_owned());
+        }
+        if self.no_action && (self.method() != Some(Method::Cancel) || self.execute == Some(true)) {
+            return Err("no_action is for the method cancel only, and executes nothing".to_owned());
         }
         if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return Err("status must lie between 200 and 599".to_owned());

@@ -56,6 +56,9 @@ pub struct Trade {
     pub refunded_fen: u64,
     /// What the buyer reads.
     pub subject: String,
+    /// What came along with the pay (`passback_params`).
+    #[serde(default)]
+    pub passback_params: Option<String>,
     /// The merchant's store, as sent.
     pub store_id: Option<String>,
     /// The merchant's terminal, as sent.
@@ -322,7 +325,11 @@ impl Book {
     /// Writes down what something else than a request did to a number.
     pub(super) fn save(&mut self, name: &str) -> io::Result<()> {
         let line = self.line(name);
-        self.write(&line)
+        self.write(&line)?;
+        if let Some(trade) = line.number.and_then(|number| number.trade) {
+            self.by_trade_no.insert(trade.trade_no, name.to_owned());
+        }
+        Ok(())
     }
 
     /// Notes that the answer of a request went out after all.

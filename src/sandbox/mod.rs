@@ -22,6 +22,7 @@ pub mod endings;
 mod faults;
 mod folder;
 mod gateway;
+mod habits;
 mod ledger;
 mod order;
 mod refund;
@@ -42,6 +43,7 @@ use tokio::task::JoinHandle;
 pub use answer::{Said, Voice};
 pub use faults::Fault;
 pub use folder::Folder;
+pub use habits::{Elsewhere, Habits};
 pub use ledger::{Arrived, Number, Refund, Status, Trade};
 
 use server::Shared;
@@ -152,7 +154,7 @@ impl Sandbox {
         let world = trade::World {
             book,
             faults: faults::Faults::default(),
-            fence,
+            habits: Habits { fence, ..Habits::default() },
             speed,
             held: BTreeMap::new(),
             refused: 0,
@@ -242,7 +244,22 @@ impl Running {
 
     /// Changes what a cancel of a never-seen number does.
     pub fn set_fence(&self, fence: bool) {
-        self.shared.world().fence = fence;
+        self.shared.world().habits.fence = fence;
+    }
+
+    /// Changes how all answers are from now on.
+    pub fn set_habits(&self, habits: Habits) {
+        self.shared.world().habits = habits;
+    }
+
+    /// Another till of the merchant makes a trade.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, if there is one under that number, or it makes no sense.
+    pub fn elsewhere(&self, other: &Elsewhere) -> Result<(), String> {
+        let now = self.shared.clock.now();
+        self.shared.world().elsewhere(other, now)
     }
 
     /// Stops it: no connection survives, the folder stays.

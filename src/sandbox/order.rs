@@ -12,6 +12,7 @@ pub(super) struct Order {
     pub(super) auth_code: AuthCode,
     pub(super) amount: Amount,
     pub(super) subject: String,
+    pub(super) passback_params: Option<String>,
     pub(super) store_id: Option<String>,
     pub(super) terminal_id: Option<String>,
     /// When an unpaid trade closes; a pay that arrives later is refused.
@@ -59,6 +60,7 @@ impl Order {
             auth_code,
             amount,
             subject,
+            passback_params: text(biz, "passback_params", 512)?,
             store_id,
             terminal_id: text(biz, "terminal_id", 32)?,
             expire_ms: expiry(biz, now)?,

@@ -19,9 +19,11 @@ pub(super) fn paid_answer(name: &str, trade: &Trade) -> Content {
     let mut content = Content::code("10000");
     people(&mut content);
     content.text("buyer_pay_amount", sum.as_str());
+    content.text("discount_amount", "0.00");
     content.raw("fund_bill_list", funds(&sum));
     content.text("gmt_payment", beijing(trade.paid_ms.unwrap_or(trade.created_ms)));
     content.text("invoice_amount", sum.as_str());
+    content.text("mdiscount_amount", "0.00");
     content.text("out_trade_no", name);
     content.text("point_amount", "0.00");
     content.text("receipt_amount", sum.as_str());

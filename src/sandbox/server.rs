@@ -93,6 +93,8 @@ async fn speak_http(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Sha
     });
     // Ends in an error whenever an answer is dropped or cut, which is the point.
     let _ = hyper::server::conn::http1::Builder::new()
+        // Some gateways have none.
+        .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
@@ -158,7 +160,7 @@ async fn answer(
             let said = &refusal.said;
             info!(code = %said.code, sub_code = %said.sub_code, "refused at the front door");
             let body = refuse(&shared.key, refusal.sign_type, &refusal.member, said);
-            Ok(page(shared, StatusCode::OK, &body))
+            Ok(says(shared, StatusCode::OK, body.into_bytes(), None))
         }
     }
 }
@@ -204,9 +206,9 @@ async fn act(shared: &Arc<Shared>, call: &Call, now: i64) -> Result<Response<Ans
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     match delivery {
         Delivery::Nothing => Err(Dropped),
-        Delivery::Whole => Ok(page(shared, status, &body)),
+        Delivery::Whole => Ok(says(shared, status, body, acted.date)),
         Delivery::Half => {
-            let mut response = page(shared, status, &body);
+            let mut response = says(shared, status, body, acted.date);
             response.body_mut().cut = true;
             Ok(response)
         }
@@ -225,22 +227,42 @@ async fn late(shared: std::sync::Weak<Shared>, after_ms: u64, order: Order) {
     }
 }
 
-/// An answer with the headers that the original sends.
+/// An answer of the gateway, with the date that it is to have.
+fn says(
+    shared: &Shared,
+    status: StatusCode,
+    body: Vec<u8>,
+    date: Option<String>,
+) -> Response<Answer> {
+    let habits = shared.world().habits;
+    let date = date
+        .or_else(|| habits.no_date.then(String::new))
+        .unwrap_or_else(|| http_date(shared.clock.now().saturating_add(habits.date_skew_ms)));
+    dressed(status, body, &date)
+}
+
+/// A page for people and tests.
 fn page(shared: &Shared, status: StatusCode, text: &str) -> Response<Answer> {
+    dressed(status, text.as_bytes().to_vec(), &http_date(shared.clock.now()))
+}
+
+/// An answer with the headers that the original sends, but for those that are
+/// empty.
+fn dressed(status: StatusCode, body: Vec<u8>, date: &str) -> Response<Answer> {
     let mut random = [0; 16];
     let _ = getrandom::fill(&mut random);
     let trace = random.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-    let body = Answer::whole(Bytes::copy_from_slice(text.as_bytes()));
+    let length = body.len().to_string();
+    let body = Answer::whole(Bytes::from(body));
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    let date = http_date(shared.clock.now());
-    let length = text.len().to_string();
-    for (name, value) in [
+    let headers = [
         ("content-type", "text/html;charset=utf-8"),
-        ("date", date.as_str()),
+        ("date", date),
         ("content-length", length.as_str()),
         ("trace_id", trace.as_str()),
-    ] {
+    ];
+    for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
         if let Ok(value) = hyper::header::HeaderValue::from_str(value) {
             response.headers_mut().insert(hyper::header::HeaderName::from_static(name), value);
         }

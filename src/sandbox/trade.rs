@@ -11,6 +11,7 @@ use super::clock::beijing;
 use super::endings::{self, Cancel, LATE_MS, Pay, Query, SLOW_MS};
 use super::faults::{Fault, Faults};
 use super::gateway::{Call, Method};
+use super::habits::Habits;
 use super::ledger::{Arrived, Book, Number, Status, Trade};
 use super::order::{Order, code_invalid, is_number, missing, text};
 use super::says::{cancel_answer, failed_pay, funds, paid_answer, people, waiting_answer, yuan};
@@ -23,8 +24,7 @@ const CANCEL_WINDOW_MS: i64 = 24 * 3600 * 1000;
 pub(super) struct World {
     pub(super) book: Book,
     pub(super) faults: Faults,
-    /// Whether a cancel of a number that was never seen blocks it for ever.
-    pub(super) fence: bool,
+    pub(super) habits: Habits,
     /// Lengths of time are divided by this.
     pub(super) speed: f64,
     /// Pays that come through after the cancel.
@@ -49,6 +49,8 @@ pub(super) struct Acted {
     /// The order, and the request's number in the ledger.
     pub(super) recorded: Option<(String, u64)>,
     pub(super) ending: Option<u8>,
+    /// A `Date` of the fault's own.
+    pub(super) date: Option<String>,
 }
 
 impl Acted {
@@ -62,6 +64,7 @@ impl Acted {
             late: None,
             recorded: None,
             ending: None,
+            date: None,
         }
     }
 
@@ -85,6 +88,7 @@ impl World {
     pub(super) fn act(&mut self, call: &Call, now: i64) -> io::Result<Acted> {
         let name = self.named(&call.biz);
         let fault = self.faults.take(call.method, name.as_deref());
+        let is_no_action = fault.as_ref().is_some_and(|fault| fault.no_action);
         let is_probe = name.as_deref() == Some(PROBE) && call.method == Method::Query;
         let mut acted = if is_probe {
             // Counted, and not in the ledger: it is about nobody.
@@ -92,6 +96,8 @@ impl World {
             Acted::says(Content::said(&not_exist()))
         } else if fault.as_ref().is_none_or(Fault::executes) {
             self.execute(call, now)
+        } else if let Some(name) = name.as_deref().filter(|_| is_no_action) {
+            Acted { executed: false, ..Acted::says(cancel_answer(name, None, now)) }
         } else {
             Acted::nothing()
         };
@@ -108,6 +114,7 @@ impl World {
             if let Some(after) = fault.late_ms {
                 acted.late = Order::read(&call.biz, now).ok().map(|order| (after, order));
             }
+            acted.date = fault.date;
         }
         let Some(name) = name.filter(|_| !is_probe) else { return Ok(acted) };
         acted.ending = self.book.number(&name, now).ending;
@@ -236,7 +243,7 @@ impl World {
     /// What the ledger makes of a pay.
     fn pay_now(&mut self, order: &Order, pay: Pay, now: i64) -> Content {
         let name = &order.out_trade_no;
-        let fence = self.fence;
+        let fence = self.habits.fence;
         let number = self.book.number(name, now);
         if let Some(answer) = in_the_way(number, order, fence) {
             return answer;
@@ -273,6 +280,7 @@ impl World {
 
     fn query(&mut self, biz: &Map<String, Value>, now: i64) -> Result<Acted, Said> {
         let name = self.find(biz)?;
+        let echo = self.habits.echo;
         let number = self.book.number(&name, now);
         number.queries = number.queries.saturating_add(1);
         let (asked, script) = (number.queries, number.script());
@@ -304,11 +312,16 @@ impl World {
         let sum = yuan(if paid { trade.total_fen } else { 0 });
         people(&mut content);
         content.text("buyer_pay_amount", sum.as_str());
+        content.text("discount_amount", "0.00");
         if paid {
             content.raw("fund_bill_list", funds(&sum));
         }
         content.text("invoice_amount", sum.as_str());
+        content.text("mdiscount_amount", "0.00");
         content.text("out_trade_no", name);
+        if let Some(passed) = trade.passback_params.as_ref().filter(|_| echo) {
+            content.text("passback_params", passed.as_str());
+        }
         content.text("point_amount", "0.00");
         content.text("receipt_amount", sum);
         if let Some(at) = trade.paid_ms {
@@ -331,7 +344,7 @@ impl World {
 
     fn cancel(&mut self, biz: &Map<String, Value>, now: i64) -> Result<Acted, Said> {
         let name = self.find(biz)?;
-        let fence = self.fence;
+        let fence = self.habits.fence;
         let number = self.book.number(&name, now);
         number.cancels = number.cancels.saturating_add(1);
         let asked = number.cancels;
@@ -417,17 +430,23 @@ fn in_the_way(number: &Number, order: &Order, fence: bool) -> Option<Content> {
     }
 }
 
-fn new_trade(order: &Order, now: i64, paid: bool) -> Trade {
-    let digest = Sha256::digest(format!("{}/{now}", order.out_trade_no).as_bytes());
+/// Alipay's number for a trade that is made now.
+pub(super) fn trade_no(out_trade_no: &str, now: i64) -> String {
+    let digest = Sha256::digest(format!("{out_trade_no}/{now}").as_bytes());
     let number = digest.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
     let date: String = beijing(now).chars().filter(char::is_ascii_digit).take(8).collect();
+    format!("{date}22001{:015}", number % 1_000_000_000_000_000)
+}
+
+fn new_trade(order: &Order, now: i64, paid: bool) -> Trade {
     let mut trade = Trade {
-        trade_no: format!("{date}22001{:015}", number % 1_000_000_000_000_000),
+        trade_no: trade_no(&order.out_trade_no, now),
         status: Status::WaitBuyerPay,
         total_fen: order.amount.fen(),
         charged_fen: 0,
         refunded_fen: 0,
         subject: order.subject.clone(),
+        passback_params: order.passback_params.clone(),
         store_id: order.store_id.clone(),
         terminal_id: order.terminal_id.clone(),
         created_ms: now,

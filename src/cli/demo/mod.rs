@@ -440,6 +440,7 @@ mod tests {
             charged_fen,
             refunded_fen,
             subject: String::new(),
+            passback_params: None,
             store_id: None,
             terminal_id: None,
             created_ms: 0,

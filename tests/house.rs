@@ -67,7 +67,11 @@ fn the_arrows_between_the_rooms() {
         ("journal", &["journal", "payment"], "the journal remembers; it does not decide or send"),
         ("alipay", &["alipay", "payment"], "the client translates; it knows no till"),
         ("scanner", &["scanner", "payment"], "a scanner is read the same whatever it is for"),
-        ("config", &["config", "payment", "scanner"], "parsed once at the door"),
+        (
+            "config",
+            &["config", "alipay", "payment", "scanner"],
+            "parsed once at the door, by whoever knows what is right",
+        ),
         ("api", &["api", "terminal", "payment"], "the API speaks for the core, not around it"),
         (
             "cli",

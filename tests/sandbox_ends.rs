@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tilld::alipay::ask::{Ask, Expect, Pay};
 use tilld::alipay::sign::{PrivateKey, PublicKey, SignType};
-use tilld::alipay::{Client, Settings};
+use tilld::alipay::{Client, Gateway, Settings};
 use tilld::payment::{
     Answer, Answered, AuthCode, Call, CancelAnswer, CodeMark, Event, Moment, Money, Order,
     PayAnswer, Payment, Public, QueryAnswer, Rules, SecretText, Timestamp,
@@ -262,7 +262,7 @@ fn client(running: &Running) -> Client {
     let folder = running.folder();
     let read = |path| std::fs::read(path).unwrap();
     Client::new(Settings {
-        gateway: running.gateway(),
+        gateway: Gateway::read(&running.gateway()).expect("an address"),
         app_id: running.app_id().to_owned(),
         sign_type: SignType::Rsa2,
         private_key: PrivateKey::read(&read(folder.app_private_key()), SignType::Rsa2).unwrap(),

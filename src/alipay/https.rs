@@ -1,8 +1,9 @@
 //! The gateway over keep-alive TLS. Knows nothing about money, but one thing:
 //! whether a request can have left the box.
 
+mod address;
+
 use std::fmt;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,6 +17,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
+pub use self::address::{AddressError, Gateway, is_proxy};
 use super::ask::{Ask, Expect, Method};
 use super::certificate::OutOfDate;
 use super::envelope::{self, REPLY_MAX};
@@ -27,8 +29,8 @@ use crate::payment::{Amount, Answer, Answered, PayAnswer, Timestamp, Trouble, Tr
 
 /// Where the gateway is, and who we are to it.
 pub struct Settings {
-    /// The gateway's URL, such as `https://openapi.alipay.com/gateway.do`.
-    pub gateway: String,
+    /// The gateway's address.
+    pub gateway: Gateway,
     /// The application.
     pub app_id: String,
     /// How it signs.
@@ -54,14 +56,6 @@ pub struct Settings {
 /// Why there can be no client, in a sentence for the person who configures it.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// No URL, or one with parts that do not belong there.
-    #[error(
-        "write the gateway as a URL without user, query and fragment, like \"https://openapi.alipay.com/gateway.do\""
-    )]
-    Gateway,
-    /// Plain HTTP to another machine.
-    #[error("plain http:// is accepted for a gateway on a loopback address only: write https://")]
-    PlainHttp,
     /// Nothing to be known by.
     #[error("app_id is empty: write the application's id, like \"2014072300007148\"")]
     AppId,
@@ -150,29 +144,6 @@ const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 /// connection that dies under a pay costs the buyer a round of doubt.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Reads the gateway's URL as the configuration does: `https`, or `http` on a
-/// loopback address.
-///
-/// # Errors
-///
-/// [`SetupError::Gateway`], [`SetupError::PlainHttp`].
-pub fn gateway_url(text: &str) -> Result<Url, SetupError> {
-    let url = Url::parse(text).map_err(|_| SetupError::Gateway)?;
-    let clean = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    let host = url.host_str().filter(|_| clean).ok_or(SetupError::Gateway)?;
-    let loopback = host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if loopback => Ok(url),
-        "http" => Err(SetupError::PlainHttp),
-        _ => Err(SetupError::Gateway),
-    }
-}
-
 impl Client {
     /// A client of the gateway. Nothing is sent.
     ///
@@ -180,7 +151,6 @@ impl Client {
     ///
     /// Which setting is wrong.
     pub fn new(settings: Settings) -> Result<Self, SetupError> {
-        let gateway = gateway_url(&settings.gateway)?;
         if settings.app_id.is_empty() {
             return Err(SetupError::AppId);
         }
@@ -195,10 +165,7 @@ impl Client {
         let proxy = match &settings.proxy {
             None => None,
             Some(proxy) => {
-                let url = Url::parse(proxy).map_err(|_| SetupError::Proxy)?;
-                if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-                    return Err(SetupError::Proxy);
-                }
+                let url = address::proxy(proxy).ok_or(SetupError::Proxy)?;
                 reqwest::Proxy::all(url.clone()).map_err(|_| SetupError::Proxy)?;
                 Some(url)
             }
@@ -208,7 +175,7 @@ impl Client {
         Ok(Self {
             http: RwLock::new(plan.http().map_err(|error| SetupError::Client(error.into()))?),
             plan,
-            gateway,
+            gateway: settings.gateway.url(),
             app_id: settings.app_id,
             sign_type: settings.sign_type,
             private_key: settings.private_key,

@@ -32,4 +32,4 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use https::{Client, Prepared, Probed, Settings, SetupError, gateway_url};
+pub use https::{AddressError, Client, Gateway, Prepared, Probed, Settings, SetupError, is_proxy};

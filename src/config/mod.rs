@@ -27,6 +27,8 @@ pub use self::fault::{Fault, Place};
 pub use self::files::KeyFile;
 use self::read::{Item, Reader, Section};
 use self::rights::Who;
+use crate::alipay::Gateway;
+use crate::alipay::sign::SignType;
 use crate::payment::{Rules, ScaleLabels, SecretText};
 use crate::scanner::ScannerSettings;
 
@@ -67,8 +69,8 @@ pub struct TerminalConfig {
 /// `[alipay]`
 #[derive(Debug)]
 pub struct AlipayConfig {
-    /// The gateway's address: https, or plain http on a loopback host.
-    pub gateway: String,
+    /// The gateway's address.
+    pub gateway: Gateway,
     /// The application's number.
     pub app_id: String,
     /// The application's private key, from the file or from systemd.
@@ -83,15 +85,6 @@ pub struct AlipayConfig {
     pub request_timeout: Duration,
     /// The way to the gateway; may hold a password.
     pub proxy: Option<SecretText>,
-}
-
-/// How requests and answers are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignType {
-    /// RSA with SHA-256.
-    Rsa2,
-    /// RSA with SHA-1, of applications from before 2017.
-    Rsa,
 }
 
 /// `[api]`
@@ -253,8 +246,7 @@ impl Loader<'_> {
     fn alipay(&mut self, root: &mut Section<'_>) -> Option<AlipayConfig> {
         let mut section = self.reader.section(root, "alipay");
         let s = &mut section;
-        let production = "https://openapi.alipay.com/gateway.do";
-        let gateway = self.reader.text(s, "gateway", production, values::gateway);
+        let gateway = self.gateway(s);
         let app_id = self.reader.required(s, "app_id", "2014072300007148", values::app_id);
         let private_key = self.private_key(s);
         let alipay_public_key = {
@@ -262,13 +254,10 @@ impl Loader<'_> {
             let path = self.required_path(s, "alipay_public_key_file", example);
             path.and_then(|path| self.trusted_file(path))
         };
-        let sign_type = self.reader.text(s, "sign_type", "RSA2", |text| match text {
-            "RSA2" => Ok(SignType::Rsa2),
-            "RSA" => Ok(SignType::Rsa),
-            _ => Err(format!(
-                "`{}` is no sign type; write \"RSA2\" (or \"RSA\")",
-                values::shown(text)
-            )),
+        let sign_type = self.reader.text(s, "sign_type", "RSA2", |text| {
+            SignType::from_name(text).ok_or_else(|| {
+                format!("`{}` is no sign type; write \"RSA2\" (or \"RSA\")", values::shown(text))
+            })
         });
         let ca = self.path(s, "ca_file", "/etc/tilld/ca.pem");
         let ca = ca.and_then(|path| self.trusted_file(path));
@@ -281,7 +270,7 @@ impl Loader<'_> {
         let proxy = self.reader.text(s, "proxy", "http://HOST:PORT", values::proxy);
         self.reader.finish(&section);
         Some(AlipayConfig {
-            gateway: gateway.map_or_else(|| production.to_owned(), |item| item.value),
+            gateway: gateway?,
             app_id: app_id?.value,
             private_key: private_key?,
             alipay_public_key: alipay_public_key?,
@@ -290,6 +279,20 @@ impl Loader<'_> {
             request_timeout: request_timeout.value,
             proxy: proxy.map(|item| SecretText::new(item.value)),
         })
+    }
+
+    /// Alipay's, unless another is named. What is unusual about that is said.
+    fn gateway(&mut self, section: &mut Section<'_>) -> Option<Gateway> {
+        let read = |text: &str| Gateway::read(text).map_err(|why| why.to_string());
+        match self.reader.text(section, "gateway", Gateway::ALIPAY, read) {
+            Some(item) => {
+                if let Some(doubt) = item.value.doubt() {
+                    self.reader.warnings.push(item.place.fault(&doubt));
+                }
+                Some(item.value)
+            }
+            None => Gateway::read(Gateway::ALIPAY).ok(),
+        }
     }
 
     fn payment(&mut self, root: &mut Section<'_>) -> (Rules, ScaleLabels) {

@@ -57,7 +57,7 @@ fn the_usual_values() {
     let config = load_text(folder.path(), GOOD).expect("good");
     assert_eq!(config.terminal.id, "T_001");
     assert_eq!(config.terminal.store_id, None);
-    assert_eq!(config.alipay.gateway, "https://openapi.alipay.com/gateway.do");
+    assert_eq!(config.alipay.gateway.as_str(), "https://openapi.alipay.com/gateway.do");
     assert_eq!(config.alipay.app_id, "2014072300007148");
     assert_eq!(config.alipay.private_key.bytes(), b"private");
     assert_eq!(config.alipay.private_key.place().line, 6);
@@ -518,6 +518,22 @@ fn roles_are_groups_of_this_box() {
     let faults = read("[api.roles]\nkassier = [\"root\"]\n").expect_err("a fault");
     let faults = said(folder.path(), &faults);
     assert!(faults[0].contains("api.roles.kassier: is no key of [api.roles]"), "{faults:?}");
+}
+
+#[test]
+fn a_gateway_that_is_not_alipays_is_a_warning() {
+    let folder = folder();
+    for (gateway, says) in [
+        ("https://openapi.alipay.com/gateway", "Alipay's gateway has the path /gateway.do"),
+        ("https://openapi.alipay.example/gateway.do", "openapi.alipay.example is not Alipay's"),
+    ] {
+        let text = format!("{GOOD}gateway = \"{gateway}\"\n");
+        let config = load_text(folder.path(), &text).expect("good");
+        assert_eq!(config.alipay.gateway.as_str(), gateway);
+        let said = said(folder.path(), &config.warnings);
+        let expected = format!("tilld.toml:8: alipay.gateway: {says}");
+        assert!(said.len() == 1 && said[0].starts_with(&expected), "{said:?}");
+    }
 }
 
 #[test]

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::alipay::keys::{PrivateKey, PublicKey, self_test};
-use crate::alipay::sign::SignType;
-use crate::alipay::{Client, Settings, SetupError, gateway_url};
+use crate::alipay::{Client, Settings, SetupError};
 use crate::api::Token;
 use crate::config::{self, Config, Fault, KeyFile};
 use crate::journal::ChainKey;
@@ -77,10 +76,7 @@ pub(super) fn setup(file: &Path) -> Result<Setup, Vec<Fault>> {
 
 fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<(Client, CodeKey, ChainKey)> {
     let alipay = &config.alipay;
-    let sign_type = match alipay.sign_type {
-        config::SignType::Rsa2 => SignType::Rsa2,
-        config::SignType::Rsa => SignType::Rsa,
-    };
+    let sign_type = alipay.sign_type;
     let at = |key: &KeyFile, why: &dyn std::fmt::Display| key.place().fault(&why.to_string());
     let private = PrivateKey::read(alipay.private_key.bytes(), sign_type)
         .map_err(|why| faults.push(at(&alipay.private_key, &why)))
@@ -92,9 +88,6 @@ fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<(Client, CodeKey, 
     if let Err(why) = self_test(&private, &public, sign_type) {
         faults.push(at(&alipay.alipay_public_key, &why));
         return None;
-    }
-    if let Err(why) = gateway_url(&alipay.gateway) {
-        faults.push(Fault::new(&config.file, 1, "alipay.gateway", &why.to_string()));
     }
     let code_key = private.code_key();
     let chain_key = ChainKey::new(&private.key_for(ChainKey::PURPOSE));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::{Client, Settings, SetupError, gateway_url};
+use super::super::{Client, Gateway as Address, Settings};
 use super::played::{DATE, Gateway, Play, header, http, read_request, signed};
 use super::{CANARY, NOW, alipay_private, alipay_public, app_private, ask, code, order, pay};
 use crate::alipay::ask::{Ask, Method};
@@ -20,7 +20,7 @@ const PAID: &str = r#"{"code":"10000","msg":"Success","out_trade_no":"POS2026010
 
 fn settings(gateway: &str) -> Settings {
     Settings {
-        gateway: gateway.to_owned(),
+        gateway: Address::read(gateway).unwrap(),
         app_id: "2014072300007148".to_owned(),
         sign_type: SignType::Rsa2,
         private_key: app_private(),
@@ -509,33 +509,6 @@ fn a_client_lives_on_any_thread_and_its_calls_can_move() {
 
 #[test]
 fn settings_that_cannot_work_are_named() {
-    for (url, plain) in [
-        ("http://openapi.alipay.com/gateway.do", true),
-        ("http://127.0.0.1.example.com/", true),
-        ("http://localhost.example.com/", true),
-        ("http://192.168.1.2/", true),
-        ("http://0.0.0.0/", true),
-        ("openapi.alipay.com", false),
-        ("ftp://127.0.0.1/", false),
-        ("https://", false),
-        ("https://user:secret@openapi.alipay.com/", false),
-        ("https://openapi.alipay.com/gateway.do?charset=gbk", false),
-        ("https://openapi.alipay.com/#x", false),
-        ("", false),
-    ] {
-        let error = gateway_url(url).expect_err(url);
-        assert_eq!(matches!(error, SetupError::PlainHttp), plain, "{url}: {error}");
-        assert!(!error.to_string().contains("secret"));
-    }
-    for url in [
-        "https://openapi.alipay.com/gateway.do",
-        "http://127.0.0.1:8080/gateway.do",
-        "http://127.9.9.9/",
-        "http://[::1]:80/",
-        "http://localhost:1/",
-    ] {
-        assert!(gateway_url(url).is_ok(), "{url}");
-    }
     let fails = |change: fn(&mut Settings)| {
         let mut settings = settings("https://openapi.alipay.com/gateway.do");
         change(&mut settings);

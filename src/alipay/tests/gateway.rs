@@ -202,6 +202,23 @@ async fn a_reply_without_end_is_given_up_after_a_mebibyte() {
     assert_eq!(said, "Unverified", "{answered:?}");
 }
 
+/// The library reads interim answers for as long as they come. They end with the
+/// exchange, and what else there is to be done is done meanwhile.
+#[tokio::test]
+async fn a_flood_of_interim_answers_ends_with_the_exchange() {
+    let flood = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".repeat(100);
+    let flooding = Gateway::plays([Play::Flood(flood)]).await;
+    let other = Gateway::plays([Play::Reply(signed(Method::Pay, PAID))]).await;
+    let mut impatient = settings(&flooding.url());
+    impatient.request_timeout = Duration::from_secs(2);
+    let (flooded, paid) =
+        tokio::join!(call(impatient, Method::Pay), call(settings(&other.url()), Method::Pay));
+    assert_eq!(say(&flooded), "NoAnswer", "{flooded:?}");
+    assert_eq!(say(&paid), "paid", "{paid:?}");
+    flooding.over.notified().await;
+    assert_eq!(flooding.requests().len(), 1);
+}
+
 #[tokio::test]
 async fn a_request_that_never_left_is_not_sent() {
     // Nobody listens.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use super::alipay_private;
 use crate::alipay::ask::Method;
@@ -24,6 +25,8 @@ pub(super) enum Play {
     Silence,
     /// Sends these bytes and then says nothing, as if there were more to come.
     Unfinished(String),
+    /// Sends these bytes over and over, until nobody takes them any more.
+    Flood(String),
 }
 
 pub(super) struct Gateway {
@@ -31,6 +34,8 @@ pub(super) struct Gateway {
     /// The requests, as they came.
     requests: Arc<Mutex<Vec<String>>>,
     pub(super) connections: Arc<AtomicUsize>,
+    /// A flood is over.
+    pub(super) over: Arc<Notify>,
 }
 
 impl Gateway {
@@ -47,15 +52,18 @@ impl Gateway {
             address: listener.local_addr().unwrap(),
             requests: Arc::default(),
             connections: Arc::default(),
+            over: Arc::default(),
         };
         let mut plays: Vec<Play> = plays.into_iter().collect();
         plays.reverse();
         let plays = Arc::new(Mutex::new(plays));
         let (requests, connections) = (gateway.requests.clone(), gateway.connections.clone());
+        let over = gateway.over.clone();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (plays, requests, tls) = (plays.clone(), requests.clone(), tls.clone());
+                let over = over.clone();
                 tokio::spawn(async move {
                     // With this, closing is resetting.
                     let reset = matches!(plays.lock().unwrap().last(), Some(Play::Reset));
@@ -65,10 +73,10 @@ impl Gateway {
                     match tls {
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(socket).await {
-                                serve(stream, &plays, &requests).await;
+                                serve(stream, &plays, &requests, &over).await;
                             }
                         }
-                        None => serve(socket, &plays, &requests).await,
+                        None => serve(socket, &plays, &requests, &over).await,
                     }
                 });
             }
@@ -89,6 +97,7 @@ async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     plays: &Mutex<Vec<Play>>,
     requests: &Mutex<Vec<String>>,
+    over: &Notify,
 ) {
     while let Some(request) = read_request(&mut stream).await {
         requests.lock().unwrap().push(request);
@@ -108,6 +117,11 @@ async fn serve(
             Some(Play::Unfinished(reply)) => {
                 let _ = stream.write_all(reply.as_bytes()).await;
                 std::future::pending::<()>().await;
+            }
+            Some(Play::Flood(reply)) => {
+                while stream.write_all(reply.as_bytes()).await.is_ok() {}
+                over.notify_one();
+                return;
             }
             None => panic!("a request too many"),
         }

@@ -23,6 +23,7 @@ use tilld::sandbox::{Fault, Options, Running, Said, Sandbox, SandboxError, Statu
 use time::OffsetDateTime;
 use tokio::net::TcpStream;
 
+use sandbox_client::stories::STORIES;
 use sandbox_client::{
     Ask, Till, beijing, code, control, encode, exchange, number, pair, pay_biz, since_epoch, start,
     until,
@@ -314,91 +315,6 @@ async fn a_pay_is_checked_field_by_field() {
 }
 
 // --- endings -----------------------------------------------------------------
-
-/// What each ending sounds like, and what is charged and given back after it.
-/// `late` waits until the late pay has come through.
-const STORIES: &[(u8, &str, &str)] = &[
-    (1, "pay 10000, query TRADE_SUCCESS", "charged"),
-    (2, "pay 10003, query TRADE_SUCCESS", "charged"),
-    (3, "pay 10003, query WAIT_BUYER_PAY, query WAIT_BUYER_PAY, query TRADE_SUCCESS", "charged"),
-    (
-        4,
-        "pay 10003, query WAIT_BUYER_PAY, query WAIT_BUYER_PAY, cancel close, query TRADE_CLOSED",
-        "nothing",
-    ),
-    (5, "pay BUYER_BALANCE_NOT_ENOUGH, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (6, "pay PAYMENT_AUTH_CODE_INVALID, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (
-        7,
-        "pay BUYER_PAYMENT_AMOUNT_DAY_LIMIT_ERROR, query TRADE_NOT_EXIST, cancel no action",
-        "nothing",
-    ),
-    (8, "pay PAYMENT_REQUEST_HAS_RISK, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (
-        9,
-        "pay BEYOND_PER_RECEIPT_SINGLE_RESTRICTION, query TRADE_NOT_EXIST, cancel no action",
-        "nothing",
-    ),
-    (10, "pay ACCESS_FORBIDDEN, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (11, "pay EXIST_FORBIDDEN_WORD, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (12, "pay BUYER_BALANCE_NOT_ENOUGH, query WAIT_BUYER_PAY, cancel close", "nothing"),
-    (13, "pay BUYER_BALANCE_NOT_ENOUGH, query TRADE_SUCCESS", "charged"),
-    (14, "pay BUYER_BALANCE_NOT_ENOUGH, query WAIT_BUYER_PAY, cancel refund", "returned"),
-    (15, "pay 20000 isp.unknow-error, query TRADE_SUCCESS", "charged"),
-    (16, "pay 20000 isp.unknow-error, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (17, "pay SYSTEM_ERROR, query TRADE_SUCCESS", "charged"),
-    (18, "pay silence, query TRADE_SUCCESS", "charged"),
-    (19, "pay silence, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (20, "pay 10000, query TRADE_SUCCESS", "charged"),
-    (21, "pay cut, query TRADE_SUCCESS", "charged"),
-    (22, "pay http 502, query TRADE_SUCCESS", "charged"),
-    (23, "pay garbage, query TRADE_SUCCESS", "charged"),
-    (24, "pay wrong signature 10000, query TRADE_SUCCESS", "charged"),
-    (25, "pay other order 10000, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (26, "pay other amount 10000, query TRADE_SUCCESS", "charged"),
-    (27, "pay other amount 10000, query other amount TRADE_SUCCESS", "charged"),
-    (28, "pay unsigned 10000, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (29, "pay duplicate 10003, query WAIT_BUYER_PAY, cancel close", "nothing"),
-    (
-        30,
-        "pay 10003, query WAIT_BUYER_PAY, cancel retry, query WAIT_BUYER_PAY, cancel retry, cancel close",
-        "nothing",
-    ),
-    (31, "pay 10003, query WAIT_BUYER_PAY, cancel refund, query TRADE_CLOSED", "returned"),
-    (32, "pay silence, late, query TRADE_SUCCESS", "charged"),
-    (
-        33,
-        "pay silence, query TRADE_NOT_EXIST, cancel no action, late, query TRADE_SUCCESS, cancel refund",
-        "returned",
-    ),
-    (34, "pay 10003, query 40005 isv.app-call-limited, query TRADE_SUCCESS", "charged"),
-    (35, "pay 40005 isv.app-call-limited, query TRADE_NOT_EXIST, cancel no action", "nothing"),
-    (36, "pay 40002 isv.invalid-signature, query TRADE_NOT_EXIST", "nothing"),
-    (37, "pay 40006 isv.insufficient-isv-permissions, query TRADE_NOT_EXIST", "nothing"),
-    (
-        38,
-        "pay unsigned 40002 isv.invalid-app-id, query TRADE_NOT_EXIST, cancel no action",
-        "nothing",
-    ),
-    (39, "pay silence, query silence, query silence, cancel refund, query silence", "returned"),
-    (
-        40,
-        "pay 10003, query WAIT_BUYER_PAY, cancel TRADE_CANCEL_TIME_OUT, query TRADE_SUCCESS, cancel TRADE_CANCEL_TIME_OUT",
-        "charged",
-    ),
-    (
-        41,
-        "pay 10003, query WAIT_BUYER_PAY, cancel silence, cancel no action, query TRADE_CLOSED",
-        "nothing",
-    ),
-    (
-        42,
-        "pay 10003, cancel 20000 isp.unknow-error, query WAIT_BUYER_PAY, cancel 20000 isp.unknow-error, cancel close",
-        "nothing",
-    ),
-    (43, "pay 20000 isp.unknow-error, query TRADE_FINISHED, cancel TRADE_HAS_FINISHED", "charged"),
-    (44, "pay 10003, query WAIT_BUYER_PAY, query TRADE_CLOSED", "nothing"),
-];
 
 #[tokio::test]
 async fn every_ending_goes_as_the_table_says() {

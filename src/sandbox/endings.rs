@@ -79,6 +79,9 @@ pub enum Cancel {
     BuyerPaysFirst,
     /// The buyer confirms just before the first one, and all are refused.
     RefusedForGood,
+    /// The buyer confirms just before the first one; the first two are refused,
+    /// because the merchant's account has not enough.
+    PoorTwice,
     /// The first works, but its answer is lost, and later ones say no action.
     LostThenBlank,
 }
@@ -250,6 +253,9 @@ pub static ENDINGS: &[Ending] = endings! {
         "answer 20000; queries say TRADE_FINISHED", "返回 20000，查询为 TRADE_FINISHED";
     44 GiveUpAtQuery(2), True, Honest, Honest => Closed,
         "the buyer gives up; the 2nd query sees the trade closed", "顾客放弃，第 2 次查询交易已关闭";
+    45 Wait, True, Honest, PoorTwice => Returned,
+        "the buyer confirms before the cancel, which is refused twice: the merchant's account is empty",
+        "顾客在撤销前付款，商户余额不足，撤销两次被拒后退回";
 };
 
 /// How long the slow answer takes, before `--speed`.
@@ -312,7 +318,7 @@ mod tests {
     #[test]
     fn numbers_have_no_gap() {
         let numbers: Vec<u8> = ENDINGS.iter().map(|ending| ending.number).collect();
-        assert_eq!(numbers, (1..=44).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=45).collect::<Vec<u8>>());
     }
 
     #[test]
@@ -323,10 +329,10 @@ mod tests {
         assert_eq!(number("2800000000000000", 77_07), Some(7));
         for (code, fen) in [
             ("2877000000000001", 1),
-            ("2877450000000001", 1),
+            ("2877460000000001", 1),
             ("2977050000000001", 1),
             ("2800000000000000", 77_00),
-            ("2800000000000000", 77_45),
+            ("2800000000000000", 77_46),
             ("2800000000000000", 76_99),
             ("2800000000000000", 107_705),
         ] {

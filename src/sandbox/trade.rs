@@ -361,9 +361,12 @@ impl World {
                 return Err(Said::new("20000", "isp.unknow-error", "系统繁忙"));
             }
             Cancel::RetryTwice | Cancel::UnknownTwice => {}
-            Cancel::BuyerPaysFirst | Cancel::RefusedForGood => {
+            Cancel::BuyerPaysFirst | Cancel::RefusedForGood | Cancel::PoorTwice => {
                 if let Some(trade) = number.trade.as_mut().filter(|_| asked == 1) {
                     trade.confirm(now);
+                }
+                if script == Cancel::PoorTwice && asked <= 2 {
+                    return Err(Said::business("ACQ.SELLER_BALANCE_NOT_ENOUGH", "商户余额不足"));
                 }
             }
             Cancel::LostThenBlank if asked == 1 => voice = Voice::Nothing,

@@ -1,6 +1,8 @@
 //! A terminal's side of the wire, as small as can be: it signs and verifies
 //! without the code of the sandbox, and hears every way an answer can go wrong.
 
+pub(crate) mod stories;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

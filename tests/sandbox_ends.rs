@@ -16,7 +16,7 @@ use tilld::alipay::sign::{PrivateKey, PublicKey, SignType};
 use tilld::alipay::{Client, Gateway, Settings};
 use tilld::payment::{
     Answer, Answered, AuthCode, Call, CancelAnswer, CodeMark, Event, Moment, Money, Order,
-    PayAnswer, Payment, Public, QueryAnswer, Rules, SecretText, Timestamp,
+    PayAnswer, Payment, Public, QueryAnswer, Rules, SecretText, Tag, Timestamp,
 };
 use tilld::sandbox::endings::{ENDINGS, Ending, Ends};
 use tilld::sandbox::{Elsewhere, Fault, Habits, Options, Running, Sandbox};
@@ -53,7 +53,7 @@ async fn a_right_terminal_ends_where_the_table_says() {
             Ends::Paid => assert!(charged > 0 && refunded == 0, "ending {number}"),
             Ends::Declined | Ends::Closed => assert_eq!(charged, 0, "ending {number}"),
             Ends::Returned => assert!(charged > 0 && refunded == charged, "ending {number}"),
-            Ends::Open => assert!(payment.attention.is_some(), "ending {number}"),
+            Ends::Open => assert!(payment.attention().is_some(), "ending {number}"),
         }
     }
     running.stop().await;
@@ -200,7 +200,7 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
     let mut jumped = 0;
     running.set_skew_ms(0);
     let mut payment = Payment::requested(order, moment(jumped), &rules);
-    let mut event = Event::Code(CodeMark([7; 16]));
+    let mut event = Event::Code(CodeMark([7; 16]), Tag(1));
     for _ in 0..STEPS_MAX {
         let stepped = payment.step(&event, moment(jumped), &rules).expect("a legal step");
         payment = stepped.payment;
@@ -229,13 +229,13 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
 fn ask(call: Call, payment: &Payment, code: &AuthCode) -> Ask {
     match call {
         Call::Pay => Ask::Pay(Box::new(Pay {
-            order: payment.order.clone(),
+            order: payment.order().clone(),
             code: code.clone(),
-            time_expire: payment.pay.as_ref().expect("it was decided").time_expire,
-            tag: None,
+            time_expire: payment.offer().expect("it was decided").time_expire,
+            tag: payment.offer().and_then(|offer| offer.tag).map(|tag| tag.to_string()),
         })),
-        Call::Query => Ask::Query(Expect::of(&payment.order)),
-        Call::Cancel => Ask::Cancel(Expect::of(&payment.order)),
+        Call::Query => Ask::Query(Expect::of(payment.order())),
+        Call::Cancel => Ask::Cancel(Expect::of(payment.order())),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilld::journal::{self, ChainKey, Pending};
-use tilld::payment::{Entry, OutTradeNo, Payment, Recorded, Timestamp};
+use tilld::payment::{Entry, OutTradeNo, Recorded, Timestamp};
 
 /// Entries under way: the writer puts what waits into one transaction.
 const UNDER_WAY: usize = 600;
@@ -88,14 +88,13 @@ fn another(entry: &Entry, count: u64, earlier: i64) -> Entry {
     let Entry::Payment { payment, step } = entry else {
         panic!("{} in a payment's steps", entry.event_name())
     };
-    let mut order = (*payment.order).clone();
+    let mut record = payment.record();
+    let mut order = (*record.order).clone();
     order.out_trade_no = number(count);
-    let payment = Payment {
-        order: Arc::new(order),
-        created_at: Timestamp(payment.created_at.millis() - earlier),
-        updated_at: Timestamp(payment.updated_at.millis() - earlier),
-        ..payment.clone()
-    };
+    record.order = Arc::new(order);
+    record.created_at = Timestamp(record.created_at.millis() - earlier);
+    record.updated_at = Timestamp(record.updated_at.millis() - earlier);
+    let payment = record.try_into().expect("a payment");
     Entry::Payment { payment, step: step.clone() }
 }
 

@@ -51,7 +51,7 @@ impl Api {
             match self.backend.standing(About::Sale(sale.clone())).await {
                 Ok(Standing::Free) => {}
                 Ok(Standing::Payment(payment)) => {
-                    return problem.beside(&payment.order.out_trade_no);
+                    return problem.beside(&payment.order().out_trade_no);
                 }
                 Ok(Standing::UnderWay) | Err(_) => return problem,
             }

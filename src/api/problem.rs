@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::backend::{Unanswered, Unavailable};
 use super::code::{Code, Retry, Word};
-use super::view::{MoneyView, PaymentView, SentenceView};
+use super::view::{MoneyView, PaymentView, SentenceView, time_text};
 use crate::payment::{Hint, OtherCode, OutTradeNo, Payment, Sentence};
 use crate::terminal::Denied;
 
@@ -75,7 +75,7 @@ impl Problem {
     }
 
     pub(super) fn already_paid(payment: &Payment) -> Self {
-        let number = &payment.order.out_trade_no;
+        let number = &payment.order().out_trade_no;
         let detail = format!("{number} is paid; give the money back with a refund");
         Self::new(Code::AlreadyPaid, detail)
             .about(number)
@@ -202,9 +202,18 @@ impl From<Denied> for Problem {
                 let detail = format!("payment {number} of this sale is not settled");
                 Self::new(Code::SaleInDoubt, detail).about(&number)
             }
-            Denied::SaleAlreadyPaid { number } => {
-                let detail = format!("payment {number} has paid this sale");
-                Self::new(Code::SaleAlreadyPaid, detail).about(&number)
+            Denied::SaleAlreadyPaid { payment, long_ago } => {
+                let detail = format!("payment {} has paid this sale", payment.order().out_trade_no);
+                let problem = Self::new(Code::SaleAlreadyPaid, detail);
+                let is = if long_ago { MoneyView::None } else { MoneyView::Taken };
+                problem.earlier(&payment, "已经收款", "was paid").with(|view| view.money = is)
+            }
+            Denied::SaleConflict(payment) => {
+                let number = &payment.order().out_trade_no;
+                let detail = format!("payment {number} of this sale has another amount");
+                Self::new(Code::SaleConflict, detail)
+                    .earlier(&payment, "的金额不同", "has another amount")
+                    .with(|view| view.money = MoneyView::None)
             }
             Denied::UnknownScanner(scanners) => {
                 let detail = if scanners.is_empty() {
@@ -229,6 +238,10 @@ impl From<Denied> for Problem {
             Denied::CodeAlreadyUsed(payment) => Self::code_already_used(&payment),
             Denied::JournalUnavailable(why) => Self::new(Code::JournalUnavailable, why),
             Denied::ClockWrong(why) => Self::new(Code::ClockWrong, why),
+            Denied::DoorClosed(why) => Self::new(Code::DoorClosed, why),
+            Denied::TooManyOpen(count) => {
+                Self::new(Code::TooManyOpen, format!("{count} payments are not settled"))
+            }
             Denied::Draining => {
                 let detail = "the terminal is about to be updated and takes no new payments";
                 Self::new(Code::Draining, detail)
@@ -239,10 +252,29 @@ impl From<Denied> for Problem {
 }
 
 impl Problem {
+    /// About a sale that has a payment already: when, and how much.
+    fn earlier(self, payment: &Payment, zh: &str, en: &str) -> Self {
+        let (at, amount) = (time_text(payment.created_at()), payment.order().amount);
+        let at = at.get(..16).unwrap_or(&at).replace('T', " ");
+        let sentence = Sentence::new(
+            format!(
+                "这个销售单号在 {at} 有一笔 {amount} 元的收款{zh}，这次没有扣款。请换一个销售单号，请勿把它当作本次收款"
+            ),
+            format!(
+                "This sale number has a payment of {amount} yuan from {at} that {en}; nothing was charged this time. Use another sale number, and do not take it for this sale"
+            ),
+        );
+        // The sale was looked up: no other look-up can know more.
+        self.about(&payment.order().out_trade_no).in_doubt().with(|view| {
+            view.cashier = sentence.into();
+            view.payment = Some(payment.into());
+        })
+    }
+
     /// The payment in it is the earlier one: what is said of it is said there,
     /// and the request itself has charged nothing.
     fn code_already_used(earlier: &Payment) -> Self {
-        let number = &earlier.order.out_trade_no;
+        let number = &earlier.order().out_trade_no;
         let state = earlier.public().name();
         let detail = format!("this code was used for payment {number}, which is {state}");
         Self::new(Code::CodeAlreadyUsed, detail)
@@ -256,7 +288,7 @@ impl Problem {
 
     /// Where the money is, is what the payment itself says.
     fn not_awaiting_code(payment: &Payment) -> Self {
-        let number = &payment.order.out_trade_no;
+        let number = &payment.order().out_trade_no;
         let detail = format!("{number} is {}", payment.public().name());
         Self::new(Code::NotAwaitingCode, detail).about(number).with(|view| {
             view.money = payment.money().into();

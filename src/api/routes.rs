@@ -379,7 +379,7 @@ async fn started(api: &Api, reply: Reply, wait: Option<Wait>) -> Answer {
     };
     let payment = api.settled(payment, wait).await?;
     let mut response = json(status, &api.view(&payment))?;
-    let path = format!("/v1/payments/{}", payment.order.out_trade_no);
+    let path = format!("/v1/payments/{}", payment.order().out_trade_no);
     if let Ok(path) = HeaderValue::from_str(&path) {
         response.headers_mut().insert(header::LOCATION, path);
     }

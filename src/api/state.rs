@@ -75,7 +75,7 @@ impl Api {
         wait: Option<Wait>,
     ) -> Result<Payment, Problem> {
         let Some(wait) = wait else { return Ok(payment) };
-        let number = payment.order.out_trade_no.clone();
+        let number = payment.order().out_trade_no.clone();
         let mut head = self.backend.head();
         let mut stopping = self.stopping.clone();
         while !payment.is_final() {

@@ -176,7 +176,7 @@ impl StepView {
             seq: recorded.seq,
             at: time_text(recorded.at),
             step: step.name.name().to_owned(),
-            rev: payment.rev,
+            rev: payment.rev(),
             state: payment.public().into(),
             money: payment.money().into(),
             auth_code: step.code.clone(),
@@ -188,7 +188,7 @@ impl StepView {
 }
 
 fn sent(call: Call, payment: &Payment) -> SentView {
-    let order = &payment.order;
+    let order = payment.order();
     SentView {
         method: format!("alipay.trade.{}", call.name()),
         out_trade_no: order.out_trade_no.to_string(),
@@ -245,6 +245,6 @@ fn answered(step: &EntryStep, payment: &Payment) -> Option<AnsweredView> {
         trace_id,
         http_status,
         millis,
-        trade: told(&payment.trade),
+        trade: told(payment.trade()),
     })
 }

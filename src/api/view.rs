@@ -6,7 +6,7 @@ use time::{OffsetDateTime, UtcOffset};
 use utoipa::ToSchema;
 
 use crate::payment::{
-    Attention, CancelAction, Hint, Money, Payment, Public, Reason, Sentence, State, Timestamp,
+    Attention, CancelAction, Fen, Hint, Money, Payment, Public, Reason, Sentence, State, Timestamp,
 };
 
 /// One payment, as it stands.
@@ -199,30 +199,29 @@ pub struct PaymentsView {
 
 impl From<&Payment> for PaymentView {
     fn from(payment: &Payment) -> Self {
-        let Payment { order, trade, .. } = payment;
+        let (order, trade) = (payment.order(), payment.trade());
         Self {
             out_trade_no: order.out_trade_no.to_string(),
             state: payment.public().into(),
             is_final: payment.is_final(),
             money: payment.money().into(),
-            rev: payment.rev,
+            rev: payment.rev(),
             amount: order.amount.to_string(),
             subject: order.subject.clone(),
             scanner: order.scanner.clone(),
             trade_no: trade.trade_no.clone(),
             receipt_amount: trade.said.receipt_amount.map(|amount| amount.to_string()),
             buyer_logon_id: trade.buyer_logon_id.clone(),
-            reason: payment.reason.as_ref().map(ReasonView::from),
-            attention: payment.attention.as_ref().map(attention_text),
-            // Refunds are not part of a payment yet.
-            refunded_amount: "0.00".to_owned(),
+            reason: payment.reason().map(ReasonView::from),
+            attention: payment.attention().map(attention_text),
+            refunded_amount: refunded(payment).to_string(),
             sale: order.sale.clone(),
-            cancel_action: cancel_action(&payment.state),
+            cancel_action: cancel_action(&payment.state()),
             seconds_left: None,
-            hint: payment.hint.as_ref().map(HintView::from),
+            hint: payment.hint().map(HintView::from),
             cashier: payment.cashier().into(),
-            created_at: time_text(payment.created_at),
-            updated_at: time_text(payment.updated_at),
+            created_at: time_text(payment.created_at()),
+            updated_at: time_text(payment.updated_at()),
         }
     }
 }
@@ -239,11 +238,19 @@ impl PaymentView {
 fn seconds_left(payment: &Payment, steady: Timestamp) -> Option<u64> {
     let end = match payment.public() {
         Public::AwaitingCode => payment.due(),
-        Public::Processing | Public::AwaitingBuyer => payment.pay.as_ref().map(|p| p.deadline),
+        Public::Processing | Public::AwaitingBuyer => payment.offer().map(|offer| offer.deadline),
         Public::Cancelling | Public::Paid | Public::Declined | Public::Cancelled => None,
     };
     let left = end?.millis().saturating_sub(steady.millis());
     u64::try_from(left).ok().filter(|left| *left > 0).map(|left| left.div_ceil(1000))
+}
+
+/// What is proven to have gone back.
+fn refunded(payment: &Payment) -> Fen {
+    match payment.money() {
+        Money::Returned => Fen(payment.order().amount.fen()),
+        Money::None | Money::Open | Money::Taken | Money::Unknown => Fen(0),
+    }
 }
 
 fn attention_text(attention: &Attention) -> SentenceView {

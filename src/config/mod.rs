@@ -307,6 +307,7 @@ impl Loader<'_> {
         let expire_after = self.duration(s, "expire_after", expire_after, (SECOND, 12 * HOUR));
         let late_margin =
             self.duration(s, "late_margin", usual.late_margin, (Duration::ZERO, HOUR));
+        let unsent_for = self.duration(s, "unsent_for", usual.unsent_for, (Duration::ZERO, HOUR));
         let code_timeout = self.duration(s, "code_timeout", usual.code_timeout, (tenth, 24 * HOUR));
         if expire_after.value < timeout.value {
             let text = format!(
@@ -322,6 +323,7 @@ impl Loader<'_> {
             timeout: timeout.value,
             expire_after: expire_after.value,
             late_margin: late_margin.value,
+            unsent_for: unsent_for.value,
             code_timeout: code_timeout.value,
         };
         (rules, ScaleLabels::new(prefixes))

@@ -258,7 +258,7 @@ fn what_is_unknown() {
     check_more(
         "[payment]\npoll = \"5s\"\n[printer]\nx = 1\n",
         &[
-            "tilld.toml:9: payment.poll: is no key of [payment]; write one of: code_timeout, expire_after, late_margin, poll_interval, scale_prefixes, timeout",
+            "tilld.toml:9: payment.poll: is no key of [payment]; write one of: code_timeout, expire_after, late_margin, poll_interval, scale_prefixes, timeout, unsent_for",
             "tilld.toml:10: printer: is no section; write one of: alipay, api, journal, payment, scanner, terminal",
         ],
     );

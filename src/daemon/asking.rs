@@ -13,14 +13,15 @@ pub(super) fn ask(
     payment: &Payment,
     code: Option<AuthCode>,
 ) -> Result<Ask, Box<Answered>> {
-    let order = &payment.order;
+    let order = payment.order();
     match call {
         Call::Query => Ok(Ask::Query(Expect::of(order))),
         Call::Cancel => Ok(Ask::Cancel(Expect::of(order))),
-        Call::Pay => match (&payment.pay, code) {
-            (Some(pay), Some(code)) => {
-                let (order, time_expire) = (Arc::clone(order), pay.time_expire);
-                Ok(Ask::Pay(Box::new(Pay { order, code, time_expire, tag: None })))
+        Call::Pay => match (payment.offer(), code) {
+            (Some(offer), Some(code)) => {
+                let (order, time_expire) = (Arc::clone(order), offer.time_expire);
+                let tag = offer.tag.map(|tag| tag.to_string());
+                Ok(Ask::Pay(Box::new(Pay { order, code, time_expire, tag })))
             }
             (None, _) | (_, None) => Err(Box::new(not_sent())),
         },
@@ -41,7 +42,7 @@ fn not_sent() -> Answered {
 mod tests {
     use super::*;
     use crate::alipay::ask::Method;
-    use crate::payment::{CodeMark, Event, Moment, Order, Rules, SecretText, Timestamp};
+    use crate::payment::{CodeMark, Event, Moment, Order, Rules, SecretText, Tag, Timestamp};
 
     #[test]
     fn a_call_is_asked_for_its_own_order_and_a_pay_never_without_its_code() {
@@ -54,16 +55,18 @@ mod tests {
         for (call, method) in [(Call::Query, Method::Query), (Call::Cancel, Method::Cancel)] {
             let asked = ask(call, &requested, None).unwrap();
             assert_eq!(asked.method(), method);
-            assert_eq!(asked.expect(), Expect::of(&requested.order));
+            assert_eq!(asked.expect(), Expect::of(requested.order()));
         }
         let undecided = ask(Call::Pay, &requested, code()).unwrap_err();
         assert!(matches!(undecided.answer, Answer::Pay(PayAnswer::NotSent(_))), "{undecided:?}");
 
-        let paying = requested.step(&Event::Code(CodeMark([7; 16])), now, &rules).unwrap().payment;
+        let paying =
+            requested.step(&Event::Code(CodeMark([7; 16]), Tag(5)), now, &rules).unwrap().payment;
         let codeless = ask(Call::Pay, &paying, None).unwrap_err();
         assert!(matches!(codeless.answer, Answer::Pay(PayAnswer::NotSent(_))), "{codeless:?}");
         let Ask::Pay(pay) = ask(Call::Pay, &paying, code()).unwrap() else { panic!("no pay") };
-        assert_eq!(pay.order, paying.order);
+        assert_eq!(&pay.order, paying.order());
+        assert_eq!(pay.tag, Some(Tag(5).to_string()));
         assert_eq!(pay.time_expire, Timestamp(8_000_000) + rules.expire_after);
     }
 }

@@ -164,7 +164,7 @@ impl Recent {
     /// Its newest entry is on disk.
     pub(super) fn put(&self, payment: Payment) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|other| other.order.out_trade_no != payment.order.out_trade_no);
+        all.retain(|other| other.order().out_trade_no != payment.order().out_trade_no);
         if all.len() >= RECENT_MAX {
             all.pop_front();
         }
@@ -173,7 +173,7 @@ impl Recent {
 
     fn get(&self, number: &OutTradeNo) -> Option<Payment> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().rev().find(|payment| payment.order.out_trade_no == *number).cloned()
+        all.iter().rev().find(|payment| payment.order().out_trade_no == *number).cloned()
     }
 }
 
@@ -372,7 +372,7 @@ fn fresh_number() -> OutTradeNo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payment::{Amount, Moment, Order, Rules, State};
+    use crate::payment::{Amount, Moment, Order, Record, Rules};
 
     fn payment(count: usize, rev: u64) -> Payment {
         let order = Order::new(
@@ -382,7 +382,8 @@ mod tests {
         );
         let start = Timestamp(0);
         let start = Moment::undisputed(start, start, start);
-        Payment { state: State::Paying, rev, ..Payment::requested(order, start, &Rules::default()) }
+        let payment = Payment::requested(order, start, &Rules::default());
+        Payment::try_from(Record { rev, ..payment.record() }).expect("possible")
     }
 
     fn number(count: usize) -> OutTradeNo {
@@ -463,7 +464,7 @@ mod tests {
             recent.put(payment(count, 1));
         }
         recent.put(payment(0, 2));
-        let rev = |count| recent.get(&number(count)).map(|payment| payment.rev);
+        let rev = |count| recent.get(&number(count)).map(|payment| payment.rev());
         assert_eq!((rev(0), rev(1)), (Some(2), Some(1)), "both have room");
         recent.put(payment(RECENT_MAX, 1));
         assert_eq!(rev(1), None, "nobody was written longer ago");

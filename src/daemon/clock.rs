@@ -241,7 +241,7 @@ mod tests {
     use super::fake::Hands;
     use super::*;
     use crate::payment::{CodeKey, Order, Rules, ScaleLabels};
-    use crate::terminal::{Codes, Input, Known, Output, PayRequest, Request, Terminal};
+    use crate::terminal::{Codes, Input, Known, Output, PayRequest, Request, RequestId, Terminal};
 
     const HOUR: i64 = 3_600_000;
     const DAY: i64 = 24 * HOUR;
@@ -308,7 +308,12 @@ mod tests {
         );
         let request =
             Request::Pay(Box::new(PayRequest { order, code: None, keyed_by_sale: false }));
-        let asked = Input::Request { id: 1, request, known: Box::new(Known::default()) };
+        let asked = Input::Request {
+            id: RequestId(1),
+            request,
+            known: Box::new(Known::default()),
+            asker: None,
+        };
         written(&mut terminal, clock, asked);
         let due = terminal.due().expect("it does not wait for ever");
         (terminal, due)

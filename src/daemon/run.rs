@@ -156,7 +156,7 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         scanners: handles.into_iter().map(|handle| (handle, false)).collect(),
         replies: HashMap::new(),
         lines: HashMap::new(),
-        last_request: 0,
+        last_request: RequestId(0),
     };
     let (stop_api, api_stopping) = watch::channel(false);
     let listeners = api::Listeners { unix, file: Some(file), tcp };
@@ -416,10 +416,10 @@ impl Loop {
                 return Ok(());
             }
         };
-        self.last_request += 1;
+        self.last_request.0 += 1;
         let id = self.last_request;
         self.replies.insert(id, reply);
-        self.handle(Input::Request { id, request, known })
+        self.handle(Input::Request { id, request, known, asker: None })
     }
 
     /// Read here and now: between this and the decision nothing else happens.
@@ -575,11 +575,11 @@ impl Loop {
     fn act(&mut self, out: Vec<Output>) {
         for output in out {
             match output {
-                Output::Write { ticket, entry } => self.write(ticket, entry),
+                Output::Write { ticket, entry, .. } => self.write(ticket, entry),
                 Output::Send { serial, call, payment, code } => {
                     let (client, back) = (Arc::clone(&self.client), self.back.clone());
                     let now = self.clock.now().gateway;
-                    let number = payment.order.out_trade_no.clone();
+                    let number = payment.order().out_trade_no.clone();
                     let asked = asking::ask(call, &payment, code);
                     tokio::spawn(async move {
                         let answered = match asked {
@@ -664,19 +664,19 @@ impl Line {
     }
 
     fn is_new(&self) -> bool {
-        self.0.as_ref().is_some_and(|(payment, _)| payment.rev == 1)
+        self.0.as_ref().is_some_and(|(payment, _)| payment.rev() == 1)
     }
 
     /// Logs the entry under its number, and gives the payment that it is about.
     fn log(self, seq: u64) -> Option<Payment> {
         let (payment, step) = self.0?;
-        let (number, rev) = (&payment.order.out_trade_no, payment.rev);
+        let (number, rev) = (&payment.order().out_trade_no, payment.rev());
         let state = payment.public().name();
         let verdict = step.judged.map(Judged::name).unwrap_or_default();
         let call = step.call.map(Call::name).unwrap_or_default();
         let sub_code = step.wire.and_then(|wire| wire.sub_code).unwrap_or_default();
         let step = step.name.name();
-        if payment.attention.is_some() {
+        if payment.attention().is_some() {
             tracing::warn!(%number, seq, rev, state, step, verdict, sub_code, call, "needs attention");
         } else {
             tracing::info!(%number, seq, rev, state, step, verdict, sub_code, call, "payment");

@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::payment::{
-    Amount, CancelAction, CodeMark, Entry, EntryStep, Order, PayCall, Payment, ScanKind, State,
-    Timestamp, Trade, Undo, hide_codes, is_printed_on_goods,
+    Account, Amount, CancelAction, CodeMark, Entry, EntryStep, Heard, How, Offer, Order, Payment,
+    Record, Refusal, ScanKind, State, Tag, Timestamp, Trade, Undo, hide_codes, is_printed_on_goods,
 };
 
 /// A plain enum of the core and its names on disk.
@@ -84,6 +84,7 @@ pub(super) struct Summary {
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
     pub(super) order: Arc<Order>,
+    pub(super) account: Option<Arc<Account>>,
     pub(super) created_at: Timestamp,
 }
 
@@ -167,21 +168,21 @@ pub(super) fn read(kind: &str, number: Option<&str>, body: &str) -> Result<Read,
 impl Summary {
     fn of(payment: &Payment) -> Self {
         Self {
-            out_trade_no: payment.order.out_trade_no.as_str().to_owned(),
-            rev: payment.rev,
+            out_trade_no: payment.order().out_trade_no.as_str().to_owned(),
+            rev: payment.rev(),
             state: payment.public().name(),
             open: !payment.is_final(),
-            sale: payment.order.sale.clone(),
+            sale: payment.order().sale.clone(),
             mark: mark_of(payment).map(CodeMark::hex),
-            created_at: payment.created_at,
-            amount: payment.order.amount,
+            created_at: payment.created_at(),
+            amount: payment.order().amount,
         }
     }
 }
 
 /// The mark of the code that a payment has taken.
 pub(super) fn mark_of(payment: &Payment) -> Option<CodeMark> {
-    payment.pay.as_ref().and_then(|pay| pay.mark)
+    payment.mark()
 }
 
 // --- a payment ---------------------------------------------------------------
@@ -197,7 +198,7 @@ pub(super) struct PaymentRow {
     state: StateRow,
     updated_at: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pay: Option<PayCallRow>,
+    pay: Option<OfferRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trade: Option<TradeRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,39 +217,47 @@ pub(super) struct PaymentRow {
 
 impl PaymentRow {
     fn of(payment: &Payment, step: &EntryStep) -> Self {
-        let is_first = payment.rev == 1;
-        let trade = (payment.trade != Trade::default()).then(|| (&payment.trade).into());
+        let is_first = payment.rev() == 1;
+        let told = payment.trade();
+        let offer = payment.offer().map(|offer| OfferRow::of(offer, payment.undo()));
         Self {
-            rev: payment.rev,
+            rev: payment.rev(),
             step: step.into(),
             public: payment.public().name().to_owned(),
-            state: (&payment.state).into(),
-            updated_at: payment.updated_at.millis(),
-            pay: payment.pay.as_ref().map(Into::into),
-            trade,
-            reason: payment.reason.as_ref().map(Into::into),
-            attention: payment.attention.as_ref().map(Into::into),
-            trouble: payment.trouble.as_ref().map(Into::into),
-            hint: payment.hint.as_ref().map(Into::into),
+            state: (&payment.state()).into(),
+            updated_at: payment.updated_at().millis(),
+            pay: offer,
+            trade: (*told != Trade::default()).then(|| told.into()),
+            reason: payment.reason().map(Into::into),
+            attention: payment.attention().map(Into::into),
+            trouble: payment.trouble().map(Into::into),
+            hint: payment.hint().map(Into::into),
             requested: is_first.then(|| RequestedRow::of(payment)),
         }
     }
 
     /// The whole payment, and what happened to it.
     pub(super) fn into_payment(self, origin: &Origin) -> Result<(Payment, EntryStep), RowError> {
-        let payment = Payment {
+        let (offer, undo) = match self.pay.map(OfferRow::into_offer).transpose()? {
+            Some((offer, undo)) => (Some(offer), undo),
+            None => (None, None),
+        };
+        let record = Record {
             order: origin.order.clone(),
+            account: origin.account.clone(),
             state: self.state.into(),
             rev: self.rev,
             created_at: origin.created_at,
             updated_at: Timestamp(self.updated_at),
-            pay: self.pay.map(TryInto::try_into).transpose()?,
+            offer,
+            undo,
             trade: self.trade.map(Into::into).unwrap_or_default(),
             reason: self.reason.map(Into::into),
             attention: self.attention.map(Into::into),
             trouble: self.trouble.map(Into::into),
             hint: self.hint.map(TryInto::try_into).transpose()?,
         };
+        let payment = Payment::try_from(record).map_err(|why| RowError::Value(why.to_string()))?;
         if payment.public().name() != self.public {
             return Err(RowError::Value(format!(
                 "it calls itself {:?}, but is {:?}",
@@ -278,21 +287,47 @@ struct RequestedRow {
     goods_detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout: Option<Length>,
+    /// Since version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<AccountRow>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountRow {
+    gateway: String,
+    app_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    merchant: Option<String>,
+}
+
+impl From<&Account> for AccountRow {
+    fn from(account: &Account) -> Self {
+        let Account { gateway, app_id, merchant } = account.clone();
+        Self { gateway, app_id, merchant }
+    }
+}
+
+impl From<AccountRow> for Account {
+    fn from(AccountRow { gateway, app_id, merchant }: AccountRow) -> Self {
+        Self { gateway, app_id, merchant }
+    }
 }
 
 impl RequestedRow {
     fn of(payment: &Payment) -> Self {
-        let order = &payment.order;
+        let order = payment.order();
         Self {
             amount_fen: order.amount.fen(),
             subject: order.subject.clone(),
-            created_at: payment.created_at.millis(),
+            created_at: payment.created_at().millis(),
             sale: order.sale.clone(),
             scanner: order.scanner.clone(),
             body: order.body.clone(),
             operator_id: order.operator_id.clone(),
             goods_detail: order.goods_detail.clone(),
             timeout: order.timeout.map(Into::into),
+            account: payment.account().map(|account| account.as_ref().into()),
         }
     }
 
@@ -309,7 +344,8 @@ impl RequestedRow {
             goods_detail: self.goods_detail,
             timeout: self.timeout.map(Into::into),
         };
-        Ok(Origin { order: order.into(), created_at: Timestamp(self.created_at) })
+        let account = self.account.map(|row| Arc::new(row.into()));
+        Ok(Origin { order: order.into(), account, created_at: Timestamp(self.created_at) })
     }
 }
 
@@ -387,9 +423,11 @@ impl From<StateRow> for State {
 
 words!(ActionRow = CancelAction { Close, Refund, None });
 
+words!(RefusalRow = Refusal { Declined, FrontDoor, NumberInUse });
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PayCallRow {
+struct OfferRow {
     deadline: i64,
     code_until: i64,
     /// Since version 2.
@@ -406,62 +444,99 @@ struct PayCallRow {
     late_pay_over: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     undo: Option<UndoRow>,
+    // Since version 3, all that follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tried_since: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    horizon: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<RefusalRow>,
+    #[serde(default)]
+    known: bool,
 }
 
-impl From<&PayCall> for PayCallRow {
-    fn from(pay: &PayCall) -> Self {
+impl OfferRow {
+    fn of(offer: &Offer, undo: Option<&Undo>) -> Self {
+        let How::Code { mark, fresh_until } = offer.how;
+        let heard = &offer.heard;
         Self {
-            deadline: pay.deadline.millis(),
-            code_until: pay.code_until.millis(),
-            mark: pay.mark.map(CodeMark::hex),
-            time_expire: pay.time_expire.millis(),
-            hold: pay.hold.into(),
-            hold_until: pay.hold_until.millis(),
-            waiting: pay.waiting,
-            declined: pay.declined,
-            stopped: pay.stopped,
-            asked: pay.asked,
-            foreign: pay.foreign,
-            late_pay_over: pay.late_pay_over,
-            undo: pay.undo.as_ref().map(|undo| UndoRow {
+            deadline: offer.deadline.millis(),
+            code_until: fresh_until.millis(),
+            mark: mark.map(CodeMark::hex),
+            time_expire: offer.time_expire.millis(),
+            hold: offer.hold.into(),
+            hold_until: offer.hold_until.millis(),
+            waiting: heard.waiting,
+            declined: heard.refused == Some(Refusal::Declined),
+            stopped: heard.stopped,
+            asked: heard.asked,
+            foreign: heard.foreign,
+            late_pay_over: heard.late_over,
+            undo: undo.map(|undo| UndoRow {
                 rounds: undo.rounds,
                 sent: undo.sent,
                 refused: undo.refused.as_ref().map(Into::into),
                 sent_past_late_pay: undo.sent_past_late_pay,
                 sent_to_untouched: undo.sent_to_untouched,
             }),
+            tag: offer.tag.map(|tag| tag.to_string()),
+            tried_since: Some(offer.tried_since.millis()),
+            sent_at: Some(offer.sent_at.millis()),
+            horizon: Some(offer.horizon.millis()),
+            refused: heard.refused.map(Into::into),
+            known: heard.known,
         }
     }
-}
 
-impl TryFrom<PayCallRow> for PayCall {
-    type Error = RowError;
-
-    fn try_from(row: PayCallRow) -> Result<Self, RowError> {
+    fn into_offer(self) -> Result<(Offer, Option<Undo>), RowError> {
         let read_mark = |text: String| {
             CodeMark::from_hex(&text).ok_or_else(|| RowError::Value(format!("the mark {text:?}")))
         };
-        Ok(Self {
-            deadline: Timestamp(row.deadline),
-            code_until: Timestamp(row.code_until),
-            mark: row.mark.map(read_mark).transpose()?,
-            time_expire: Timestamp(row.time_expire),
-            hold: row.hold.into(),
-            hold_until: Timestamp(row.hold_until),
-            waiting: row.waiting,
-            declined: row.declined,
-            stopped: row.stopped,
-            asked: row.asked,
-            foreign: row.foreign,
-            late_pay_over: row.late_pay_over,
-            undo: row.undo.map(|undo| Undo {
-                rounds: undo.rounds,
-                sent: undo.sent,
-                refused: undo.refused.map(Into::into),
-                sent_past_late_pay: undo.sent_past_late_pay,
-                sent_to_untouched: undo.sent_to_untouched,
-            }),
-        })
+        let read_tag = |text: String| {
+            Tag::read(&text).ok_or_else(|| RowError::Value(format!("the tag {text:?}")))
+        };
+        let hold: Duration = self.hold.into();
+        let declined = self.declined.then_some(Refusal::Declined);
+        let undo = self.undo.map(|undo| Undo {
+            rounds: undo.rounds,
+            sent: undo.sent,
+            refused: undo.refused.map(Into::into),
+            sent_past_late_pay: undo.sent_past_late_pay,
+            sent_to_untouched: undo.sent_to_untouched,
+        });
+        let offer = Offer {
+            how: How::Code {
+                mark: self.mark.map(read_mark).transpose()?,
+                fresh_until: Timestamp(self.code_until),
+            },
+            tag: self.tag.map(read_tag).transpose()?,
+            tried_since: Timestamp(self.tried_since.unwrap_or(self.deadline)),
+            // Earlier versions did not say: it left before its end, by all that
+            // the hold allows.
+            sent_at: Timestamp(self.sent_at.unwrap_or_else(|| {
+                self.time_expire.saturating_sub(i64::try_from(hold.as_millis()).unwrap_or(0))
+            })),
+            deadline: Timestamp(self.deadline),
+            time_expire: Timestamp(self.time_expire),
+            horizon: Timestamp(self.horizon.unwrap_or(self.time_expire)),
+            hold,
+            hold_until: Timestamp(self.hold_until),
+            heard: Heard {
+                waiting: self.waiting,
+                refused: self.refused.map(Into::into).or(declined),
+                stopped: self.stopped,
+                asked: self.asked,
+                known: self.known || self.waiting,
+                foreign: self.foreign,
+                late_over: self.late_pay_over,
+                ..Heard::default()
+            },
+        };
+        Ok((offer, undo))
     }
 }
 

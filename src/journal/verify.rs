@@ -214,11 +214,11 @@ pub(super) fn check_payments(path: &Path, conn: &Connection) -> Result<(), Verif
         let number: String = row.get(0).map_err(failed)?;
         let (first, last): (i64, i64) = (row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
         let payment = reader::payment_at(conn, first, last).map_err(|e| wrong(e.to_string()))?;
-        let amount = i64::try_from(payment.order.amount.fen()).ok();
+        let amount = i64::try_from(payment.order().amount.fen()).ok();
         let should = (
-            (Some(first), Some(last), i64::try_from(payment.rev).ok()),
+            (Some(first), Some(last), i64::try_from(payment.rev()).ok()),
             (Some(!payment.is_final()), Some(payment.public().name().to_owned())),
-            (payment.order.sale.clone(), Some(payment.created_at.millis())),
+            (payment.order().sale.clone(), Some(payment.created_at().millis())),
             (mark_of(&payment).map(CodeMark::hex), amount.filter(|_| version >= WITH_KEY)),
         );
         let stands = (|| {
@@ -230,7 +230,7 @@ pub(super) fn check_payments(path: &Path, conn: &Connection) -> Result<(), Verif
             ))
         })()
         .map_err(failed)?;
-        if should != stands || payment.order.out_trade_no.as_str() != number {
+        if should != stands || payment.order().out_trade_no.as_str() != number {
             return Err(wrong(format!("payment {number}")));
         }
     }

@@ -285,6 +285,27 @@ impl Answer {
     }
 }
 
+impl TroubleKind {
+    /// The gateway itself has answered, whatever it said.
+    #[must_use]
+    pub fn is_verified(self) -> bool {
+        match self {
+            Self::Busy | Self::Refused | Self::Unsettled | Self::Foreign | Self::SellerBalance => {
+                true
+            }
+            Self::Unreachable | Self::NoAnswer | Self::Unverified | Self::Restart => false,
+        }
+    }
+}
+
+impl Answer {
+    /// The gateway itself has answered, whatever it said.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.trouble().is_none_or(|trouble| trouble.kind.is_verified())
+    }
+}
+
 /// What of the reply is written down for the journal, besides the judgement.
 /// Never holds a payment code, a key or a signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -71,6 +71,8 @@ pub struct Rules {
     pub expire_after: Duration,
     /// How much longer than `time_expire` a late pay is reckoned with.
     pub late_margin: Duration,
+    /// How long a pay that certainly never left the box is tried again.
+    pub unsent_for: Duration,
     /// How long a payment waits for a code.
     pub code_timeout: Duration,
 }
@@ -82,6 +84,7 @@ impl Default for Rules {
             timeout: Duration::from_mins(1),
             expire_after: Duration::from_mins(2),
             late_margin: Duration::from_secs(10),
+            unsent_for: Duration::from_secs(8),
             code_timeout: Duration::from_mins(2),
         }
     }

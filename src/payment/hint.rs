@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Amount, CancelAction, CodeMark, OtherCode, OutTradeNo, Payment, Public, State, Timestamp,
+    Amount, CancelAction, CodeMark, How, OtherCode, OutTradeNo, Payment, Public, State, Timestamp,
 };
 
 /// How long a code is known again, from the end of its own life. Alipay takes a
@@ -93,8 +93,8 @@ impl Hint {
     #[must_use]
     pub fn used_for(payment: &Payment) -> Self {
         Self::CodeUsed {
-            number: payment.order.out_trade_no.clone(),
-            amount: payment.order.amount,
+            number: payment.order().out_trade_no.clone(),
+            amount: payment.order().amount,
             state: payment.public(),
         }
     }
@@ -106,9 +106,10 @@ impl Payment {
     /// certainly never left the box; then the customer may show it again.
     #[must_use]
     pub fn has_used(&self, mark: CodeMark, steady: Timestamp) -> bool {
-        let never_left = self.state == State::Cancelled(CancelAction::None);
-        self.pay.as_ref().is_some_and(|pay| {
-            pay.mark == Some(mark) && !never_left && steady < pay.code_until + CODE_MEMORY
+        let never_left = self.state() == State::Cancelled(CancelAction::None);
+        self.offer().is_some_and(|offer| {
+            let How::Code { mark: taken, fresh_until } = offer.how;
+            taken == Some(mark) && !never_left && steady < fresh_until + CODE_MEMORY
         })
     }
 }

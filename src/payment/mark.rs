@@ -5,7 +5,7 @@ use std::fmt;
 
 use aws_lc_rs::hmac;
 
-use super::{AuthCode, SecretText};
+use super::{AuthCode, Moment, OutTradeNo, SecretText, Tag};
 
 /// The keyed mark of a payment code: HMAC-SHA-256, cut to 16 bytes.
 ///
@@ -58,6 +58,16 @@ impl CodeKey {
     #[must_use]
     pub fn mark_text(&self, text: &SecretText) -> CodeMark {
         self.mark_of(text.reveal())
+    }
+
+    /// A mark for the trade that a payment with this number will make if its pay
+    /// leaves now. Whoever else uses the number, even under the same key, has
+    /// another: no two boxes have the same two clocks.
+    #[must_use]
+    pub fn tag(&self, number: &OutTradeNo, now: Moment) -> Tag {
+        let what = format!("trade {number} {} {}", now.steady.millis(), now.wall.millis());
+        let CodeMark([a, b, c, d, e, f, g, h, ..]) = self.mark_of(&what);
+        Tag(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
     fn mark_of(&self, text: &str) -> CodeMark {

@@ -1,20 +1,23 @@
 //! What may happen to a payment: every pair of state and event, decided here.
 
-use super::next::Next;
+use super::next::{Live, awaiting};
+use super::stage::{End, Stage, Waits};
 use super::{
-    Answer, Answered, CancelAction, CodeMark, Hint, Moment, Order, OutTradeNo, Payment, Rules,
-    State, Trade,
+    Answer, Answered, CancelAction, CodeMark, Hint, Moment, OutTradeNo, Payment, Rules, State, Tag,
+    Timestamp,
 };
 
 /// Something that happened to a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "short-lived, and an answer is the usual one")]
 pub enum Event {
-    /// The register asked for it, without a code.
-    Requested,
+    /// The register asked for it, without a code; why it will have to wait for
+    /// one, if that is known.
+    Requested(Option<Hint>),
     /// The buyer's code is there. (The code itself stays outside: it is a
     /// secret, and nothing here depends on it. Its mark is only remembered.)
-    Code(CodeMark),
+    /// And our own mark for the trade.
+    Code(CodeMark, Tag),
     /// Somebody tries to give it a code and does not succeed, or nothing is in
     /// the way any more.
     Hint(Option<Hint>),
@@ -58,6 +61,9 @@ pub struct Stepped {
     pub payment: Payment,
     /// What to send.
     pub call: Option<Call>,
+    /// Nothing was learned, and nothing is sent that could change anything: it
+    /// asks again, or rests. Such a step needs no entry, and a restart repeats it.
+    pub quiet: bool,
 }
 
 /// An event that cannot happen now. A terminal that has lost track of a payment
@@ -71,24 +77,6 @@ pub struct Illegal {
 }
 
 impl Payment {
-    /// A payment that was just asked for and waits for its code.
-    #[must_use]
-    pub fn requested(order: Order, now: Moment, rules: &Rules) -> Self {
-        Self {
-            order: order.into(),
-            state: State::AwaitingCode { until: now.steady + rules.code_timeout },
-            rev: 1,
-            created_at: now.wall,
-            updated_at: now.wall,
-            pay: None,
-            trade: Trade::default(),
-            reason: None,
-            attention: None,
-            trouble: None,
-            hint: None,
-        }
-    }
-
     /// Decides what `event` does to this payment: how it looks afterwards, and
     /// the one call to make once that is on disk.
     ///
@@ -99,81 +87,152 @@ impl Payment {
     /// # Errors
     ///
     /// [`Illegal`] if `event` cannot happen now.
+    pub fn step(&self, event: &Event, now: Moment, rules: &Rules) -> Result<Stepped, Illegal> {
+        let mut stepped = self.decide(event, now, rules)?;
+        stepped.quiet = stepped.call.is_none_or(|call| call == Call::Query)
+            && self.teaches_nothing(&stepped.payment);
+        let head = &mut stepped.payment.head;
+        if stepped.quiet {
+            (head.rev, head.updated_at) = (self.head.rev, self.head.updated_at);
+        } else {
+            (head.rev, head.updated_at) = (self.head.rev + 1, now.wall);
+        }
+        Ok(stepped)
+    }
+
     // One arm for every pair; arms that look alike for different reasons stay
     // apart, so that each can carry its own.
     #[allow(clippy::match_same_arms, reason = "a pair of state and event is a row of a table")]
-    pub fn step(&self, event: &Event, now: Moment, rules: &Rules) -> Result<Stepped, Illegal> {
+    fn decide(&self, event: &Event, now: Moment, rules: &Rules) -> Result<Stepped, Illegal> {
         let illegal = || Illegal {
-            number: self.order.out_trade_no.clone(),
-            state: Box::new(self.state.clone()),
+            number: self.head.order.out_trade_no.clone(),
+            state: Box::new(self.state()),
             event: Box::new(event.clone()),
         };
-        let mut next = Next::of(self, now, rules);
-        if let Event::Answered(answered) = event {
-            next.absorb(answered);
-        }
-
+        let head = || self.head.clone();
         use Event as E;
-        use State as S;
-        let stepped = match (&self.state, event) {
+        use Stage as S;
+        let stepped = match &self.stage {
             // --- waiting for the code: nothing has left the box --------------
-            (S::AwaitingCode { .. }, E::Requested) => next.stay(),
-            (S::AwaitingCode { .. }, E::Code(mark)) => next.pay_with(*mark),
-            (S::AwaitingCode { .. }, E::Hint(hint)) => next.hint(hint.as_ref()),
-            (S::AwaitingCode { .. }, E::Due | E::Stop) => next.cancelled(CancelAction::None),
-            // The customer may still be standing there.
-            (S::AwaitingCode { until }, E::Restarted) => next.wait_for_code(*until),
-
-            // --- the pay is out ----------------------------------------------
-            (S::Paying, E::Answered(Answered { answer: Answer::Pay(answer), .. })) => {
-                next.pay_answered(answer)
-            }
-            // The pay is answered first, then asked about once more.
-            (S::Paying, E::Stop) => next.stop(),
-            (S::Paying, E::Restarted) => next.restarted(),
+            S::Awaiting { until, hint } => match event {
+                E::Requested(hint) => awaiting(head(), *until, hint.clone()),
+                E::Hint(hint) => awaiting(head(), *until, hint.clone()),
+                E::Code(mark, tag) => Live::first(head(), *mark, *tag, now, rules).pay(),
+                E::Due | E::Stop => never_sent(self),
+                // The customer may still be standing there, but not for longer
+                // than the time for a code.
+                E::Restarted => {
+                    let until = (*until).min(now.steady + rules.code_timeout);
+                    awaiting(head(), until, hint.clone())
+                }
+                E::Answered(_) => return Err(illegal()),
+            },
 
             // --- the pay never left ------------------------------------------
-            (S::Unsent { .. }, E::Due) if next.too_late_to_pay() => {
-                next.cancelled(CancelAction::None)
+            S::Unsent { offer, .. } => {
+                let live = Live::of(head(), offer, None, now, rules);
+                match event {
+                    E::Due if live.too_late_to_pay() => never_sent(self),
+                    E::Due => live.pay(),
+                    E::Stop => never_sent(self),
+                    // The code is gone with the process, and a restart never pays.
+                    E::Restarted => never_sent(self),
+                    E::Requested(_) | E::Code(..) | E::Hint(_) | E::Answered(_) => {
+                        return Err(illegal());
+                    }
+                }
             }
-            (S::Unsent { .. }, E::Due) => next.pay_again(),
-            (S::Unsent { .. }, E::Stop) => next.cancelled(CancelAction::None),
-            // The code is gone with the process, and a restart never pays.
-            (S::Unsent { .. }, E::Restarted) => next.cancelled(CancelAction::None),
 
-            // --- between two questions ---------------------------------------
-            (S::Resting { .. }, E::Due) => next.query(),
-            (S::Resting { .. }, E::Stop) => next.stop_and_query(),
-            (S::Resting { .. }, E::Restarted) => next.restarted(),
-
-            // --- a question is out -------------------------------------------
-            (S::Querying, E::Answered(Answered { answer: Answer::Query(answer), .. })) => {
-                next.query_answered(answer)
+            // --- the offer is out --------------------------------------------
+            S::Out { offer, undo, waits } => {
+                let mut live = Live::of(head(), offer, undo.as_ref(), now, rules);
+                if let E::Answered(answered) = event {
+                    live.absorb(answered);
+                }
+                match (*waits, event) {
+                    (Waits::Pay, E::Answered(Answered { answer: Answer::Pay(answer), .. })) => {
+                        live.pay_answered(answer)
+                    }
+                    (
+                        Waits::Query { since },
+                        E::Answered(Answered { answer: Answer::Query(answer), .. }),
+                    ) => live.query_answered(answer, since),
+                    (
+                        Waits::Cancel,
+                        E::Answered(Answered { answer: Answer::Cancel(answer), .. }),
+                    ) => live.cancel_answered(answer),
+                    // The call in flight is answered first; that answer is then the
+                    // last one before the cancel.
+                    (waits @ (Waits::Pay | Waits::Query { .. } | Waits::Cancel), E::Stop) => {
+                        live.stop(waits)
+                    }
+                    (Waits::Clock { .. }, E::Stop) => live.stop_and_query(),
+                    (Waits::Clock { until }, E::Due) => live.query(until),
+                    // What was in flight is an answer that was lost.
+                    (_, E::Restarted) => live.restarted(),
+                    (Waits::Pay | Waits::Query { .. } | Waits::Cancel, E::Due)
+                    | (_, E::Answered(_) | E::Requested(_) | E::Code(..) | E::Hint(_)) => {
+                        return Err(illegal());
+                    }
+                }
             }
-            // Its answer is then the last one before the cancel.
-            (S::Querying, E::Stop) => next.stop(),
-            (S::Querying, E::Restarted) => next.restarted(),
 
-            // --- a cancel is out ---------------------------------------------
-            (S::Cancelling, E::Answered(Answered { answer: Answer::Cancel(answer), .. })) => {
-                next.cancel_answered(answer)
-            }
-            (S::Cancelling, E::Stop) => next.stop(),
-            (S::Cancelling, E::Restarted) => next.restarted(),
-
-            // --- cannot happen -----------------------------------------------
-            (S::AwaitingCode { .. }, E::Answered(_)) => return Err(illegal()),
-            (
-                S::Unsent { .. } | S::Resting { .. },
-                E::Requested | E::Code(_) | E::Hint(_) | E::Answered(_),
-            )
-            | (
-                S::Paying | S::Querying | S::Cancelling,
-                E::Requested | E::Code(_) | E::Hint(_) | E::Due | E::Answered(_),
-            ) => return Err(illegal()),
             // Nothing final is ever changed (rule 1).
-            (S::Paid | S::Declined | S::Cancelled(_), _) => return Err(illegal()),
+            S::Over { .. } => return Err(illegal()),
         };
         Ok(stepped)
     }
+
+    /// Whether `after` says nothing that is not known already: it waits for the
+    /// clock or asks, and all that was heard is as before.
+    fn teaches_nothing(&self, after: &Self) -> bool {
+        let (Stage::Out { waits, .. }, Stage::Out { waits: then, .. }) =
+            (&self.stage, &after.stage)
+        else {
+            return false;
+        };
+        let asks = |waits: &Waits| matches!(waits, Waits::Clock { .. } | Waits::Query { .. });
+        asks(waits) && asks(then) && self.known() == after.known()
+    }
+
+    /// The same without what only this life counts, and without times and words
+    /// that no decision rests on.
+    fn known(&self) -> Self {
+        let mut known = self.clone();
+        let head = &mut known.head;
+        (head.rev, head.updated_at) = (0, head.created_at);
+        if let Some(trouble) = &mut head.trouble {
+            trouble.text.clear();
+        }
+        // Follows from the rest, but for its words.
+        if let Some(super::Attention::Unsettled(trouble) | super::Attention::Foreign(trouble)) =
+            &mut head.attention
+        {
+            *trouble = None;
+        }
+        if let Some(super::Attention::DoorClosed(trouble)) = &mut head.attention {
+            trouble.text.clear();
+        }
+        if let Stage::Out { offer, undo, waits } = &mut known.stage {
+            (offer.heard.patience, offer.heard.looks) = (0, 0);
+            if let Some(undo) = undo {
+                undo.rounds = 0;
+            }
+            *waits = Waits::Clock { until: Timestamp(0) };
+        }
+        known
+    }
+}
+
+/// It ends without anything having been sent.
+fn never_sent(payment: &Payment) -> Stepped {
+    let mut payment = payment.clone();
+    payment.head.trouble = None;
+    payment.head.attention = None;
+    payment.stage = Stage::Over {
+        end: End::Cancelled(CancelAction::None),
+        offer: payment.offer().cloned(),
+        undo: None,
+    };
+    Stepped { payment, call: None, quiet: false }
 }

@@ -1,6 +1,6 @@
 //! What the cashier is told: one true sentence, in Chinese and English.
 
-use super::{Attention, CancelAction, Hint, OtherCode, Payment, Public, State};
+use super::{Attention, CancelAction, Hint, OtherCode, Payment, Public, State, TroubleKind};
 
 /// A sentence to read aloud.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,17 +23,17 @@ impl Payment {
     /// The truth about this payment's money, in one sentence for the cashier.
     #[must_use]
     pub fn cashier(&self) -> Sentence {
-        let amount = self.order.amount;
-        let why = self.reason.as_ref().map(|r| r.message.as_str()).unwrap_or_default();
-        if let Some(hint) = &self.hint {
+        let amount = self.order().amount;
+        let why = self.reason().map(|r| r.message.as_str()).unwrap_or_default();
+        if let Some(hint) = self.hint() {
             let Sentence { zh, en } = hint.sentence();
             return Sentence::new(
                 format!("{zh}（收款 {amount} 元）"),
                 format!("{en} ({amount} yuan)"),
             );
         }
-        match (&self.state, self.public()) {
-            (State::Paid, _) if self.attention.is_some() => Sentence::new(
+        match (self.state(), self.public()) {
+            (State::Paid, _) if self.attention().is_some() => Sentence::new(
                 format!("已收款 {amount} 元。撤销被支付宝拒绝，如需退钱请做退款"),
                 format!(
                     "Paid {amount} yuan. Alipay refused the cancel; refund it if the money has to go back"
@@ -50,29 +50,45 @@ impl Payment {
                 format!("已撤销，{amount} 元已退还给顾客"),
                 format!("Cancelled; {amount} yuan went back to the customer"),
             ),
+            (State::Cancelled(CancelAction::None), _) if self.offer().is_some() => Sentence::new(
+                "连不上支付宝，收款没有发出，没有扣款，可以重新收款",
+                "No connection to Alipay: nothing was sent, nothing was charged; you may charge again",
+            ),
             (State::Cancelled(_), _) => Sentence::new(
                 "已撤销，没有扣款，可以重新收款",
                 "Cancelled; nothing was charged; you may charge again",
             ),
-            (_, Public::AwaitingCode) if self.order.scanner.is_none() => Sentence::new(
-                format!("终端没有扫码枪：请用收银机扫顾客的付款码，收款 {amount} 元"),
+            (State::AwaitingCode { .. }, _) if self.order().scanner.is_none() => Sentence::new(
                 format!(
-                    "This terminal has no scanner: scan the customer's payment code at the register, for {amount} yuan"
+                    "终端没有扫码枪：请用收银机扫顾客的付款码，收款 {amount} 元。改收现金请先取消"
+                ),
+                format!(
+                    "This terminal has no scanner: scan the customer's payment code at the register, for {amount} yuan. Cancel first if you take cash"
                 ),
             ),
-            (_, Public::AwaitingCode) => Sentence::new(
-                format!("请扫顾客的付款码，收款 {amount} 元"),
-                format!("Scan the customer's payment code for {amount} yuan"),
+            (State::AwaitingCode { .. }, _) => Sentence::new(
+                format!("请扫顾客的付款码，收款 {amount} 元。改收现金请先取消"),
+                format!(
+                    "Scan the customer's payment code for {amount} yuan. Cancel first if you take cash"
+                ),
+            ),
+            (State::Unsent { .. }, _) => Sentence::new(
+                "连不上支付宝，收款还没有发出，没有扣款，正在重试。改收现金请先取消",
+                "No connection to Alipay: nothing has been sent or charged; trying again. Cancel first if you take cash",
+            ),
+            _ if self.attention().is_some_and(Attention::is_about_another_sale) => Sentence::new(
+                "这个订单号在支付宝有一笔交易，不能确认是这笔收款。请勿重复收款，请店长核对商家后台",
+                "Alipay has a trade under this order number that is not proven to be this sale. Do not charge again; have the merchant account checked",
             ),
             (_, Public::AwaitingBuyer) => Sentence::new(
                 "请顾客在手机上确认付款。结果未定，请勿重复收款",
                 "The customer must confirm on the phone. Not settled yet: do not charge again for this sale",
             ),
-            (_, Public::Cancelling) if self.attention.is_some() => Sentence::new(
+            (_, Public::Cancelling) if self.attention().is_some() => Sentence::new(
                 "正在撤销，需要较长时间。请勿为这笔交易再次扫码收款；结果会自动确认",
                 "Cancelling, and it takes long. Do not charge again for this sale; it will be settled by itself",
             ),
-            (_, Public::Cancelling) if self.reason.is_some() => Sentence::new(
+            (_, Public::Cancelling) if self.reason().is_some() => Sentence::new(
                 format!("支付宝拒绝：{why}。正在关闭交易，请稍候，请勿重复收款"),
                 format!(
                     "Declined by Alipay: {why}. Closing the trade; wait, do not charge again yet"
@@ -185,37 +201,94 @@ impl Public {
 }
 
 impl Attention {
+    /// There is a trade under the number that is not this payment's, or may not
+    /// be.
+    #[must_use]
+    pub fn is_about_another_sale(&self) -> bool {
+        match self {
+            Self::Foreign(_) | Self::Unproven(_) => true,
+            Self::Unsettled(_)
+            | Self::DoorClosed(_)
+            | Self::SellerBalance
+            | Self::CancelRefused(_) => false,
+        }
+    }
+
     /// The sentence for the person who should look.
     #[must_use]
     pub fn sentence(&self) -> Sentence {
         match self {
             Self::Unsettled(trouble) => {
-                let why = trouble.as_ref().map(|t| t.text.as_str()).unwrap_or_default();
+                let why = trouble.as_ref().map_or_else(
+                    || Sentence::new("没有结果", "no result"),
+                    |trouble| trouble.kind.words(),
+                );
                 Sentence::new(
-                    format!("迟迟没有结果（{why}）。终端会继续查询，请勿重复收款。"),
+                    format!("迟迟没有结果：{}。终端会继续查询，请勿重复收款", why.zh),
                     format!(
-                        "Not settled for long ({why}). The terminal goes on asking; do not charge again."
+                        "Not settled for long: {}. The terminal goes on asking; do not charge again",
+                        why.en
                     ),
                 )
             }
-            Self::Foreign(trouble) => {
-                let why = trouble.as_ref().map(|t| t.text.as_str()).unwrap_or_default();
+            Self::Foreign(_) => Sentence::new(
+                "这个订单号在支付宝属于另一笔交易。终端不会把它当作本笔收款，也不会撤销它；请在商家后台核对",
+                "At Alipay this order number belongs to another sale. The terminal will neither take it for this one nor cancel it; check the merchant account",
+            ),
+            Self::Unproven(trade_no) => {
+                let number = trade_no.as_deref().unwrap_or("?");
                 Sentence::new(
                     format!(
-                        "该商户订单号在支付宝可能属于另一笔交易（{why}）。终端不会撤销它，请在商家后台核对。"
+                        "这个订单号有一笔已付款的交易（支付宝交易号 {number}），不能确认是本笔收款。终端不会动它；请在商家后台核对，需要退钱时在那里退款"
                     ),
                     format!(
-                        "At Alipay this order number may belong to another sale ({why}). The terminal will not cancel it; check the merchant account."
+                        "There is a paid trade under this order number (Alipay's number {number}) that is not proven to be this payment. The terminal will not touch it; check the merchant account, and refund it there if the money has to go back"
                     ),
                 )
             }
+            Self::DoorClosed(_) => Sentence::new(
+                "支付宝拒绝受理本终端的请求（密钥、权限或签约有问题），无法查询结果。请勿重复收款，请技术员运行 till doctor",
+                "Alipay refuses this terminal's requests (its keys, rights or contract are wrong), so the result cannot be asked for. Do not charge again; have the technician run till doctor",
+            ),
+            Self::SellerBalance => Sentence::new(
+                "钱要退给顾客，但商家支付宝账户余额不足。请充值，终端会继续重试",
+                "The money has to go back, but the merchant's Alipay account has not enough. Top it up; the terminal goes on trying",
+            ),
             Self::CancelRefused(reason) => Sentence::new(
-                format!("顾客已付款，支付宝拒绝撤销（{}）。如需退钱请做退款。", reason.message),
+                format!("顾客已付款，支付宝拒绝撤销（{}）。如需退钱请做退款", reason.message),
                 format!(
-                    "Paid; Alipay refused the cancel ({}). Refund it if the money has to go back.",
+                    "Paid; Alipay refused the cancel ({}). Refund it if the money has to go back",
                     reason.message
                 ),
             ),
+        }
+    }
+}
+
+impl TroubleKind {
+    /// What kept the result away, for a sentence.
+    #[must_use]
+    pub fn words(self) -> Sentence {
+        match self {
+            Self::Unreachable => Sentence::new("连不上支付宝", "no connection to Alipay"),
+            Self::NoAnswer => Sentence::new("支付宝没有回应", "Alipay does not answer"),
+            Self::Unverified => Sentence::new(
+                "收到的回应不能确认来自支付宝",
+                "what came back is not proven to be Alipay's",
+            ),
+            Self::Busy => Sentence::new("支付宝系统繁忙", "Alipay is busy"),
+            Self::Refused => Sentence::new("支付宝拒绝受理请求", "Alipay refuses the request"),
+            Self::Unsettled => {
+                Sentence::new("支付宝还不能确定结果", "Alipay cannot tell the result yet")
+            }
+            Self::Foreign => Sentence::new(
+                "支付宝的回应不是这笔交易的",
+                "Alipay's answer is about something else",
+            ),
+            Self::Restart => Sentence::new("终端刚重新启动", "the terminal was restarted"),
+            Self::SellerBalance => {
+                Sentence::new("商家账户余额不足", "the merchant's account has not enough")
+            }
         }
     }
 }

@@ -1,33 +1,48 @@
 //! May this come in? Another question than what it does: the machine only sees
 //! what was admitted.
 
-use super::slot::{Happening, Offered, Slot};
-use super::{Denied, Known, Output, PayRequest, Reply, Request, RequestId, Terminal};
+use std::time::Duration;
+
+use super::open::{Asking, Happening, Offered, OpenPayment};
+use super::{Denied, Known, OPEN_MAX, Output, PayRequest, Reply, Request, Terminal};
 use crate::payment::{
-    AuthCode, Hint, Illegal, Moment, Order, OtherCode, OutTradeNo, Payment, Public, State,
+    AuthCode, Hint, Illegal, Moment, Order, OtherCode, OutTradeNo, Payment, Public,
 };
+
+/// After this long a paid sale answers no new request: registers that number
+/// their sales anew every day would hand out goods for yesterday's money.
+const SALE_KEEPS: Duration = Duration::from_hours(24);
 
 impl Terminal {
     pub(super) fn request(
         &mut self,
-        id: RequestId,
+        asking: Asking,
         request: Request,
         known: &Known,
         now: Moment,
         out: &mut Vec<Output>,
     ) -> Result<(), Illegal> {
         let (number, happening) = match request {
-            Request::Pay(request) => return self.pay(id, *request, known, now, out),
+            Request::Pay(request) => {
+                return match self.pay(asking, *request, known, now) {
+                    Ok((number, happening)) => self.happen(&number, happening, now, out),
+                    Err(reply) => {
+                        out.push(Output::Reply { id: asking.id, reply: *reply });
+                        Ok(())
+                    }
+                };
+            }
             Request::Code { number, code } => {
-                let waits = |slot: &Slot| matches!(slot.latest().state, State::AwaitingCode { .. });
-                if self.open.get(&number).is_some_and(waits) && self.codes.labels.could_be(&code) {
+                let waits = self.open.get(&number).is_some_and(OpenPayment::will_await_code);
+                if waits && self.codes.labels.could_be(&code) {
                     let denied = Denied::NotAPaymentCode(OtherCode::ScaleLabel);
-                    out.push(Output::Reply { id, reply: Reply::Denied(denied) });
+                    out.push(Output::Reply { id: asking.id, reply: Reply::Denied(denied) });
                     return Ok(());
                 }
-                (number, Happening::Code(id, self.offered(code, known)))
+                let offered = self.offered(&number, code, known, now);
+                (number, Happening::Code(asking, offered))
             }
-            Request::Stop { number } => (number, Happening::Stop(id)),
+            Request::Stop { number } => (number, Happening::Stop(asking)),
         };
         if self.open.contains_key(&number) {
             return self.happen(&number, happening, now, out);
@@ -40,58 +55,51 @@ impl Terminal {
             (Some(payment), Happening::Stop(_)) => Reply::Stands(payment.clone()),
             // The same code once more, because its first reply was lost.
             (Some(payment), Happening::Code(_, offered))
-                if payment.pay.as_ref().is_some_and(|pay| pay.mark == Some(offered.mark)) =>
+                if payment.mark() == Some(offered.mark) =>
             {
                 Reply::Stands(payment.clone())
             }
             (Some(payment), _) => Reply::Denied(Denied::NotAwaitingCode(payment.clone().into())),
         };
-        out.push(Output::Reply { id, reply });
+        out.push(Output::Reply { id: asking.id, reply });
         Ok(())
     }
 
+    /// What a request to pay makes happen, and to which payment.
     fn pay(
         &mut self,
-        id: RequestId,
+        asking: Asking,
         request: PayRequest,
         known: &Known,
         now: Moment,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Illegal> {
+    ) -> Result<(OutTradeNo, Happening), Box<Reply>> {
+        let denied = |denied| Box::new(Reply::Denied(denied));
         // Asked for before? Then it is that payment, whatever became of it.
         if let Some(number) = self.same_request(&request, known) {
             if self.open.contains_key(&number) {
-                return self.again(id, &number, &request.order, now, out);
+                let happening = self.again(asking, &number, request, known, now)?;
+                return Ok((number, happening));
             }
-            if let Some(payment) =
-                known.number.iter().chain(&known.sale).find(|p| p.order.out_trade_no == number)
-            {
-                let reply = answer_known(payment, &request.order);
-                out.push(Output::Reply { id, reply });
-                return Ok(());
+            let of_number = |p: &&Payment| p.order().out_trade_no == number;
+            if let Some(payment) = known.number.iter().chain(&known.sale).find(of_number) {
+                return Err(answer_known(payment, &request, now).into());
             }
         }
         let PayRequest { mut order, code, .. } = request;
-        let offered = code.map(|code| self.offered(code, known));
-        match self.may_begin(&order, offered.as_ref(), known, now) {
-            Ok(scanner) => order.scanner = scanner,
-            Err(denied) => {
-                out.push(Output::Reply { id, reply: Reply::Denied(denied) });
-                return Ok(());
-            }
-        }
         let number = order.out_trade_no.clone();
-        let mut payment = Payment::requested(order, now, &self.rules);
+        let offered = code.map(|code| self.offered(&number, code, known, now));
+        order.scanner = self.may_begin(&order, offered.as_ref(), known, now).map_err(denied)?;
         let is_absent = |scanner: &String| self.absent.contains(scanner);
-        if offered.is_none() && payment.order.scanner.as_ref().is_some_and(is_absent) {
-            payment.hint = Some(Hint::ScannerGone);
-        }
-        self.open.insert(number.clone(), Slot::requested(payment, now));
-        self.happen(&number, Happening::Requested(id, offered), now, out)
+        let gone = order.scanner.as_ref().is_some_and(is_absent).then_some(Hint::ScannerGone);
+        let payment = Payment::requested(order, now, &self.rules).in_account(self.account.clone());
+        self.open.insert(number.clone(), OpenPayment::new(payment, now));
+        Ok((number, Happening::Requested(asking, offered, gone)))
     }
 
-    fn offered(&self, code: AuthCode, known: &Known) -> Offered {
-        Offered { mark: self.codes.key.mark(&code), code, known: known.code.clone() }
+    fn offered(&self, number: &OutTradeNo, code: AuthCode, known: &Known, now: Moment) -> Offered {
+        let key = &self.codes.key;
+        let (mark, tag) = (key.mark(&code), key.tag(number, now));
+        Offered { mark, tag, code, known: known.code.clone() }
     }
 
     /// The payment that this request has asked for before: by its number, or by
@@ -100,35 +108,39 @@ impl Terminal {
         if request.keyed_by_sale {
             let open = self.open_for_sale(request.order.sale.as_deref());
             let paid = || known.sale.as_ref().filter(|p| p.public() == Public::Paid);
-            return open.or_else(|| paid().map(|p| p.order.out_trade_no.clone()));
+            return open.or_else(|| paid().map(|p| p.order().out_trade_no.clone()));
         }
         let number = &request.order.out_trade_no;
         (self.open.contains_key(number) || known.number.is_some()).then(|| number.clone())
     }
 
+    /// The same request once more, for a payment that is open. A code that comes
+    /// only now is taken, if it is waited for.
     fn again(
-        &mut self,
-        id: RequestId,
+        &self,
+        asking: Asking,
         number: &OutTradeNo,
-        order: &Order,
+        request: PayRequest,
+        known: &Known,
         now: Moment,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Illegal> {
-        let differs = self.open.get(number).map(|s| s.payment.order.differences(order));
-        match differs {
-            Some(differs) if !differs.is_empty() => {
-                let denied = Denied::OrderConflict { number: number.clone(), differs };
-                out.push(Output::Reply { id, reply: Reply::Denied(denied) });
-                Ok(())
+    ) -> Result<Happening, Box<Reply>> {
+        let Some(open) = self.open.get(number) else { return Ok(Happening::Again(asking.id)) };
+        if let Some(denied) = conflict(open.payment(), &request) {
+            return Err(Reply::Denied(denied).into());
+        }
+        if open.will_await_code()
+            && let Some(code) = request.code
+        {
+            if self.codes.labels.could_be(&code) {
+                let denied = Denied::NotAPaymentCode(OtherCode::ScaleLabel);
+                return Err(Reply::Denied(denied).into());
             }
-            _ => match self.open.get(number).and_then(Slot::disk).cloned() {
-                Some(payment) => {
-                    out.push(Output::Reply { id, reply: Reply::Stands(payment) });
-                    Ok(())
-                }
-                // Its first entry is being written; nobody is told before.
-                None => self.happen(number, Happening::Again(id), now, out),
-            },
+            return Ok(Happening::Code(asking, self.offered(number, code, known, now)));
+        }
+        match open.slot.disk() {
+            Some(payment) => Err(Reply::Stands(payment.clone()).into()),
+            // Its first entry is being written; nobody is told before.
+            None => Ok(Happening::Again(asking.id)),
         }
     }
 
@@ -150,15 +162,16 @@ impl Terminal {
         }
         match &known.sale {
             Some(payment) if payment.public() == Public::Paid => {
-                return Err(Denied::SaleAlreadyPaid { number: payment.order.out_trade_no.clone() });
+                return Err(already_paid(payment, now));
             }
             Some(payment) if !payment.is_final() => {
-                return Err(Denied::SaleInDoubt { number: payment.order.out_trade_no.clone() });
+                let number = payment.order().out_trade_no.clone();
+                return Err(Denied::SaleInDoubt { number });
             }
             Some(_) | None => {}
         }
         let scanner = self.choose_scanner(order.scanner.as_deref(), offered.is_some())?;
-        if let Some(Offered { code, mark, known }) = offered {
+        if let Some(Offered { code, mark, known, .. }) = offered {
             if self.codes.labels.could_be(code) {
                 return Err(Denied::NotAPaymentCode(OtherCode::ScaleLabel));
             }
@@ -167,6 +180,18 @@ impl Terminal {
                 return Err(Denied::CodeAlreadyUsed(earlier.into()));
             }
         }
+        self.is_open_for_business()?;
+        match (&scanner, offered) {
+            (Some(scanner), None) => match self.waiting_on(scanner) {
+                Some(number) => Err(Denied::ScannerBusy { number, scanner: scanner.clone() }),
+                None => Ok(Some(scanner.clone())),
+            },
+            _ => Ok(scanner),
+        }
+    }
+
+    /// Whether anything new may begin at all.
+    fn is_open_for_business(&self) -> Result<(), Denied> {
         if self.draining {
             return Err(Denied::Draining);
         }
@@ -176,13 +201,13 @@ impl Terminal {
         if let Err(why) = &self.clock {
             return Err(Denied::ClockWrong(why.clone()));
         }
-        match (&scanner, offered) {
-            (Some(scanner), None) => match self.waiting_on(scanner) {
-                Some(number) => Err(Denied::ScannerBusy { number, scanner: scanner.clone() }),
-                None => Ok(Some(scanner.clone())),
-            },
-            _ => Ok(scanner),
+        if let Err(why) = &self.door {
+            return Err(Denied::DoorClosed(why.clone()));
         }
+        if self.open.len() >= OPEN_MAX {
+            return Err(Denied::TooManyOpen(self.open.len()));
+        }
+        Ok(())
     }
 
     fn choose_scanner(
@@ -204,10 +229,10 @@ impl Terminal {
 
     fn open_for_sale(&self, sale: Option<&str>) -> Option<OutTradeNo> {
         let sale = sale?;
-        let of_sale = |slot: &&Slot| {
-            slot.payment.order.sale.as_deref() == Some(sale) && !slot.is_settled_unpaid()
+        let of_sale = |open: &&OpenPayment| {
+            open.payment().order().sale.as_deref() == Some(sale) && !open.is_settled_unpaid()
         };
-        self.open.values().find(of_sale).map(|s| s.payment.order.out_trade_no.clone())
+        self.open.values().find(of_sale).map(|open| open.payment().order().out_trade_no.clone())
     }
 
     /// A payment waits for a code on this scanner.
@@ -218,21 +243,45 @@ impl Terminal {
 
     /// The payment that waits for a code on this scanner.
     pub(super) fn waiting_on(&self, scanner: &str) -> Option<OutTradeNo> {
-        let waits = |slot: &&Slot| {
-            let payment = slot.latest();
-            payment.order.scanner.as_deref() == Some(scanner)
-                && matches!(payment.state, State::AwaitingCode { .. })
+        let waits = |open: &&OpenPayment| {
+            open.payment().order().scanner.as_deref() == Some(scanner) && open.will_await_code()
         };
-        self.open.values().find(waits).map(|s| s.payment.order.out_trade_no.clone())
+        self.open.values().find(waits).map(|open| open.payment().order().out_trade_no.clone())
     }
 }
 
-fn answer_known(payment: &Payment, order: &Order) -> Reply {
-    let differs = payment.order.differences(order);
-    if differs.is_empty() {
-        Reply::Stands(payment.clone())
-    } else {
-        let number = payment.order.out_trade_no.clone();
-        Reply::Denied(Denied::OrderConflict { number, differs })
+/// The same request again, for a payment that is over.
+fn answer_known(payment: &Payment, request: &PayRequest, now: Moment) -> Reply {
+    if let Some(denied) = conflict(payment, request) {
+        return Reply::Denied(denied);
     }
+    if request.keyed_by_sale && was_long_ago(payment, now) {
+        return Reply::Denied(already_paid(payment, now));
+    }
+    Reply::Stands(payment.clone())
+}
+
+fn already_paid(payment: &Payment, now: Moment) -> Denied {
+    Denied::SaleAlreadyPaid {
+        payment: payment.clone().into(),
+        long_ago: was_long_ago(payment, now),
+    }
+}
+
+fn was_long_ago(payment: &Payment, now: Moment) -> bool {
+    let paid_at = payment.trade().paid_at.unwrap_or(payment.updated_at());
+    now.gateway >= paid_at + SALE_KEEPS
+}
+
+/// What the request asks for differently than the payment it names.
+fn conflict(payment: &Payment, request: &PayRequest) -> Option<Denied> {
+    let differs = payment.order().differences(&request.order);
+    if differs.is_empty() {
+        return None;
+    }
+    if request.keyed_by_sale && differs.contains(&"amount") {
+        return Some(Denied::SaleConflict(payment.clone().into()));
+    }
+    let number = payment.order().out_trade_no.clone();
+    Some(Denied::OrderConflict { number, differs })
 }

@@ -12,6 +12,8 @@
 //! share an fsync.
 
 mod admit;
+mod machine;
+mod open;
 mod request;
 mod scan;
 mod sights;
@@ -23,22 +25,33 @@ mod simulation;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::payment::{
-    Answer, Answered, AuthCode, CodeKey, CodeMark, Entry, Event, Illegal, Moment, OutTradeNo,
-    Payment, Rules, ScaleLabels, ScannerNews, SecretText, Timestamp, TroubleKind,
+    Account, Answer, Answered, Asker, AuthCode, CodeKey, CodeMark, Entry, Event, Illegal, Moment,
+    OutTradeNo, PayAnswer, Payment, Rules, ScaleLabels, ScannerNews, SecretText, Timestamp,
+    TroubleKind,
 };
+use machine::{Machine, Next};
+use open::{Admitted, Asking, Happening, OpenPayment};
 use sights::Sights;
-use slot::{Happening, Slot};
+use slot::Asked;
 
 pub use request::{Denied, Known, PayRequest, Reply, Request};
 
 /// Names a request while its answer is being worked out.
-pub type RequestId = u64;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
 /// Names an entry while it is being written.
-pub type Ticket = u64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
 /// Names a call while its answer is awaited.
-pub type Serial = u64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Serial(pub u64);
+
+/// So many payments may be open at once. A shop has as many as it has lanes, and
+/// a few that are in doubt; more means that something has run wild.
+pub const OPEN_MAX: usize = 1_000;
 
 /// Everything that can happen to the terminal.
 #[derive(Debug)]
@@ -51,6 +64,8 @@ pub enum Input {
         request: Request,
         /// What the journal knows of the number and the sale, read now.
         known: Box<Known>,
+        /// Who asks, where the socket tells it.
+        asker: Option<Asker>,
     },
     /// A scanner read something.
     Scan {
@@ -112,6 +127,9 @@ pub enum Output {
         ticket: Ticket,
         /// The entry.
         entry: Entry,
+        /// The call that will follow once it is on disk, so that it can be signed
+        /// meanwhile.
+        ahead: Option<Ahead>,
     },
     /// Send this call. What it needs is on disk.
     Send {
@@ -133,6 +151,17 @@ pub enum Output {
     },
 }
 
+/// A call that goes out once its entry is on disk.
+#[derive(Debug)]
+pub struct Ahead {
+    /// To be named in [`Output::Send`].
+    pub serial: Serial,
+    /// Which call.
+    pub call: crate::payment::Call,
+    /// The buyer's code, with a pay.
+    pub code: Option<AuthCode>,
+}
+
 /// How codes are told apart and known again.
 #[derive(Clone, Debug)]
 pub struct Codes {
@@ -148,13 +177,19 @@ pub struct Terminal {
     rules: Rules,
     codes: Codes,
     scanners: Vec<String>,
+    /// The account that new payments are in.
+    account: Option<Arc<Account>>,
     /// The scanners that are known to be unplugged, or not to be read.
     absent: BTreeSet<String>,
     sights: Sights,
-    open: BTreeMap<OutTradeNo, Slot>,
+    open: BTreeMap<OutTradeNo, OpenPayment>,
+    /// Who is due when, so that the timer need not ask all of them.
+    agenda: BTreeSet<(Timestamp, OutTradeNo)>,
     writing: HashMap<Ticket, OutTradeNo>,
     journal: Result<(), String>,
     clock: Result<(), String>,
+    /// The gateway's front door lets us in, or refuses us; why.
+    door: Result<(), String>,
     draining: bool,
     gateway_up: Option<bool>,
     stopping: bool,
@@ -171,12 +206,15 @@ impl Terminal {
             rules,
             codes,
             scanners,
+            account: None,
             absent: BTreeSet::new(),
             sights: Sights::default(),
             open: BTreeMap::new(),
+            agenda: BTreeSet::new(),
             writing: HashMap::new(),
             journal: Ok(()),
             clock: Ok(()),
+            door: Ok(()),
             draining: false,
             gateway_up: None,
             stopping: false,
@@ -184,6 +222,25 @@ impl Terminal {
             #[cfg(test)]
             bug: None,
         }
+    }
+
+    /// The same, for this account.
+    #[must_use]
+    pub fn in_account(mut self, account: Account) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// A payment of another account than ours. A terminal that asked about it here
+    /// would hear that it does not exist, so it must not even begin.
+    #[must_use]
+    pub fn other_account<'a>(&self, open: &'a [Payment]) -> Option<&'a Payment> {
+        let ours = self.account.as_ref();
+        // Journals of earlier versions do not tell.
+        let differs = |payment: &&Payment| {
+            payment.account().is_some_and(|theirs| ours.is_some_and(|ours| ours != theirs))
+        };
+        open.iter().find(differs)
     }
 
     /// Takes over the payments that were open when the daemon last ended. Each
@@ -195,8 +252,8 @@ impl Terminal {
     pub fn recover(&mut self, open: Vec<Payment>, now: Moment) -> Result<Vec<Output>, Illegal> {
         let mut out = Vec::new();
         for payment in open {
-            let number = payment.order.out_trade_no.clone();
-            self.open.insert(number.clone(), Slot::on_disk(payment, now));
+            let number = payment.order().out_trade_no.clone();
+            self.open.insert(number.clone(), OpenPayment::new(payment, now));
             self.happen(&number, Happening::Restarted, now, &mut out)?;
         }
         Ok(out)
@@ -211,8 +268,8 @@ impl Terminal {
     pub fn handle(&mut self, input: Input, now: Moment) -> Result<Vec<Output>, Illegal> {
         let mut out = Vec::new();
         match input {
-            Input::Request { id, request, known } => {
-                self.request(id, request, &known, now, &mut out)?;
+            Input::Request { id, request, known, asker } => {
+                self.request(Asking { id, asker }, request, &known, now, &mut out)?;
             }
             Input::Scan { scanner, text, aim, started_at, known } => {
                 let scan = scan::Scan { scanner: &scanner, text: &text, aim, started_at, known };
@@ -262,7 +319,7 @@ impl Terminal {
     /// When something is due next (steady clock).
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.open.values().filter_map(Slot::due).min()
+        self.agenda.first().map(|(due, _)| *due)
     }
 
     /// How many payments are not final.
@@ -272,11 +329,10 @@ impl Terminal {
     }
 
     fn tick(&mut self, now: Moment, out: &mut Vec<Output>) -> Result<(), Illegal> {
-        let due = |slot: &Slot| slot.due().is_some_and(|due| due <= now.steady);
-        let numbers: Vec<_> =
-            self.open.iter().filter(|(_, s)| due(s)).map(|(n, _)| n.clone()).collect();
+        let due = self.agenda.iter().take_while(|(due, _)| *due <= now.steady);
+        let numbers: Vec<_> = due.map(|(_, number)| number.clone()).collect();
         for number in numbers {
-            if self.open.get(&number).is_some_and(Slot::is_stalled) {
+            if self.open.get(&number).is_some_and(|open| open.slot.is_stalled()) {
                 self.work_off(&number, now, out)?;
             } else {
                 self.happen(&number, Happening::Due, now, out)?;
@@ -293,8 +349,8 @@ impl Terminal {
         now: Moment,
         out: &mut Vec<Output>,
     ) -> Result<(), Illegal> {
-        if let Some(slot) = self.open.get_mut(number) {
-            slot.inbox.push_back(happening);
+        if let Some(open) = self.open.get_mut(number) {
+            open.slot.inbox.push_back(happening);
         }
         self.work_off(number, now, out)
     }
@@ -306,40 +362,76 @@ impl Terminal {
         now: Moment,
         out: &mut Vec<Output>,
     ) -> Result<(), Illegal> {
-        while let Some(happening) = self.open.get_mut(number).and_then(|s| s.next_up(now)) {
+        while let Some(happening) = self.open.get_mut(number).and_then(|o| o.slot.next_up(now)) {
             let spent = happening.offered().and_then(|offered| {
                 self.used_by_another(number, offered.mark, offered.known.as_ref(), now)
             });
-            let step = match self.open.get_mut(number) {
-                Some(slot) => slot.admit(happening, spent, now),
-                None => return Ok(()),
-            };
-            match step {
-                slot::Admitted::Nothing => {}
-                slot::Admitted::Reply(id, reply) => out.push(Output::Reply { id, reply }),
-                slot::Admitted::Scan(entry) => self.note(entry, out),
-                slot::Admitted::Used(entry, hint) => {
+            let Some(open) = self.open.get_mut(number) else { return Ok(()) };
+            match open.admit(happening, spent, now) {
+                Admitted::Nothing => {}
+                Admitted::Reply(id, reply) => out.push(Output::Reply { id, reply }),
+                Admitted::Scan(entry) => self.note(entry, out),
+                Admitted::Used(entry, hint) => {
+                    open.slot.inbox.push_front(Happening::Hint(Some(hint)));
                     self.note(entry, out);
-                    if let Some(slot) = self.open.get_mut(number) {
-                        slot.inbox.push_front(Happening::Hint(Some(hint)));
-                    }
                 }
-                slot::Admitted::Event(event, asked) => {
-                    let Some(slot) = self.open.get(number) else { return Ok(()) };
-                    let stepped = self.step(&slot.payment, &event, now)?;
-                    if let Some(scanner) = scan::let_off(&slot.payment, &stepped.payment) {
+                Admitted::Event(event, asked) => {
+                    let payment = open.payment().clone();
+                    let next = self.step(&payment, &event, now)?;
+                    if let Some(scanner) = scan::let_off(&payment, &next.machine) {
                         self.sights.waited(&scanner, now.steady);
                     }
-                    let ticket = self.fresh();
-                    self.writing.insert(ticket, number.clone());
-                    if let Some(slot) = self.open.get_mut(number) {
-                        let entry = slot.write(ticket, stepped, event, asked);
-                        out.push(Output::Write { ticket, entry });
-                    }
+                    self.go_on(number, next, event, asked, out);
                 }
             }
         }
+        self.list(number);
         Ok(())
+    }
+
+    /// Writes the step down, or, if there is nothing to write, acts on it.
+    fn go_on(
+        &mut self,
+        number: &OutTradeNo,
+        next: Next<Payment>,
+        event: Event,
+        asked: Asked,
+        out: &mut Vec<Output>,
+    ) {
+        let (ticket, serial) = (Ticket(self.fresh()), Serial(self.fresh()));
+        let Some(open) = self.open.get_mut(number) else { return };
+        if next.quiet && asked.is_nobody() {
+            if let Some(call) = open.slot.step_quietly(next, &event, serial) {
+                let payment = open.payment().clone();
+                out.push(Output::Send { serial, call, payment, code: None });
+            }
+            return;
+        }
+        let ahead = next.call.map(|call| Ahead { serial, call, code: open.code_for(call) });
+        let entry = open.slot.write(ticket, serial, next, event, asked);
+        self.writing.insert(ticket, number.clone());
+        out.push(Output::Write { ticket, entry, ahead });
+    }
+
+    /// Lists a payment under its deadline, or not at all.
+    fn list(&mut self, number: &OutTradeNo) {
+        let Some(open) = self.open.get_mut(number) else { return };
+        let due = open.slot.due();
+        if open.listed == due {
+            return;
+        }
+        if let Some(before) = std::mem::replace(&mut open.listed, due) {
+            self.agenda.remove(&(before, number.clone()));
+        }
+        if let Some(due) = due {
+            self.agenda.insert((due, number.clone()));
+        }
+    }
+
+    fn forget(&mut self, number: &OutTradeNo) {
+        if let Some(due) = self.open.remove(number).and_then(|open| open.listed) {
+            self.agenda.remove(&(due, number.clone()));
+        }
     }
 
     fn step(
@@ -347,12 +439,12 @@ impl Terminal {
         payment: &Payment,
         event: &Event,
         now: Moment,
-    ) -> Result<crate::payment::Stepped, Illegal> {
+    ) -> Result<Next<Payment>, Illegal> {
         #[cfg(test)]
         if let Some(bug) = self.bug {
-            return bug.step(payment, event, now, &self.rules);
+            return bug.step(payment, event, now, &self.rules).map(Into::into);
         }
-        payment.step(event, now, &self.rules)
+        Machine::step(payment, event, now, &self.rules)
     }
 
     /// The payment, other than `number`, that this code was used for: an open one
@@ -369,16 +461,16 @@ impl Terminal {
             return None;
         }
         let has_used = |payment: &Payment| {
-            payment.order.out_trade_no != *number && payment.has_used(mark, now.steady)
+            payment.order().out_trade_no != *number && payment.has_used(mark, now.steady)
         };
-        let open = self.open.values().find(|slot| has_used(slot.latest()));
+        let open = self.open.values().map(|open| &open.slot).find(|slot| has_used(slot.latest()));
         // Nobody is told more than is on disk, unless nothing of it is: then it
         // is processing, and no promise.
         let open = open.map(|slot| match slot.disk() {
             Some(on_disk) if has_used(on_disk) => on_disk.clone(),
             Some(_) | None => slot.latest().clone(),
         });
-        let is_over = |payment: &&Payment| !self.open.contains_key(&payment.order.out_trade_no);
+        let is_over = |payment: &&Payment| !self.open.contains_key(&payment.order().out_trade_no);
         open.or_else(|| known.filter(is_over).filter(|p| has_used(p)).cloned())
     }
 
@@ -415,13 +507,12 @@ impl Terminal {
         out: &mut Vec<Output>,
     ) -> Result<(), Illegal> {
         let Some(number) = self.writing.remove(&ticket) else { return Ok(()) };
-        let serial = self.fresh();
-        if let Some(slot) = self.open.get_mut(&number) {
-            slot.written(ticket, serial, out);
+        if let Some(open) = self.open.get_mut(&number) {
+            open.written(ticket, out);
         }
         self.work_off(&number, now, out)?;
-        if self.open.get(&number).is_some_and(Slot::is_done) {
-            self.open.remove(&number);
+        if self.open.get(&number).is_some_and(|open| open.slot.is_done()) {
+            self.forget(&number);
         }
         Ok(())
     }
@@ -434,9 +525,9 @@ impl Terminal {
         out: &mut Vec<Output>,
     ) -> Result<(), Illegal> {
         let Some(number) = self.writing.remove(&ticket) else { return Ok(()) };
-        let gone = self.open.get_mut(&number).is_some_and(|s| s.not_written(ticket, why, now, out));
+        let gone = self.open.get_mut(&number).is_some_and(|o| o.not_written(ticket, why, now, out));
         if gone {
-            self.open.remove(&number);
+            self.forget(&number);
         }
         self.work_off(&number, now, out)
     }
@@ -444,8 +535,8 @@ impl Terminal {
     /// Writes down what concerns no payment. If it cannot be written it is lost,
     /// which costs nobody money.
     fn note(&mut self, entry: Entry, out: &mut Vec<Output>) {
-        let ticket = self.fresh();
-        out.push(Output::Write { ticket, entry });
+        let ticket = Ticket(self.fresh());
+        out.push(Output::Write { ticket, entry, ahead: None });
     }
 
     fn fresh(&mut self) -> u64 {
@@ -453,8 +544,14 @@ impl Terminal {
         self.last_number
     }
 
-    /// Tells when the gateway stops or starts to answer.
+    /// Tells when the gateway stops or starts to answer, and remembers whether its
+    /// front door is closed to us: then nothing new begins (rule 12).
     fn watch_gateway(&mut self, answer: &Answer, out: &mut Vec<Output>) {
+        if let Some(why) = refused_at_the_door(answer) {
+            self.door = Err(why.to_owned());
+        } else if answer.is_verified() {
+            self.door = Ok(());
+        }
         let silent = match answer.trouble() {
             Some(trouble) => match trouble.kind {
                 TroubleKind::Unreachable | TroubleKind::NoAnswer => Some(trouble.text.clone()),
@@ -476,4 +573,13 @@ impl Terminal {
             self.note(entry, out);
         }
     }
+}
+
+/// What the gateway's front door said, if it refused the call itself.
+fn refused_at_the_door(answer: &Answer) -> Option<&str> {
+    if let Answer::Pay(PayAnswer::Refused(reason)) = answer {
+        return Some(&reason.message);
+    }
+    let trouble = answer.trouble().filter(|trouble| trouble.kind == TroubleKind::Refused)?;
+    Some(&trouble.text)
 }

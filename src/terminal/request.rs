@@ -51,9 +51,13 @@ pub enum Denied {
     },
     /// The sale has been paid.
     SaleAlreadyPaid {
-        /// By which payment.
-        number: OutTradeNo,
+        /// By this payment.
+        payment: Box<Payment>,
+        /// So long ago that the register probably means another sale.
+        long_ago: bool,
     },
+    /// The sale has another amount: that of this payment.
+    SaleConflict(Box<Payment>),
     /// No scanner has that name; here are those there are.
     UnknownScanner(Vec<String>),
     /// Several scanners and none named; here they are.
@@ -73,6 +77,11 @@ pub enum Denied {
     /// The gateway would refuse what this box dates, so nothing new is begun;
     /// why.
     ClockWrong(String),
+    /// The gateway refuses what this box sends, whatever it is about, so nothing
+    /// new is begun; what it said.
+    DoorClosed(String),
+    /// So many payments are open that nothing new is begun.
+    TooManyOpen(usize),
     /// A new version waits to take over, so nothing new is begun.
     Draining,
     /// The daemon is stopping.

@@ -1,8 +1,8 @@
 //! What a scan is for: the payment that waits for it, or nothing but an entry and
 //! a word to the cashier.
 
+use super::open::{Happening, Offered};
 use super::sights::{GOODS_WINDOW, PHONE_WINDOW, Reading};
-use super::slot::{Happening, Offered};
 use super::{Output, Terminal};
 use crate::payment::{
     AuthCode, Entry, Hint, Illegal, Moment, Payment, ScanKind, SecretText, State, Timestamp,
@@ -50,7 +50,9 @@ impl Terminal {
         let entry = |kind| Entry::Scan { scanner: scanner.to_owned(), kind, text: shown, aim };
         let (kind, hint) = match (read, &waiting) {
             (Ok(code), Some(number)) if in_time => {
-                let offered = Offered { code, mark, known: known.map(|payment| *payment) };
+                let tag = self.codes.key.tag(number, now);
+                let known = known.map(|payment| *payment);
+                let offered = Offered { code, mark, tag, known };
                 let scanned = Happening::Scanned(offered, entry(ScanKind::Alipay));
                 return self.happen(number, scanned, now, out);
             }
@@ -74,6 +76,6 @@ impl Terminal {
 
 /// The scanner that a payment waited on until it came to this.
 pub(super) fn let_off(before: &Payment, after: &Payment) -> Option<String> {
-    let waits = |payment: &Payment| matches!(payment.state, State::AwaitingCode { .. });
-    (waits(before) && !waits(after)).then(|| after.order.scanner.clone()).flatten()
+    let waits = |payment: &Payment| matches!(payment.state(), State::AwaitingCode { .. });
+    (waits(before) && !waits(after)).then(|| after.order().scanner.clone()).flatten()
 }

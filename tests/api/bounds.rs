@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::client::{IN_VAIN, Response, Terminal, read_response, request, until};
-use crate::fake::{Fake, payment};
+use crate::fake::{Fake, altered, payment};
 
 #[tokio::test]
 async fn a_head_that_trickles_in_is_cut_off() {
@@ -224,9 +224,10 @@ async fn lists_that_nobody_reads_are_few_and_end() {
     let terminal = Terminal::start_with(settings);
     // More than fits into the socket.
     for number in 1..=500 {
-        let mut long = payment(&format!("A{number}"), State::Paid);
-        let order = Order { subject: "咖".repeat(256), ..(*long.order).clone() };
-        long.order = order.into();
+        let long = altered(&payment(&format!("A{number}"), State::Paid), |record| {
+            let order = Order { subject: "咖".repeat(256), ..(*record.order).clone() };
+            record.order = order.into();
+        });
         terminal.fake.journal(&long, "test");
     }
     let lists = async || {

@@ -11,8 +11,8 @@ use tilld::api::{
     Status, Unanswered, Unavailable, Which,
 };
 use tilld::payment::{
-    Asker, AuthCode, Call, CancelAction, Entry, EntryStep, Moment, Order, OutTradeNo, PayCall,
-    Payment, Public, Recorded, Rules, State, StepName, Timestamp,
+    Asker, AuthCode, Call, CancelAction, Entry, EntryStep, Heard, How, Moment, Offer, Order,
+    OutTradeNo, Payment, Public, Record, Recorded, Rules, State, StepName, Timestamp,
 };
 use tilld::terminal::{Denied, PayRequest, Reply};
 use tokio::sync::watch;
@@ -102,9 +102,11 @@ impl Fake {
 
     /// A further step of a payment.
     pub fn becomes(&self, number: &str, state: State) -> Payment {
-        let mut payment = self.find(&number.parse().unwrap()).expect("a payment");
-        payment.state = state;
-        payment.rev += 1;
+        let payment = self.find(&number.parse().unwrap()).expect("a payment");
+        let payment = altered(&payment, |record| {
+            record.state = state;
+            record.rev += 1;
+        });
         self.journal(&payment, "test");
         payment
     }
@@ -112,7 +114,7 @@ impl Fake {
     fn find(&self, number: &OutTradeNo) -> Option<Payment> {
         let entries = self.entries.lock().unwrap();
         entries.iter().rev().find_map(|recorded| match &recorded.entry {
-            Entry::Payment { payment, .. } if payment.order.out_trade_no == *number => {
+            Entry::Payment { payment, .. } if payment.order().out_trade_no == *number => {
                 Some(payment.clone())
             }
             _ => None,
@@ -194,10 +196,10 @@ impl Backend for Fake {
                 _ => None,
             });
             let found = payments.find(|payment| match &about {
-                About::Number(number) => payment.order.out_trade_no == *number,
+                About::Number(number) => payment.order().out_trade_no == *number,
                 About::Sale(sale) => {
                     let counts = !payment.is_final() || payment.public() == Public::Paid;
-                    payment.order.sale.as_deref() == Some(sale) && counts
+                    payment.order().sale.as_deref() == Some(sale) && counts
                 }
             });
             Ok(found.cloned().map_or(Standing::Free, |p| Standing::Payment(Box::new(p))))
@@ -228,8 +230,8 @@ impl Backend for Fake {
             let mut found: Vec<_> = entries
                 .iter()
                 .filter_map(|recorded| match &recorded.entry {
-                    Entry::Payment { payment, .. } if payment.rev == 1 => {
-                        Some((recorded.seq, payment.order.out_trade_no.clone()))
+                    Entry::Payment { payment, .. } if payment.rev() == 1 => {
+                        Some((recorded.seq, payment.order().out_trade_no.clone()))
                     }
                     _ => None,
                 })
@@ -246,7 +248,7 @@ impl Backend for Fake {
                     Which::Open => !payment.is_final(),
                     Which::State(state) => payment.public() == state,
                 };
-                let of_sale = filter.sale.is_none() || filter.sale == payment.order.sale;
+                let of_sale = filter.sale.is_none() || filter.sale == payment.order().sale;
                 if !wanted || !of_sale {
                     continue;
                 }
@@ -267,7 +269,7 @@ impl Backend for Fake {
             let entries = self.entries.lock().unwrap();
             let about = |recorded: &&Recorded| {
                 matches!(&recorded.entry, Entry::Payment { payment, .. }
-                    if payment.order.out_trade_no == number)
+                    if payment.order().out_trade_no == number)
             };
             Ok(entries.iter().filter(about).cloned().collect())
         })
@@ -339,28 +341,34 @@ pub fn order(number: &str) -> Order {
 /// A payment that waits for its code.
 pub fn awaiting(order: Order) -> Payment {
     let now = Moment::undisputed(NOW, NOW, NOW);
-    Payment::requested(order, now, &Rules::default())
+    altered(&Payment::requested(order, now, &Rules::default()), |record| record.rev = 1)
 }
 
-/// A payment in that state, with a pay if the state has one.
+/// The same payment, but for what `change` does to it; with an offer that is out
+/// if its state has one.
+pub fn altered(payment: &Payment, change: impl FnOnce(&mut Record)) -> Payment {
+    let mut record = payment.record();
+    change(&mut record);
+    let sent =
+        !matches!(record.state, State::AwaitingCode { .. } | State::Cancelled(CancelAction::None));
+    if sent {
+        record.offer.get_or_insert(Offer {
+            how: How::Code { mark: None, fresh_until: NOW },
+            tag: None,
+            tried_since: NOW,
+            sent_at: NOW,
+            deadline: NOW,
+            time_expire: NOW,
+            horizon: NOW,
+            hold: Duration::ZERO,
+            hold_until: NOW,
+            heard: Heard::default(),
+        });
+    }
+    record.try_into().expect("possible")
+}
+
+/// A payment in that state, with an offer if the state has one.
 pub fn payment(number: &str, state: State) -> Payment {
-    let mut payment = awaiting(order(number));
-    let sent = !matches!(state, State::AwaitingCode { .. } | State::Cancelled(CancelAction::None));
-    payment.pay = sent.then_some(PayCall {
-        deadline: NOW,
-        code_until: NOW,
-        mark: None,
-        time_expire: NOW,
-        hold: Duration::ZERO,
-        hold_until: NOW,
-        waiting: false,
-        declined: false,
-        stopped: false,
-        asked: false,
-        foreign: false,
-        late_pay_over: false,
-        undo: None,
-    });
-    payment.state = state;
-    payment
+    altered(&awaiting(order(number)), |record| record.state = state)
 }

@@ -8,7 +8,7 @@ use tilld::terminal::Denied;
 use tokio::io::AsyncWriteExt;
 
 use crate::client::{Response, Terminal, read_response, request};
-use crate::fake::{NOW, order, payment};
+use crate::fake::{NOW, altered, order, payment};
 
 const BODY: &str = r#"{"amount":"88.88","subject":"咖啡"}"#;
 const SALE: &str = r#"{"amount":"88.88","subject":"咖啡","sale":"S1"}"#;
@@ -26,9 +26,9 @@ fn money(response: &Response) -> String {
 }
 
 fn attempt(number: &str, sale: &str, state: State) -> Payment {
-    let mut payment = payment(number, state);
-    payment.order = Order { sale: Some(sale.to_owned()), ..order(number) }.into();
-    payment
+    altered(&payment(number, state), |record| {
+        record.order = Order { sale: Some(sale.to_owned()), ..order(number) }.into();
+    })
 }
 
 /// One faulty request of each kind, as `PUT` for a number.
@@ -77,7 +77,7 @@ async fn a_number_is_told_none_only_if_it_was_looked_up_and_is_free() {
         State::Cancelled(CancelAction::Close),
         State::Cancelled(CancelAction::None),
     ] {
-        terminal.fake.journal(&payment("A1", state.clone()), "test");
+        terminal.fake.journal(&payment("A1", state), "test");
         for (code, told) in faulty_puts(&terminal, "A1").await {
             assert_eq!(money(&told), "unknown", "{state:?} {code}: {told:?}");
             assert!(
@@ -132,7 +132,7 @@ async fn a_sale_is_told_none_only_if_it_was_looked_up_and_has_no_attempt_that_co
         ("S4", State::Declined, "none"),
         ("S5", State::Cancelled(CancelAction::Refund), "none"),
     ] {
-        terminal.fake.journal(&attempt(&format!("A{sale}"), sale, state.clone()), "test");
+        terminal.fake.journal(&attempt(&format!("A{sale}"), sale, state), "test");
         for body in faulty(sale) {
             let posted = terminal.post("/v1/payments", &body).await;
             // Also with a number of the register's own that is free.

@@ -9,7 +9,7 @@ use tilld::payment::{
 };
 
 use crate::client::Terminal;
-use crate::fake::{NOW, order, payment};
+use crate::fake::{NOW, altered, order, payment};
 
 const BODY: &str = r#"{"amount":"88.88","subject":"咖啡"}"#;
 
@@ -85,15 +85,16 @@ async fn the_example_of_the_contract_is_what_we_say() {
     let read: PaymentView = serde_json::from_value(example.clone()).unwrap();
 
     let terminal = Terminal::start();
-    let mut paid = payment("20150320010101001", State::Paid);
-    paid.rev = 4;
-    paid.updated_at = NOW + Duration::from_secs(2);
-    paid.trade = Trade {
-        trade_no: Some("2013112011001004330000121536".to_owned()),
-        buyer_logon_id: Some("159****5620".to_owned()),
-        said: Said { receipt_amount: Some(Fen(8888)), ..Said::default() },
-        ..Trade::default()
-    };
+    let paid = altered(&payment("20150320010101001", State::Paid), |record| {
+        record.rev = 4;
+        record.updated_at = NOW + Duration::from_secs(2);
+        record.trade = Trade {
+            trade_no: Some("2013112011001004330000121536".to_owned()),
+            buyer_logon_id: Some("159****5620".to_owned()),
+            said: Said { receipt_amount: Some(Fen(8888)), ..Said::default() },
+            ..Trade::default()
+        };
+    });
     terminal.fake.journal(&paid, "pay_answered");
     let told = terminal.get("/v1/payments/20150320010101001").await.json();
     assert_eq!(serde_json::from_value::<PaymentView>(told.clone()).unwrap(), read);
@@ -118,8 +119,9 @@ async fn a_hint_is_told_in_a_word_and_in_a_sentence() {
     .enumerate()
     {
         let number = format!("H{index}");
-        let mut waits = payment(&number, State::AwaitingCode { until: NOW });
-        waits.hint = Some(hint.clone());
+        let waits = altered(&payment(&number, State::AwaitingCode { until: NOW }), |record| {
+            record.hint = Some(hint.clone());
+        });
         terminal.fake.journal(&waits, "hint");
         let told = terminal.get(&format!("/v1/payments/{number}")).await.json();
         assert_eq!(told["hint"], json!({ "kind": kind, "out_trade_no": earlier }));
@@ -132,11 +134,12 @@ async fn a_hint_is_told_in_a_word_and_in_a_sentence() {
 #[tokio::test]
 async fn every_ending_is_told_with_its_money() {
     let terminal = Terminal::start();
-    let mut declined = payment("D1", State::Declined);
-    declined.reason = Some(Reason {
-        code: "40004".to_owned(),
-        sub_code: Some("ACQ.BUYER_BALANCE_NOT_ENOUGH".to_owned()),
-        message: "买家余额不足".to_owned(),
+    let declined = altered(&payment("D1", State::Declined), |record| {
+        record.reason = Some(Reason {
+            code: "40004".to_owned(),
+            sub_code: Some("ACQ.BUYER_BALANCE_NOT_ENOUGH".to_owned()),
+            message: "买家余额不足".to_owned(),
+        });
     });
     terminal.fake.journal(&declined, "cancel_answered");
     let told = terminal.get("/v1/payments/D1").await.json();
@@ -180,10 +183,11 @@ async fn an_open_payment_tells_how_long_its_window_is_open() {
         ("cancelling", State::Cancelling, 10_000, Value::Null),
         ("paid", State::Paid, 10_000, Value::Null),
     ] {
-        let mut payment = payment(number, state);
-        if let Some(pay) = &mut payment.pay {
-            pay.deadline = soon(ends);
-        }
+        let payment = altered(&payment(number, state), |record| {
+            if let Some(offer) = &mut record.offer {
+                offer.deadline = soon(ends);
+            }
+        });
         terminal.fake.journal(&payment, "due");
         let one = terminal.get(&format!("/v1/payments/{number}")).await.json();
         assert_eq!(one["seconds_left"], told, "{number}");
@@ -294,9 +298,10 @@ async fn long_lists_are_whole_and_go_on_where_they_ended() {
 async fn the_attempts_at_a_sale_are_listed_by_it() {
     let terminal = Terminal::start();
     for (number, sale) in [("A1", "S1"), ("A2", "S 2"), ("A3", "S1")] {
-        let mut attempt = payment(number, State::Paid);
-        attempt.order =
-            tilld::payment::Order { sale: Some(sale.to_owned()), ..order(number) }.into();
+        let attempt = altered(&payment(number, State::Paid), |record| {
+            let order = tilld::payment::Order { sale: Some(sale.to_owned()), ..order(number) };
+            record.order = order.into();
+        });
         terminal.fake.journal(&attempt, "test");
     }
     for (query, count) in [("S1", 2), ("S%202", 1), ("nobody", 0)] {
@@ -308,10 +313,11 @@ async fn the_attempts_at_a_sale_are_listed_by_it() {
 #[tokio::test]
 async fn the_journal_tells_every_step_and_no_code() {
     let terminal = Terminal::start();
-    let mut asked = payment("A1", State::AwaitingCode { until: NOW });
+    let asked = payment("A1", State::AwaitingCode { until: NOW });
     terminal.fake.journal(&asked, "requested");
-    asked.rev = 2;
-    asked.state = State::Paying;
+    let asked = altered(&asked, |record| {
+        (record.rev, record.state) = (2, State::Paying);
+    });
     terminal.fake.journal_call(&asked, Call::Pay, "28**************94");
     let told = terminal.get("/v1/payments/A1/journal").await.json();
     let entries = told["entries"].as_array().unwrap();

@@ -19,6 +19,7 @@ async fn the_terminal_says_no_by_name() {
     let lanes = vec!["lane-1".to_owned(), "lane-2".to_owned()];
     let busy = Denied::ScannerBusy { number: number("B1"), scanner: "lane-1".to_owned() };
     let conflict = Denied::OrderConflict { number: number("A1"), differs: vec!["amount"] };
+    let paid = Box::new(payment("B1", State::Paid));
     let full = Denied::JournalUnavailable("the disk is full".to_owned());
     for (denied, status, code, money, retry) in [
         (conflict, 409, "order_conflict", "unknown", "after_fix"),
@@ -31,12 +32,22 @@ async fn the_terminal_says_no_by_name() {
             "same_request",
         ),
         (
-            Denied::SaleAlreadyPaid { number: number("B1") },
+            Denied::SaleAlreadyPaid { payment: paid.clone(), long_ago: false },
             409,
             "sale_already_paid",
             "taken",
             "never",
         ),
+        (
+            Denied::SaleAlreadyPaid { payment: paid.clone(), long_ago: true },
+            409,
+            "sale_already_paid",
+            "none",
+            "never",
+        ),
+        (Denied::SaleConflict(paid), 409, "sale_conflict", "none", "after_fix"),
+        (Denied::DoorClosed("no".to_owned()), 503, "door_closed", "none", "same_request"),
+        (Denied::TooManyOpen(1_000), 503, "too_many_open", "none", "same_request"),
         (Denied::UnknownScanner(lanes.clone()), 422, "unknown_scanner", "none", "after_fix"),
         (Denied::ScannerNeeded(lanes.clone()), 422, "scanner_needed", "none", "after_fix"),
         (full, 503, "journal_unavailable", "none", "same_request"),
@@ -55,7 +66,8 @@ async fn the_terminal_says_no_by_name() {
             }
             Denied::ScannerBusy { .. }
             | Denied::SaleInDoubt { .. }
-            | Denied::SaleAlreadyPaid { .. } => assert_eq!(told["out_trade_no"], "B1"),
+            | Denied::SaleAlreadyPaid { .. }
+            | Denied::SaleConflict(_) => assert_eq!(told["out_trade_no"], "B1"),
             Denied::UnknownScanner(_) | Denied::ScannerNeeded(_) => {
                 assert_eq!(told["scanners"], json!(["lane-1", "lane-2"]));
             }

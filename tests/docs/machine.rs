@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tilld::payment::{
     Answer, Answered, CancelAction, CancelAnswer, CodeMark, Event, Hint, Moment, Money, Order,
-    PayAnswer, Payment, Public, QueryAnswer, Reason, Rules, State, Timestamp, Trade, Trouble,
+    PayAnswer, Payment, Public, QueryAnswer, Reason, Rules, State, Tag, Timestamp, Trade, Trouble,
     TroubleKind, Wire,
 };
 
@@ -39,16 +39,21 @@ fn reason() -> Reason {
 }
 
 fn code() -> Event {
-    Event::Code(CodeMark([7; 16]))
+    Event::Code(CodeMark([7; 16]), Tag(1))
 }
 
 /// Every kind of answer to the call that is in flight.
-fn answers(state: &State) -> Vec<Answer> {
-    use TroubleKind::{Busy, Foreign, Unreachable};
+fn answers(state: State) -> Vec<Answer> {
+    use TroubleKind::{Busy, Foreign, Refused, SellerBalance, Unreachable};
     let trade = Trade::default;
+    // Paid after every pay of this walk had left, or long before.
+    let paid = || Trade { paid_at: Some(Timestamp(i64::MAX)), ..trade() };
+    let earlier = || Trade { paid_at: Some(Timestamp(0)), ..trade() };
+    let ours = || Trade { tag: Some(Tag(1).to_string()), ..paid() };
     match state {
         State::Paying => vec![
-            PayAnswer::Paid(trade()),
+            PayAnswer::Paid(paid()),
+            PayAnswer::Paid(earlier()),
             PayAnswer::Waiting(trade()),
             PayAnswer::Declined(reason()),
             PayAnswer::Refused(reason()),
@@ -61,14 +66,19 @@ fn answers(state: &State) -> Vec<Answer> {
         .map(Answer::Pay)
         .collect(),
         State::Querying => vec![
+            QueryAnswer::Paid(paid()),
             QueryAnswer::Paid(trade()),
+            QueryAnswer::Paid(earlier()),
+            QueryAnswer::Paid(ours()),
             QueryAnswer::Waiting(trade()),
             QueryAnswer::Closed { trade: trade(), was_paid: false },
-            QueryAnswer::Closed { trade: trade(), was_paid: true },
+            QueryAnswer::Closed { trade: paid(), was_paid: true },
+            QueryAnswer::Closed { trade: earlier(), was_paid: true },
             QueryAnswer::NotExist,
             QueryAnswer::Foreign(trouble(Foreign)),
             QueryAnswer::Unknown(trouble(Busy)),
             QueryAnswer::Unknown(trouble(Unreachable)),
+            QueryAnswer::Unknown(trouble(Refused)),
         ]
         .into_iter()
         .map(Answer::Query)
@@ -79,6 +89,7 @@ fn answers(state: &State) -> Vec<Answer> {
             CancelAnswer::NoAction,
             CancelAnswer::Refused(reason()),
             CancelAnswer::Unknown(trouble(Busy)),
+            CancelAnswer::Unknown(trouble(SellerBalance)),
         ]
         .into_iter()
         .map(Answer::Cancel)
@@ -93,7 +104,7 @@ fn answers(state: &State) -> Vec<Answer> {
 }
 
 /// The name of an inner state in the page.
-fn inner(state: &State) -> &'static str {
+fn inner(state: State) -> &'static str {
     match state {
         State::AwaitingCode { .. } => "awaiting_code",
         State::Paying => "paying",
@@ -134,7 +145,7 @@ fn walk() -> Walked {
         let mut now = Timestamp(1_795_140_000_000);
         let moment = |at| Moment::undisputed(at, at, at);
         let mut payment = Payment::requested(order.clone(), moment(now), &rules);
-        inside.insert(("[*]".to_owned(), inner(&payment.state).to_owned()));
+        inside.insert(("[*]".to_owned(), inner(payment.state()).to_owned()));
         public.insert(("[*]".to_owned(), payment.public().name().to_owned()));
         let mut is_on_disk = true;
         // A register that brings the code with its request sees `processing` first.
@@ -149,7 +160,7 @@ fn walk() -> Walked {
         while !payment.is_final() {
             now = now + std::time::Duration::from_millis(random.below(20_000) as u64);
             let (verified, blind): (Vec<_>, Vec<_>) =
-                answers(&payment.state).into_iter().partition(|answer| {
+                answers(payment.state()).into_iter().partition(|answer| {
                     !matches!(
                         answer,
                         Answer::Pay(PayAnswer::Unknown(_) | PayAnswer::NotSent(_))
@@ -168,7 +179,7 @@ fn walk() -> Walked {
                 // Most of the time nothing happens but the clock.
                 events.extend([Event::Due, Event::Due, Event::Due]);
             }
-            if matches!(payment.state, State::AwaitingCode { .. }) {
+            if matches!(payment.state(), State::AwaitingCode { .. }) {
                 events = if is_on_disk {
                     vec![
                         code(),
@@ -189,7 +200,7 @@ fn walk() -> Walked {
             if from != to {
                 public.insert((from.to_owned(), to.to_owned()));
             }
-            let (from, to) = (inner(&payment.state), inner(&stepped.payment.state));
+            let (from, to) = (inner(payment.state()), inner(stepped.payment.state()));
             if from != to {
                 inside.insert((from.to_owned(), to.to_owned()));
             }
@@ -199,7 +210,7 @@ fn walk() -> Walked {
         }
         let last = payment.public().name().to_owned();
         public.insert((last, "[*]".to_owned()));
-        inside.insert((inner(&payment.state).to_owned(), "[*]".to_owned()));
+        inside.insert((inner(payment.state()).to_owned(), "[*]".to_owned()));
     }
     Walked { public, inside, money }
 }

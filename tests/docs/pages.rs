@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tilld::api::Code;
-use tilld::payment::{Attention, Reason};
+use tilld::payment::{Attention, Reason, Trouble, TroubleKind};
 
 use super::terminal::Terminal;
 use super::{page, section};
@@ -270,12 +270,19 @@ fn every_attention_is_explained_to_operators() {
     let page = page("docs/operators.md");
     let section = section(&page, "## Attention");
     let reason = Reason { code: String::new(), sub_code: None, message: String::new() };
-    for attention in
-        [Attention::Unsettled(None), Attention::Foreign(None), Attention::CancelRefused(reason)]
-    {
+    let trouble = Trouble { kind: TroubleKind::Refused, text: String::new() };
+    for attention in [
+        Attention::Unsettled(None),
+        Attention::Foreign(None),
+        Attention::Unproven(None),
+        Attention::DoorClosed(trouble),
+        Attention::SellerBalance,
+        Attention::CancelRefused(reason),
+    ] {
         let sentence = attention.sentence();
-        for text in [sentence.en.split('(').next(), sentence.zh.split('（').next()] {
-            let start = text.unwrap_or_default().trim();
+        for text in [&sentence.en, &sentence.zh] {
+            let start = text.split(['(', ':', ',', '（', '：', '，', '。']).next();
+            let start = start.unwrap_or_default().trim();
             assert!(section.contains(start), "docs/operators.md, Attention: no {start:?}");
         }
     }

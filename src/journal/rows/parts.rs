@@ -221,6 +221,10 @@ pub(super) enum AttentionRow {
     Unsettled { trouble: Option<TroubleRow> },
     Foreign { trouble: Option<TroubleRow> },
     CancelRefused { reason: ReasonRow },
+    // Since version 3.
+    Unproven { trade_no: Option<String> },
+    DoorClosed { trouble: TroubleRow },
+    SellerBalance,
 }
 
 impl From<&Attention> for AttentionRow {
@@ -233,6 +237,9 @@ impl From<&Attention> for AttentionRow {
                 Self::Foreign { trouble: trouble.as_ref().map(Into::into) }
             }
             Attention::CancelRefused(reason) => Self::CancelRefused { reason: reason.into() },
+            Attention::Unproven(trade_no) => Self::Unproven { trade_no: trade_no.clone() },
+            Attention::DoorClosed(trouble) => Self::DoorClosed { trouble: trouble.into() },
+            Attention::SellerBalance => Self::SellerBalance,
         }
     }
 }
@@ -243,6 +250,9 @@ impl From<AttentionRow> for Attention {
             AttentionRow::Unsettled { trouble } => Self::Unsettled(trouble.map(Into::into)),
             AttentionRow::Foreign { trouble } => Self::Foreign(trouble.map(Into::into)),
             AttentionRow::CancelRefused { reason } => Self::CancelRefused(reason.into()),
+            AttentionRow::Unproven { trade_no } => Self::Unproven(trade_no),
+            AttentionRow::DoorClosed { trouble } => Self::DoorClosed(trouble.into()),
+            AttentionRow::SellerBalance => Self::SellerBalance,
         }
     }
 }

@@ -64,9 +64,9 @@ fn what_is_archived_is_whole_and_nothing_is_forgotten() {
     assert_eq!(bench.entries(), entries[31..]);
     assert!(bench.reader.steps_of(&number("OLD1")).expect("readable").is_empty());
     let old = bench.reader.payment_of_code(CodeMark([3; 16])).expect("readable").expect("known");
-    assert_eq!(old.order.out_trade_no, number("OLD3"));
+    assert_eq!(old.order().out_trade_no, number("OLD3"));
     let sale = bench.reader.attempt_for_sale("S4").expect("readable").expect("known");
-    assert_eq!(sale.order.out_trade_no, number("OLD4"));
+    assert_eq!(sale.order().out_trade_no, number("OLD4"));
     // Numbers and sales are taken for ever; a sale that was not paid is not.
     for (taken, sale) in [("OLD1", None), ("A1", Some("S1"))] {
         let refused = bench.append(entry(&requested(taken, sale)));

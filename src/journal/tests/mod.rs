@@ -24,8 +24,8 @@ use super::{
     AppendError, ChainKey, Health, OpenError, Pending, Reader, Report, VerifyError, Writer,
 };
 use crate::payment::{
-    Amount, CancelAction, CodeMark, Entry, EntryStep, Order, OutTradeNo, PayCall, Payment, State,
-    StepName, Timestamp, Trade,
+    Amount, CancelAction, CodeMark, Entry, EntryStep, Heard, How, Offer, Order, OutTradeNo,
+    Payment, Record, State, StepName, Timestamp, Trade,
 };
 
 /// The key of the journals here, but for those that say otherwise.
@@ -200,44 +200,62 @@ fn requested(name: &str, sale: Option<&str>) -> Payment {
 }
 
 fn requested_at(name: &str, sale: Option<&str>, at: i64) -> Payment {
-    Payment {
+    let record = Record {
         order: order(name, sale).into(),
+        account: None,
         state: State::AwaitingCode { until: Timestamp(at + 120_000) },
         rev: 1,
         created_at: Timestamp(at),
         updated_at: Timestamp(at),
-        pay: None,
+        offer: None,
+        undo: None,
         trade: Trade::default(),
         reason: None,
         attention: None,
         trouble: None,
         hint: None,
+    };
+    record.try_into().expect("possible")
+}
+
+/// The same payment, but for what `change` does to it.
+fn altered(payment: &Payment, change: impl FnOnce(&mut Record)) -> Payment {
+    let mut record = payment.record();
+    change(&mut record);
+    record.try_into().expect("possible")
+}
+
+/// What is out after a code with this mark was taken.
+fn offer(mark: Option<CodeMark>) -> Offer {
+    Offer {
+        how: How::Code { mark, fresh_until: Timestamp(60_000) },
+        tag: None,
+        tried_since: Timestamp(0),
+        sent_at: Timestamp(0),
+        deadline: Timestamp(60_000),
+        time_expire: Timestamp(120_000),
+        horizon: Timestamp(120_000),
+        hold: Duration::from_secs(130),
+        hold_until: Timestamp(130_000),
+        heard: Heard::default(),
     }
 }
 
-/// The same payment after its next change, now in `state`.
 /// The payment has taken the code with this mark.
 fn paying_by_code(payment: &Payment, mark: CodeMark) -> Payment {
-    let pay = PayCall {
-        deadline: Timestamp(60_000),
-        code_until: Timestamp(60_000),
-        mark: Some(mark),
-        time_expire: Timestamp(120_000),
-        hold: Duration::from_secs(130),
-        hold_until: Timestamp(130_000),
-        waiting: false,
-        declined: false,
-        stopped: false,
-        asked: false,
-        foreign: false,
-        late_pay_over: false,
-        undo: None,
-    };
-    Payment { pay: Some(pay), ..changed(payment, State::Paying) }
+    altered(&changed(payment, State::Paying), |record| record.offer = Some(offer(Some(mark))))
 }
 
+/// The same payment after its next change, now in `state`.
 fn changed(payment: &Payment, state: State) -> Payment {
-    Payment { state, rev: payment.rev + 1, ..payment.clone() }
+    altered(payment, |record| {
+        record.rev += 1;
+        record.state = state;
+        if matches!(state, State::AwaitingCode { .. } | State::Cancelled(_)) {
+            return;
+        }
+        record.offer.get_or_insert_with(|| offer(None));
+    })
 }
 
 fn paid(payment: &Payment) -> Payment {
@@ -249,7 +267,7 @@ fn cancelled(payment: &Payment) -> Payment {
 }
 
 fn entry(payment: &Payment) -> Entry {
-    let name = if payment.rev == 1 { StepName::Requested } else { StepName::Due };
+    let name = if payment.rev() == 1 { StepName::Requested } else { StepName::Due };
     let step = EntryStep { name, ..EntryStep::default() };
     Entry::Payment { payment: payment.clone(), step }
 }
@@ -260,7 +278,7 @@ fn news(text: &str) -> Entry {
 
 /// An entry about a payment that was asked for and is over at once.
 fn finished(name: &str) -> Entry {
-    entry(&Payment { state: State::Paid, ..requested(name, None) })
+    entry(&altered(&requested(name, None), |record| record.state = State::Paid))
 }
 
 // --- failures ----------------------------------------------------------------

@@ -5,7 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
 use crate::payment::{
-    Call, CodeMark, Fen, Hint, OtherCode, PayCall, Reason, Said, ScannerNews, StepName, Undo, Wire,
+    Call, CodeMark, Fen, Heard, Hint, How, Offer, OtherCode, Reason, Said, ScannerNews, StepName,
+    Undo, Wire,
 };
 
 /// Every file of a folder with its content.
@@ -273,22 +274,22 @@ fn version_1() -> Vec<Entry> {
         sent_past_late_pay: false,
         sent_to_untouched: true,
     };
-    let call = PayCall {
-        mark: None,
+    let out = Offer {
+        how: How::Code { mark: None, fresh_until: Timestamp(63_000) },
+        tag: None,
+        // What this version did not write follows from what it did.
+        tried_since: Timestamp(62_000),
+        sent_at: Timestamp(-8_500),
         deadline: Timestamp(62_000),
-        code_until: Timestamp(63_000),
         time_expire: Timestamp(122_000),
+        horizon: Timestamp(122_000),
         hold: Duration::from_millis(130_500),
         hold_until: Timestamp(132_500),
-        waiting: true,
-        declined: false,
-        stopped: true,
-        asked: true,
-        foreign: false,
-        late_pay_over: false,
-        undo: Some(undo),
+        heard: Heard { waiting: true, known: true, stopped: true, asked: true, ..Heard::default() },
     };
-    let paying = Payment { pay: Some(call), ..changed(&one, State::Paying) };
+    let paying = altered(&changed(&one, State::Paying), |record| {
+        (record.offer, record.undo) = (Some(out), Some(undo));
+    });
     let trade = Trade {
         trade_no: Some("2013112011001004330000121536".to_owned()),
         buyer_logon_id: Some("159****5620".to_owned()),
@@ -297,9 +298,11 @@ fn version_1() -> Vec<Entry> {
     };
     let wire = Wire { code: Some("10000".to_owned()), http_status: Some(200), ..<_>::default() };
     let answered = EntryStep { wire: Some(wire), ..step(StepName::PayAnswered, None) };
-    let taken = Payment { trade, ..paid(&paying) };
+    let taken = altered(&paid(&paying), |record| record.trade = trade);
     let two = requested("20150320010101002", None);
-    let refused = Payment { reason: Some(refused), ..changed(&two, State::Declined) };
+    let refused = altered(&two, |record| {
+        (record.rev, record.state, record.reason) = (2, State::Declined, Some(refused));
+    });
     vec![
         Entry::Scanner { scanner: "lane-1".to_owned(), news: ScannerNews::Plugged },
         Entry::Payment { payment: one, step: step(StepName::Requested, None) },
@@ -360,13 +363,13 @@ fn a_journal_of_version_1_is_still_read() {
 /// What `tests/journals/v2.db` tells. It is frozen with the file.
 fn version_2() -> Vec<Entry> {
     let hinted = |payment: &Payment, hint: Option<Hint>| Entry::Payment {
-        payment: Payment { hint, rev: payment.rev, ..payment.clone() },
+        payment: altered(payment, |record| record.hint = hint),
         step: EntryStep { name: StepName::Hint, ..<_>::default() },
     };
     let mark = CodeMark([0x1f; 16]);
     let (one, two) = (requested("20260320010101001", None), requested("20260320010101002", None));
     let taken = paying_by_code(&one, mark);
-    let waits = |rev| Payment { rev, ..two.clone() };
+    let waits = |rev| altered(&two, |record| record.rev = rev);
     let used = Hint::used_for(&paid(&taken));
     // Version 2 knew all but this one.
     let others = OtherCode::ALL.into_iter().filter(|code| *code != OtherCode::ExtraCharacters);
@@ -405,5 +408,5 @@ fn a_journal_of_version_2_is_still_read() {
     let read = reader.after(0, 100).expect("readable");
     assert_eq!(read.into_iter().map(|r| r.entry).collect::<Vec<_>>(), version_2());
     let found = reader.payment_of_code(CodeMark([0x1f; 16])).expect("readable").expect("it");
-    assert_eq!(found.state, State::Paid);
+    assert_eq!(found.state(), State::Paid);
 }

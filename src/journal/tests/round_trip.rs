@@ -1,13 +1,15 @@
 //! What is written is what is read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::payment::{
-    Asker, Attention, Call, CodeMark, Fen, Hint, Judged, OtherCode, PayCall, Public, Reason, Said,
-    ScanKind, ScannerNews, StepName, Trouble, TroubleKind, Undo, Wire,
+    Account, Asker, Attention, Call, CodeMark, Fen, Heard, Hint, How, Judged, Offer, OtherCode,
+    Public, Reason, Record, Refusal, Said, ScanKind, ScannerNews, StepName, Tag, Trouble,
+    TroubleKind, Undo, Wire,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -49,7 +51,17 @@ fn reason() -> impl Strategy<Value = Reason> {
 
 fn trouble() -> impl Strategy<Value = Trouble> {
     use TroubleKind::*;
-    let kinds = vec![Unreachable, NoAnswer, Unverified, Busy, Refused, Unsettled, Foreign, Restart];
+    let kinds = vec![
+        Unreachable,
+        NoAnswer,
+        Unverified,
+        Busy,
+        Refused,
+        Unsettled,
+        Foreign,
+        Restart,
+        SellerBalance,
+    ];
     (prop::sample::select(kinds), text()).prop_map(|(kind, text)| Trouble { kind, text })
 }
 
@@ -75,28 +87,43 @@ fn undo() -> impl Strategy<Value = Undo> {
     })
 }
 
-fn pay_call() -> impl Strategy<Value = PayCall> {
-    let times = (time(), time(), time(), length(), time());
+fn offer() -> impl Strategy<Value = Offer> {
+    let times = (prop::collection::vec(time(), 7), length());
     let mark = maybe(any::<[u8; 16]>().prop_map(CodeMark));
-    (times, any::<[bool; 6]>(), maybe(undo()), mark).prop_map(|(times, flags, undo, mark)| {
-        let (deadline, code_until, time_expire, hold, hold_until) = times;
-        let [waiting, declined, stopped, asked, foreign, late_pay_over] = flags;
-        PayCall {
-            mark,
-            deadline,
-            code_until,
-            time_expire,
-            hold,
-            hold_until,
-            waiting,
-            declined,
-            stopped,
-            asked,
-            foreign,
-            late_pay_over,
-            undo,
-        }
-    })
+    let tag = maybe(any::<u64>().prop_map(Tag));
+    let refused = maybe(prop::sample::select(vec![
+        Refusal::Declined,
+        Refusal::FrontDoor,
+        Refusal::NumberInUse,
+    ]));
+    (times, any::<[bool; 5]>(), mark, tag, refused).prop_map(
+        |((times, hold), flags, mark, tag, refused)| {
+            let [deadline, fresh_until, time_expire, hold_until, tried_since, sent_at, horizon] =
+                times.try_into().expect("seven times");
+            let [waiting, stopped, asked, foreign, late_over] = flags;
+            Offer {
+                how: How::Code { mark, fresh_until },
+                tag,
+                tried_since,
+                sent_at,
+                deadline,
+                time_expire,
+                horizon,
+                hold,
+                hold_until,
+                heard: Heard {
+                    waiting,
+                    refused,
+                    stopped,
+                    asked,
+                    known: waiting,
+                    foreign,
+                    late_over,
+                    ..Heard::default()
+                },
+            }
+        },
+    )
 }
 
 fn trade() -> impl Strategy<Value = Trade> {
@@ -126,6 +153,9 @@ fn attention() -> impl Strategy<Value = Attention> {
         maybe(trouble()).prop_map(Attention::Unsettled),
         maybe(trouble()).prop_map(Attention::Foreign),
         reason().prop_map(Attention::CancelRefused),
+        maybe(text()).prop_map(Attention::Unproven),
+        trouble().prop_map(Attention::DoorClosed),
+        Just(Attention::SellerBalance),
     ]
 }
 
@@ -150,24 +180,47 @@ fn any_order() -> impl Strategy<Value = Order> {
     )
 }
 
+fn account() -> impl Strategy<Value = Option<Arc<Account>>> {
+    maybe((text(), text(), maybe(text()))).prop_map(|parts| {
+        parts.map(|(gateway, app_id, merchant)| Arc::new(Account { gateway, app_id, merchant }))
+    })
+}
+
 fn payment() -> impl Strategy<Value = Payment> {
     let words = (trade(), maybe(reason()), maybe(attention()), maybe(trouble()), maybe(hint()));
-    (any_order(), state(), time(), time(), maybe(pay_call()), words).prop_map(
-        |(order, state, created_at, updated_at, pay, words)| {
+    let out = (maybe(offer()), offer(), maybe(undo()));
+    (any_order(), account(), state(), time(), time(), out, words).prop_map(
+        |(order, account, state, created_at, updated_at, out, words)| {
             let (trade, reason, attention, trouble, hint) = words;
-            Payment {
+            let (perhaps, certainly, undo) = out;
+            // Each state has what belongs to it.
+            let (offer, undo, hint) = match state {
+                State::AwaitingCode { .. } => (None, None, hint),
+                State::Unsent { .. } => (Some(certainly), None, None),
+                State::Paid | State::Declined | State::Cancelled(_) => {
+                    let undo = perhaps.as_ref().and(undo);
+                    (perhaps, undo, None)
+                }
+                State::Paying | State::Resting { .. } | State::Querying | State::Cancelling => {
+                    (Some(certainly), undo, None)
+                }
+            };
+            let record = Record {
                 order: order.into(),
+                account,
                 state,
                 rev: 1,
                 created_at,
                 updated_at,
-                pay,
+                offer,
+                undo,
                 trade,
                 reason,
                 attention,
                 trouble,
                 hint,
-            }
+            };
+            record.try_into().expect("possible")
         },
     )
 }
@@ -269,18 +322,19 @@ proptest! {
         first in payment(), second in payment(), step in step()
     ) {
         let bench = Bench::new();
-        let first = Payment { state: State::Paying, ..first };
-        let second = Payment {
-            order: first.order.clone(), created_at: first.created_at, rev: 2, ..second
-        };
+        prop_assume!(!first.is_final());
+        let second = altered(&second, |record| {
+            (record.order, record.account) = (first.order().clone(), first.account().cloned());
+            (record.created_at, record.rev) = (first.created_at(), 2);
+        });
         bench.append(entry(&first)).expect("written");
         let later = Entry::Payment { payment: second.clone(), step };
         bench.append(later.clone()).expect("written");
-        let steps = bench.reader.steps_of(&first.order.out_trade_no).expect("readable");
+        let steps = bench.reader.steps_of(&first.order().out_trade_no).expect("readable");
         prop_assert_eq!(&steps[1].entry, &later);
         let events = bench.reader.after(1, 10).expect("readable");
         prop_assert_eq!(&events[0].entry, &later);
-        let stands = bench.reader.payment(&first.order.out_trade_no).expect("readable");
+        let stands = bench.reader.payment(&first.order().out_trade_no).expect("readable");
         prop_assert_eq!(stands, Some(second));
     }
 }
@@ -305,12 +359,11 @@ fn no_payment_code_reaches_the_disk() {
     let why = Reason { code: "40004".to_owned(), sub_code: None, message: echoed.clone() };
     let trouble = Trouble { kind: TroubleKind::Busy, text: echoed.clone() };
     let bench = Bench::new();
-    let payment = Payment {
-        reason: Some(why.clone()),
-        attention: Some(Attention::Unsettled(Some(trouble.clone()))),
-        trouble: Some(trouble),
-        ..requested("A1", None)
-    };
+    let payment = altered(&requested("A1", None), |record| {
+        record.reason = Some(why.clone());
+        record.attention = Some(Attention::Unsettled(Some(trouble.clone())));
+        record.trouble = Some(trouble);
+    });
     let wire = Wire { message: Some(echoed.clone()), ..Wire::default() };
     let step = EntryStep {
         name: StepName::Code,

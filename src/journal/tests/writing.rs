@@ -23,9 +23,12 @@ fn what_contradicts_the_journal_is_refused_and_leaves_nothing() {
     bench.append(entry(&one)).expect("written");
     for (what, contradiction) in [
         ("a number that is taken", requested("A1", None)),
-        ("a change that was skipped", Payment { rev: 3, ..two.clone() }),
-        ("a change of an unknown payment", Payment { rev: 2, ..requested("A2", None) }),
-        ("no change at all", Payment { rev: 0, ..one.clone() }),
+        ("a change that was skipped", altered(&two, |record| record.rev = 3)),
+        (
+            "a change of an unknown payment",
+            altered(&requested("A2", None), |record| record.rev = 2),
+        ),
+        ("no change at all", altered(&one, |record| record.rev = 0)),
         ("a second open attempt of a sale", requested("A3", Some("S1"))),
     ] {
         let refused = bench.append(entry(&contradiction));

@@ -3,10 +3,10 @@
 
 use crate::payment::{
     Answer, Answered, Call, CancelAction, CancelAnswer, Event, Illegal, Moment, PayAnswer, Payment,
-    QueryAnswer, Reason, Rules, State, Stepped, Trade, TroubleKind,
+    QueryAnswer, Reason, Record, Refusal, Rules, State, Stepped, Timestamp, Trade, TroubleKind,
 };
 
-/// What the planted bug does wrong, and the rule of ARCHITECTURE.md it breaks.
+/// What the planted bug does wrong, and the rule that it breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     /// Rule 2: sends and tells before the entry is on disk.
@@ -45,10 +45,35 @@ pub(crate) enum Bug {
     ForgetsCancel,
     /// Rule 9: a refused cancel is "not charged".
     RefusedIsCancelled,
+    /// Rule 9: an empty seller's account is the end of a cancel.
+    BalanceIsFinal,
     /// Rule 10: a cancel of a number never seen settles it.
     NoActionIsFinal,
+    /// Rule 10: a cancel that found nothing settles a trade that was seen.
+    NoActionOnKnown,
     /// Rule 10: the box's wall clock decides when a late pay is impossible.
     HorizonByWallClock,
+    /// Rule 10: a gateway that never tells its time is waited for for ever.
+    NeedsDate,
+    /// Rule 12: what was paid before our pay left is ours.
+    TakesOlderTrade,
+    /// Rule 12: our pay was refused because the number is in use, and what is
+    /// paid under it is ours all the same.
+    TakesRepeated,
+    /// Rule 12: another's mark on the trade is not looked at.
+    IgnoresMark,
+    /// Rule 12: a refusal at the front door is believed unasked.
+    BelievesDoor,
+    /// Rule 12: a reply about another number says that ours is somebody else's.
+    OtherNumberIsForeign,
+    /// Rule 12: what is paid though it was declined is given back unproven.
+    UndoesUnproven,
+    /// Rule 12: open payments are asked about in another account.
+    NoAccountCheck,
+    /// Rule 13: the first query after a start that is not answered decides.
+    SilenceDecides,
+    /// Rule 14: what waits for a code is said to have no money in it.
+    SaysNoneOfOpen,
     /// A code that was used before is charged again.
     NoCodeLookUp,
     /// Codes are known again only until the next restart.
@@ -56,7 +81,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::ActsBeforeDisk,
         Self::NoFsync,
         Self::NoSaleGuard,
@@ -75,8 +100,20 @@ impl Bug {
         Self::CancelsOnce,
         Self::ForgetsCancel,
         Self::RefusedIsCancelled,
+        Self::BalanceIsFinal,
         Self::NoActionIsFinal,
+        Self::NoActionOnKnown,
         Self::HorizonByWallClock,
+        Self::NeedsDate,
+        Self::TakesOlderTrade,
+        Self::TakesRepeated,
+        Self::IgnoresMark,
+        Self::BelievesDoor,
+        Self::OtherNumberIsForeign,
+        Self::UndoesUnproven,
+        Self::NoAccountCheck,
+        Self::SilenceDecides,
+        Self::SaysNoneOfOpen,
         Self::NoCodeLookUp,
         Self::CodesForgottenAtRestart,
     ];
@@ -89,26 +126,38 @@ impl Bug {
         now: Moment,
         rules: &Rules,
     ) -> Result<Stepped, Illegal> {
-        let mut payment = payment.clone();
-        if self == Self::HorizonByWallClock
-            && let Some(pay) = &mut payment.pay
-        {
-            pay.late_pay_over |= now.wall >= pay.time_expire + rules.late_margin;
-        }
+        let payment = self.misremember(payment, event, now, rules);
         let event = &self.misread(event);
+        let declined =
+            payment.offer().is_some_and(|offer| offer.heard.refused == Some(Refusal::Declined));
+        let event = match event {
+            // As if it were open still, and could be closed.
+            Event::Answered(answered) if self == Self::UndoesUnproven && declined => {
+                let answer = match &answered.answer {
+                    Answer::Query(QueryAnswer::Paid(trade)) if trade.tag.is_none() => {
+                        Answer::Query(QueryAnswer::Waiting(Trade::default()))
+                    }
+                    other => other.clone(),
+                };
+                &Event::Answered(Answered { answer, ..answered.clone() })
+            }
+            event => event,
+        };
         let mut stepped = payment.step(event, now, rules)?;
+        if stepped.call == Some(Call::Pay) && stepped.quiet {
+            stepped.quiet = false;
+        }
         let answer = match event {
             Event::Answered(answered) => Some(&answered.answer),
             _ => None,
         };
         let cancelled = State::Cancelled(CancelAction::Close);
-        let undo = payment.pay.as_ref().is_some_and(|p| p.undo.is_some());
+        let undo = payment.undo().is_some();
         let outcome = match (self, answer, event) {
             (Self::NotExistIsFinal, Some(Answer::Query(QueryAnswer::NotExist)), _) => cancelled,
             (Self::UnknownIsDeclined, Some(Answer::Pay(PayAnswer::Unknown(_))), _)
-            | (Self::BelievesDecline, Some(Answer::Pay(PayAnswer::Declined(_))), _) => {
-                State::Declined
-            }
+            | (Self::BelievesDecline, Some(Answer::Pay(PayAnswer::Declined(_))), _)
+            | (Self::BelievesDoor, Some(Answer::Pay(PayAnswer::Refused(_))), _) => State::Declined,
             (Self::StopIsCancelled, _, Event::Stop) => cancelled,
             (Self::PaidAfterNoReturn, Some(Answer::Query(QueryAnswer::Paid(_))), _) if undo => {
                 State::Paid
@@ -122,43 +171,83 @@ impl Bug {
             _ => {
                 if self == Self::CancelSentIsDone && stepped.call == Some(Call::Cancel) {
                     // The call still goes out, but the payment is final.
-                    stepped.payment.state = cancelled;
+                    stepped.payment = altered(&stepped.payment, |record| record.state = cancelled);
                 } else if self == Self::PaysAgainAfterRestart
                     && *event == Event::Restarted
-                    && payment.state == State::Paying
+                    && payment.state() == State::Paying
                 {
-                    stepped.payment.state = State::Paying;
+                    stepped.payment =
+                        altered(&stepped.payment, |record| record.state = State::Paying);
                     stepped.call = Some(Call::Pay);
-                } else if self == Self::ForgetsCancel
-                    && *event == Event::Restarted
-                    && let Some(pay) = &mut stepped.payment.pay
-                {
-                    pay.undo = None;
+                } else if self == Self::ForgetsCancel && *event == Event::Restarted {
+                    stepped.payment = altered(&stepped.payment, |record| record.undo = None);
                 }
                 return Ok(stepped);
             }
         };
-        stepped.payment.state = outcome;
-        stepped.call = None;
+        stepped.payment = altered(&stepped.payment, |record| {
+            record.state = outcome;
+            record.rev = payment.rev() + 1;
+        });
+        (stepped.call, stepped.quiet) = (None, false);
         Ok(stepped)
+    }
+
+    /// The payment as this bug remembers it.
+    fn misremember(self, payment: &Payment, event: &Event, now: Moment, rules: &Rules) -> Payment {
+        let is_answer = |judged: &dyn Fn(&Answer) -> bool| match event {
+            Event::Answered(answered) => judged(&answered.answer),
+            _ => false,
+        };
+        let is_query = is_answer(&|answer| matches!(answer, Answer::Query(_)));
+        altered(payment, |record| {
+            let Some(offer) = &mut record.offer else { return };
+            match self {
+                Self::HorizonByWallClock => {
+                    offer.heard.late_over |= now.wall >= offer.time_expire + rules.late_margin;
+                }
+                // Nothing is ever proven by the steady clock alone.
+                Self::NeedsDate => {
+                    if let Event::Answered(Answered { gateway_time: None, .. }) = event {
+                        offer.hold_until = now.steady + offer.hold;
+                    }
+                }
+                Self::NoActionOnKnown => offer.heard.known = false,
+                Self::TakesOlderTrade if is_query => {
+                    offer.sent_at = Timestamp(0);
+                    (offer.tag, offer.heard.refused) = (None, None);
+                }
+                Self::TakesRepeated if is_query => {
+                    offer.tag = None;
+                    if offer.heard.refused == Some(Refusal::NumberInUse) {
+                        offer.heard.refused = None;
+                        offer.sent_at = Timestamp(0);
+                    }
+                }
+                Self::IgnoresMark if is_query => offer.tag = None,
+                Self::SilenceDecides if is_query => offer.heard.patience = 1,
+                _ => {}
+            }
+        })
     }
 
     /// The event as this bug takes it.
     fn misread(self, event: &Event) -> Event {
         let Event::Answered(answered) = event else { return event.clone() };
+        let paid = || Trade { paid_at: Some(Timestamp(i64::MAX)), ..Trade::default() };
         let answer = match (self, &answered.answer) {
             (Self::BelievesUnverified, Answer::Pay(PayAnswer::Unknown(t)))
                 if t.kind == TroubleKind::Unverified =>
             {
-                Answer::Pay(PayAnswer::Paid(Trade::default()))
+                Answer::Pay(PayAnswer::Paid(paid()))
             }
             (Self::BelievesUnverified, Answer::Query(QueryAnswer::Unknown(t)))
                 if t.kind == TroubleKind::Unverified =>
             {
-                Answer::Query(QueryAnswer::Paid(Trade::default()))
+                Answer::Query(QueryAnswer::Paid(paid()))
             }
             (Self::TakesForeignAmount, Answer::Query(QueryAnswer::Foreign(_))) => {
-                Answer::Query(QueryAnswer::Paid(Trade::default()))
+                Answer::Query(QueryAnswer::Paid(paid()))
             }
             (Self::CancelsForeign, Answer::Query(QueryAnswer::Foreign(_))) => {
                 Answer::Query(QueryAnswer::Waiting(Trade::default()))
@@ -166,10 +255,32 @@ impl Bug {
             (Self::UnknownIsNotSent, Answer::Pay(PayAnswer::Unknown(t))) => {
                 Answer::Pay(PayAnswer::NotSent(t.clone()))
             }
+            (Self::BalanceIsFinal, Answer::Cancel(CancelAnswer::Unknown(t)))
+                if t.kind == TroubleKind::SellerBalance =>
+            {
+                Answer::Cancel(CancelAnswer::Refused(reason("ACQ.SELLER_BALANCE_NOT_ENOUGH")))
+            }
+            (Self::OtherNumberIsForeign, Answer::Pay(PayAnswer::Unknown(t)))
+                if t.kind == TroubleKind::Foreign =>
+            {
+                Answer::Pay(PayAnswer::Foreign(t.clone()))
+            }
+            (Self::OtherNumberIsForeign, Answer::Query(QueryAnswer::Unknown(t)))
+                if t.kind == TroubleKind::Foreign =>
+            {
+                Answer::Query(QueryAnswer::Foreign(t.clone()))
+            }
             _ => return event.clone(),
         };
         Event::Answered(Answered { answer, ..answered.clone() })
     }
+}
+
+/// The same payment, but for what `change` does to it.
+fn altered(payment: &Payment, change: impl FnOnce(&mut Record)) -> Payment {
+    let mut record = payment.record();
+    change(&mut record);
+    record.try_into().expect("possible")
 }
 
 /// For the model gateway: a reason in the gateway's words.

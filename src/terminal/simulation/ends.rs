@@ -16,10 +16,12 @@ pub(super) struct Ends {
     pub(super) code_used: u64,
     pub(super) scanner_gone: u64,
     pub(super) other_hints: u64,
+    pub(super) for_a_person: u64,
+    pub(super) other_accounts: u64,
 }
 
 impl Ends {
-    fn all(&self) -> [u64; 13] {
+    fn all(&self) -> [u64; 15] {
         [
             self.paid,
             self.declined,
@@ -34,6 +36,8 @@ impl Ends {
             self.code_used,
             self.scanner_gone,
             self.other_hints,
+            self.for_a_person,
+            self.other_accounts,
         ]
     }
 
@@ -55,5 +59,7 @@ impl Ends {
         self.code_used += other.code_used;
         self.scanner_gone += other.scanner_gone;
         self.other_hints += other.other_hints;
+        self.for_a_person += other.for_a_person;
+        self.other_accounts += other.other_accounts;
     }
 }

@@ -24,6 +24,12 @@ pub(super) struct ModelTrade {
     pub(super) foreign: bool,
     /// Cancels are refused for good.
     pub(super) finished: bool,
+    /// What came along with the pay (`passback_params`).
+    pub(super) tag: Option<String>,
+    pub(super) made_at: Timestamp,
+    pub(super) paid_at: Option<Timestamp>,
+    /// It was made unpaid.
+    pub(super) was_waiting: bool,
     expires: Timestamp,
     changed: Timestamp,
     before: Option<Status>,
@@ -38,6 +44,16 @@ pub(super) struct Nature {
     pub(super) stale_queries: bool,
     /// A cancel of a trade that is closed already says nothing.
     pub(super) forgets_action: bool,
+    /// Queries show what came along with the pay.
+    pub(super) echoes: bool,
+    /// Cancels now and then do nothing, and say nothing.
+    pub(super) vain_cancels: bool,
+    /// No answer has a `Date`.
+    pub(super) dateless: bool,
+    /// By how much each `Date` is off.
+    pub(super) date_lies_by: i64,
+    /// Until then the merchant's account has nothing to give back.
+    pub(super) poor_until: i64,
 }
 
 #[derive(Debug)]
@@ -47,13 +63,23 @@ pub(super) struct Gateway {
     fenced: BTreeSet<String>,
 }
 
+/// One pay, as it arrives.
+#[derive(Clone, Debug)]
+pub(super) struct Paying {
+    pub(super) amount: Amount,
+    pub(super) expires: Timestamp,
+    pub(super) tag: Option<String>,
+}
+
 /// What the model decides to do later of itself.
 #[derive(Clone, Debug)]
 pub(super) enum Later {
     /// The buyer confirms.
     Confirm,
     /// A pay that was answered 20000 is executed.
-    Execute { amount: Amount, expires: Timestamp },
+    Execute(Paying),
+    /// Another till of the merchant uses our number.
+    Theirs { paying: Paying, status: Status },
 }
 
 pub(super) fn unsettled(kind: TroubleKind) -> Trouble {
@@ -65,30 +91,27 @@ impl Gateway {
         Self { nature, trades: BTreeMap::new(), fenced: BTreeSet::new() }
     }
 
-    /// Somebody else's trade under a number that we are about to use.
-    pub(super) fn foreign(&mut self, number: &str, amount: Amount, now: Timestamp) {
-        self.put(number, Status::Success, amount, now, now);
+    /// Somebody else's trade under a number that we use as well.
+    fn theirs(&mut self, number: &str, paying: &Paying, status: Status, now: Timestamp) {
+        self.put(number, status, paying, now);
         if let Some(trade) = self.trades.get_mut(number) {
             trade.foreign = true;
-            // Long ago, so that every copy of the ledger has it.
+            // So that every copy of the ledger has it.
             trade.changed = Timestamp(0);
         }
     }
 
-    fn put(
-        &mut self,
-        number: &str,
-        status: Status,
-        amount: Amount,
-        expires: Timestamp,
-        now: Timestamp,
-    ) {
+    fn put(&mut self, number: &str, status: Status, paying: &Paying, now: Timestamp) {
         let trade = ModelTrade {
             status,
-            amount,
+            amount: paying.amount,
             foreign: false,
             finished: false,
-            expires,
+            tag: paying.tag.clone(),
+            made_at: now,
+            was_waiting: status == Status::Wait,
+            paid_at: (status == Status::Success).then_some(now),
+            expires: paying.expires,
             changed: now,
             before: None,
         };
@@ -100,6 +123,9 @@ impl Gateway {
             trade.before = Some(trade.status);
             trade.status = status;
             trade.changed = now;
+            if status == Status::Success {
+                trade.paid_at = Some(now);
+            }
         }
     }
 
@@ -110,27 +136,37 @@ impl Gateway {
         }
     }
 
+    /// The trade as an answer tells of it.
+    fn tell(&self, number: &str, is_query: bool) -> Trade {
+        let Some(trade) = self.trades.get(number) else { return Trade::default() };
+        Trade {
+            paid_at: trade.paid_at,
+            tag: trade.tag.clone().filter(|_| is_query && self.nature.echoes),
+            ..Trade::default()
+        }
+    }
+
     pub(super) fn pay(
         &mut self,
         number: &str,
-        amount: Amount,
-        expires: Timestamp,
+        paying: &Paying,
         now: Timestamp,
         random: &mut Random,
     ) -> (PayAnswer, Option<(u64, Later)>) {
         self.expire(number, now);
         let declined = |why: &str| (PayAnswer::Declined(reason(why)), None);
         let unknown = || (PayAnswer::Unknown(unsettled(TroubleKind::Busy)), None);
+        let repeated = || (PayAnswer::Repeated(unsettled(TroubleKind::Foreign)), None);
         if let Some(trade) = self.trades.get(number) {
             return match trade.status {
-                _ if trade.foreign => {
-                    if trade.amount == amount || random.chance(50) {
-                        declined("ACQ.PAYMENT_AUTH_CODE_INVALID")
-                    } else {
-                        unknown() // CONTEXT_INCONSISTENT
-                    }
+                // The code is looked at before the number.
+                _ if trade.foreign && random.chance(40) => {
+                    declined("ACQ.PAYMENT_AUTH_CODE_INVALID")
                 }
-                Status::Success => unknown(), // TRADE_HAS_SUCCESS
+                // CONTEXT_INCONSISTENT
+                _ if trade.foreign && trade.amount != paying.amount => repeated(),
+                Status::Success => repeated(), // TRADE_HAS_SUCCESS
+                Status::Wait if trade.foreign => repeated(),
                 Status::Wait => (PayAnswer::Waiting(Trade::default()), None),
                 Status::Closed | Status::Refunded => declined("ACQ.TRADE_HAS_CLOSE"),
             };
@@ -138,51 +174,61 @@ impl Gateway {
         if self.fenced.contains(number) {
             return declined("ACQ.TRADE_HAS_CLOSE");
         }
-        if now >= expires {
+        if now >= paying.expires {
             return declined("ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR");
         }
         match random.below(100) {
             0..40 => {
-                self.put(number, Status::Success, amount, expires, now);
-                (PayAnswer::Paid(Trade::default()), None)
+                self.put(number, Status::Success, paying, now);
+                (PayAnswer::Paid(self.tell(number, false)), None)
             }
             40..60 => {
-                self.put(number, Status::Wait, amount, expires, now);
+                self.put(number, Status::Wait, paying, now);
                 let confirm = random.chance(60).then(|| (random.below(150_000), Later::Confirm));
                 (PayAnswer::Waiting(Trade::default()), confirm)
             }
             60..70 => declined("ACQ.BUYER_BALANCE_NOT_ENOUGH"),
             // The trade stays on the buyer's phone.
             70..80 => {
-                self.put(number, Status::Wait, amount, expires, now);
+                self.put(number, Status::Wait, paying, now);
                 let confirm = random.chance(60).then(|| (random.below(30_000), Later::Confirm));
                 (PayAnswer::Declined(reason("ACQ.BUYER_BALANCE_NOT_ENOUGH")), confirm)
             }
             80..83 => (PayAnswer::Refused(reason("isv.invalid-signature")), None),
+            83..85 => unknown(),
             // 20000: nobody knows; perhaps it is executed a little later.
             _ => {
-                let execute = Later::Execute { amount, expires };
+                let execute = Later::Execute(paying.clone());
                 let later = random.chance(60).then(|| (random.below(100_000), execute));
                 (PayAnswer::Unknown(unsettled(TroubleKind::Busy)), later)
             }
         }
     }
 
-    /// Something the gateway had put off. True when the buyer was charged.
+    /// Something the gateway had put off. True when our buyer was charged.
     pub(super) fn later(&mut self, number: &str, what: &Later, now: Timestamp) -> bool {
         self.expire(number, now);
         let status = self.trades.get(number).map(|t| t.status);
+        let is_free = status.is_none() && !self.fenced.contains(number);
         match what {
             Later::Confirm if status == Some(Status::Wait) => {
                 self.set(number, Status::Success, now);
-                true
+                self.trades.get(number).is_some_and(|trade| !trade.foreign)
             }
-            Later::Execute { amount, expires } => {
-                let refused = status.is_some() || self.fenced.contains(number) || now >= *expires;
-                if !refused {
-                    self.put(number, Status::Success, *amount, *expires, now);
+            Later::Execute(paying) => {
+                let executed = is_free && now < paying.expires;
+                if executed {
+                    self.put(number, Status::Success, paying, now);
                 }
-                !refused
+                executed
+            }
+            Later::Theirs { paying, status } => {
+                if is_free {
+                    let day = std::time::Duration::from_hours(24);
+                    let paying = Paying { expires: now + day, ..paying.clone() };
+                    self.theirs(number, &paying, *status, now);
+                }
+                false
             }
             Later::Confirm => false,
         }
@@ -193,12 +239,13 @@ impl Gateway {
         number: &str,
         amount: Amount,
         now: Timestamp,
+        calm: bool,
         random: &mut Random,
     ) -> QueryAnswer {
         self.expire(number, now);
         // What is left over: a number used twice AND a gateway that says "busy"
         // to the last query. The terminal would cancel, so it is not played.
-        if random.chance(3) && !self.trades.get(number).is_some_and(|t| t.foreign) {
+        if !calm && random.chance(3) && !self.trades.get(number).is_some_and(|t| t.foreign) {
             return QueryAnswer::Unknown(unsettled(TroubleKind::Busy));
         }
         let Some(trade) = self.trades.get(number) else { return QueryAnswer::NotExist };
@@ -206,19 +253,17 @@ impl Gateway {
             && now.millis() - trade.changed.millis() < 5_000
             && random.chance(50);
         let status = if lags { trade.before } else { Some(trade.status) };
+        let told = self.tell(number, true);
+        let unpaid = Trade { paid_at: None, ..told.clone() };
         match status {
             None => QueryAnswer::NotExist,
             Some(_) if trade.amount != amount => {
                 QueryAnswer::Foreign(unsettled(TroubleKind::Foreign))
             }
-            Some(Status::Wait) => QueryAnswer::Waiting(Trade::default()),
-            Some(Status::Success) => QueryAnswer::Paid(Trade::default()),
-            Some(Status::Closed) => {
-                QueryAnswer::Closed { trade: Trade::default(), was_paid: false }
-            }
-            Some(Status::Refunded) => {
-                QueryAnswer::Closed { trade: Trade::default(), was_paid: true }
-            }
+            Some(Status::Wait) => QueryAnswer::Waiting(unpaid),
+            Some(Status::Success) => QueryAnswer::Paid(told),
+            Some(Status::Closed) => QueryAnswer::Closed { trade: unpaid, was_paid: false },
+            Some(Status::Refunded) => QueryAnswer::Closed { trade: told, was_paid: true },
         }
     }
 
@@ -234,6 +279,9 @@ impl Gateway {
         if random.chance(10) {
             return (busy(), false); // retry_flag Y, nothing done
         }
+        if self.nature.vain_cancels && random.chance(20) {
+            return (CancelAnswer::NoAction, false);
+        }
         let Some(trade) = self.trades.get(number).cloned() else {
             if self.nature.fences {
                 self.fenced.insert(number.to_owned());
@@ -243,6 +291,9 @@ impl Gateway {
         let answer = match trade.status {
             Status::Success if trade.finished => {
                 CancelAnswer::Refused(reason("ACQ.TRADE_HAS_FINISHED"))
+            }
+            Status::Success if now.millis() < self.nature.poor_until => {
+                return (CancelAnswer::Unknown(unsettled(TroubleKind::SellerBalance)), false);
             }
             Status::Success => {
                 self.set(number, Status::Refunded, now);
@@ -258,6 +309,7 @@ impl Gateway {
             Status::Closed => CancelAnswer::Closed(Trade::default()),
             Status::Refunded => CancelAnswer::Refunded(Trade::default()),
         };
-        (answer, trade.foreign && trade.status == Status::Success)
+        let undone = matches!(trade.status, Status::Success | Status::Wait) && !trade.finished;
+        (answer, trade.foreign && undone)
     }
 }

@@ -9,9 +9,11 @@
 #![allow(clippy::needless_pass_by_value, reason = "lines of the story are made to be given away")]
 #![allow(clippy::indexing_slicing, reason = "the model's own numbers")]
 
+mod books;
 mod bugs;
 mod ends;
 mod gateway;
+mod register;
 mod shown;
 mod world;
 

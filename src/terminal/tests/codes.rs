@@ -7,11 +7,11 @@ use crate::payment::{Call, Hint, OtherCode, ScanKind};
 const LABEL: &str = "261234500999012348";
 
 fn hint(till: &Till, number: &str) -> Option<Hint> {
-    till.disk[&number.parse::<OutTradeNo>().expect("valid")].hint.clone()
+    till.disk[&number.parse::<OutTradeNo>().expect("valid")].hint().cloned()
 }
 
 fn rev(till: &Till, number: &str) -> u64 {
-    till.disk[&number.parse::<OutTradeNo>().expect("valid")].rev
+    till.disk[&number.parse::<OutTradeNo>().expect("valid")].rev()
 }
 
 fn sentence(till: &Till, number: &str) -> (String, String) {
@@ -51,7 +51,7 @@ fn paid_by_scan(till: &mut Till, number: &str) {
     till.sync();
     till.answer(paid());
     till.sync();
-    assert_eq!(till.state(number), &State::Paid);
+    assert_eq!(till.state(number), State::Paid);
     till.now += 10_000;
 }
 
@@ -69,7 +69,7 @@ fn a_code_that_has_paid_is_not_charged_again() {
         till.sync();
         till.scan("b", CODE, till.now);
         till.sync();
-        assert_eq!(till.state("T2"), &State::AwaitingCode { until: Timestamp(till.now + 120_000) });
+        assert_eq!(till.state("T2"), State::AwaitingCode { until: Timestamp(till.now + 120_000) });
         let Some(Hint::CodeUsed { number, amount, state }) = hint(&till, "T2") else {
             panic!("{:?}", hint(&till, "T2"))
         };
@@ -84,7 +84,7 @@ fn a_code_that_has_paid_is_not_charged_again() {
         till.pay(3, PayRequest { code: Some(code(CODE)), ..request("T3") });
         for id in [2, 3] {
             let Denied::CodeAlreadyUsed(earlier) = till.denied(id) else { panic!("{id}") };
-            assert_eq!(earlier.order.out_trade_no.as_str(), "T1");
+            assert_eq!(earlier.order().out_trade_no.as_str(), "T1");
         }
         assert!(till.sent.is_empty(), "{:?}", till.sent);
         assert_eq!(till.terminal.open_count(), 1, "T3 was never begun");
@@ -128,7 +128,7 @@ fn two_payments_that_get_one_code_at_once_are_one_charge() {
     till.scan("b", CODE, till.now);
     till.pay(3, PayRequest { code: Some(code(CODE)), ..request("T3") });
     let Denied::CodeAlreadyUsed(earlier) = till.denied(3) else { panic!() };
-    assert_eq!(earlier.order.out_trade_no.as_str(), "T1");
+    assert_eq!(earlier.order().out_trade_no.as_str(), "T1");
     till.sync();
     assert_eq!(till.calls(), [Call::Pay]);
     let Some(Hint::CodeUsed { number, .. }) = hint(&till, "T2") else { panic!("no hint") };
@@ -150,7 +150,7 @@ fn a_code_that_certainly_never_left_the_box_may_be_shown_again() {
     assert!(matches!(till.denied(2), Denied::CodeAlreadyUsed(_)));
     till.stop(3, "T1");
     till.sync();
-    assert_eq!(till.state("T1"), &State::Cancelled(CancelAction::None));
+    assert_eq!(till.state("T1"), State::Cancelled(CancelAction::None));
     till.pay(4, PayRequest { code: Some(code(CODE)), ..request("T2") });
     till.sync();
     assert!(matches!(till.reply(4), Reply::Started(_)));
@@ -262,7 +262,7 @@ fn the_pieces_of_a_torn_code_are_told_as_their_length() {
     // It has just ceased to wait: the phone is still held out.
     till.stop(2, "T1");
     till.sync();
-    assert_eq!(till.state("T1"), &State::Cancelled(CancelAction::None));
+    assert_eq!(till.state("T1"), State::Cancelled(CancelAction::None));
     assert_eq!(scan(&mut till, "0123494"), "*******");
     till.now += 10_000;
     assert_eq!(scan(&mut till, "0123494"), "0123494");

@@ -281,7 +281,7 @@ fn every_attention_is_explained_to_operators() {
     ] {
         let sentence = attention.sentence();
         for text in [&sentence.en, &sentence.zh] {
-            let start = text.split(['(', ':', ',', '（', '：', '，', '。']).next();
+            let start = text.split(['(', ':', ',', '.', '（', '：', '，', '。']).next();
             let start = start.unwrap_or_default().trim();
             assert!(section.contains(start), "docs/operators.md, Attention: no {start:?}");
         }

@@ -230,8 +230,9 @@ fn offer(mark: Option<CodeMark>) -> Offer {
     Offer {
         how: How::Code { mark, fresh_until: Timestamp(60_000) },
         tag: None,
-        tried_since: Timestamp(0),
-        sent_at: Timestamp(0),
+        // As they are read from journals that do not tell.
+        tried_since: Timestamp(60_000),
+        sent_at: Timestamp(-10_000),
         deadline: Timestamp(60_000),
         time_expire: Timestamp(120_000),
         horizon: Timestamp(120_000),

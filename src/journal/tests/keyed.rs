@@ -142,6 +142,30 @@ fn entries_of_before_the_key_are_tied_to_it_from_then_on() {
     assert!(matches!(verify(&path), Err(VerifyError::Entry { seq: 9, .. })));
 }
 
+#[test]
+fn both_older_versions_are_brought_up_whole() {
+    for (file, payments) in [
+        (super::opening::version_1_file(), 3),
+        (super::opening::version_2_file(), 2),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.db");
+        std::fs::copy(&file, &path).expect("copied");
+        let (writer, reader) = open(&path).expect("the journal");
+        let one = requested("A1", None);
+        wait(writer.append(entry(&one), Timestamp(1))).expect("written");
+        wait(writer.append(entry(&paid(&one)), Timestamp(1))).expect("written");
+        drop((writer, reader));
+        // Whole rows are compared, and all of the schema.
+        let report = verify(&path).expect("sound");
+        assert_eq!((report.payments, report.proven), (payments + 1, 2), "{}", file.display());
+        let conn = Connection::open(&path).expect("open");
+        let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("read");
+        assert_eq!(count("SELECT count(*) FROM payments WHERE amount_fen IS NULL"), 0);
+        assert_eq!(count("SELECT user_version FROM pragma_user_version"), 3);
+    }
+}
+
 // --- room for what comes next ----------------------------------------------------
 
 #[test]

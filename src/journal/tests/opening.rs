@@ -381,7 +381,7 @@ fn version_2() -> Vec<Entry> {
     all
 }
 
-fn version_2_file() -> PathBuf {
+pub(super) fn version_2_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journals/v2.db")
 }
 

@@ -8,7 +8,7 @@ use crate::alipay::{Client, Settings, SetupError};
 use crate::api::Token;
 use crate::config::{self, Config, Fault, KeyFile};
 use crate::journal::ChainKey;
-use crate::payment::CodeKey;
+use crate::payment::{Account, CodeKey};
 use crate::scanner::rivals;
 use crate::scanner::sysfs::System;
 
@@ -20,6 +20,8 @@ pub(super) struct Setup {
     pub(super) code_key: CodeKey,
     /// Under which the journal is written; derived from it as well.
     pub(super) chain_key: ChainKey,
+    /// In which payments are taken.
+    pub(super) account: Account,
     pub(super) token: Option<Token>,
 }
 
@@ -68,10 +70,17 @@ pub(super) fn setup(file: &Path) -> Result<Setup, Vec<Fault>> {
     });
     match client {
         Some((client, code_key, chain_key)) if faults.is_empty() => {
-            Ok(Setup { config, client, code_key, chain_key, token })
+            let account = account(&config);
+            Ok(Setup { config, client, code_key, chain_key, account, token })
         }
         _ => Err(faults),
     }
+}
+
+/// As payments of this configuration are known at the gateway.
+fn account(config: &Config) -> Account {
+    let gateway = config.alipay.gateway.authority().to_owned();
+    Account { gateway, app_id: config.alipay.app_id.clone(), merchant: None }
 }
 
 fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<(Client, CodeKey, ChainKey)> {

@@ -19,8 +19,8 @@ use crate::api;
 use crate::config::Config;
 use crate::journal::{self, AppendError, Health, OpenError, Reader, Writer};
 use crate::payment::{
-    Answer, Answered, Call, CodeMark, Entry, EntryStep, Illegal, Judged, OutTradeNo, Payment,
-    QueryAnswer, ScannerNews, Timestamp,
+    Account, Answer, Answered, Call, CodeMark, Entry, EntryStep, Illegal, Judged, OutTradeNo,
+    Payment, QueryAnswer, ScannerNews, Timestamp,
 };
 use crate::scanner;
 use crate::terminal::{
@@ -77,7 +77,7 @@ impl Signals {
 
 /// Runs the daemon until it is told to stop.
 pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
-    let Setup { config, client, code_key, chain_key, token } = setup;
+    let Setup { config, client, code_key, chain_key, account, token } = setup;
     let codes = Codes { key: code_key, labels: config.scale_labels.clone() };
     system::seal();
     let clock = Arc::new(Clock::start());
@@ -107,6 +107,14 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
     })?;
     let head_seq = reader.head().map_err(|why| unavailable(&why))?.seq;
     let open = reader.open_payments().map_err(|why| unavailable(&why))?;
+    let ids = config.scanners.iter().map(|s| s.id.clone()).collect();
+    let terminal = Terminal::new(config.rules, codes, ids).in_account(account.clone());
+    if let Some(other) = terminal.other_account(&open) {
+        if is_ours {
+            let _ = std::fs::remove_file(&config.api.socket);
+        }
+        return Err(of_other_account(&config, &account, other));
+    }
     tracing::info!(journal = %config.journal.display(), head_seq, open = open.len(), "journal opened");
 
     let (scan_sink, scans) = mpsc::channel(SCANS_MAX);
@@ -136,12 +144,11 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         beats.push((format!("scanner {}", handle.scanner()), Box::new(handle.heartbeat())));
     }
 
-    let ids = config.scanners.iter().map(|s| s.id.clone()).collect();
     let (back, came_back) = mpsc::unbounded_channel();
     let health = writer.health();
     let now = clock.steady();
     let mut daemon = Loop {
-        terminal: Terminal::new(config.rules, codes, ids),
+        terminal,
         gate: Gate::new(now),
         waiting: Vec::new(),
         drain_until: None,
@@ -611,6 +618,18 @@ impl Loop {
             let _ = back.send(Back::Written(ticket, written));
         });
     }
+}
+
+/// Asked about in another account the payment would not exist, and be told as
+/// never charged.
+fn of_other_account(config: &Config, ours: &Account, other: &Payment) -> Ended {
+    let (file, number) = (config.journal.display(), &other.order().out_trade_no);
+    let theirs = other.account().map(ToString::to_string).unwrap_or_default();
+    Ended::Config(format!(
+        "in the journal {file} payment {number} is open in another account ({theirs}) than this \
+         configuration's ({ours}); start with the configuration of that account until no payment \
+         is open, and change it then"
+    ))
 }
 
 async fn feed(interval: &mut Option<tokio::time::Interval>) {

@@ -144,3 +144,35 @@ fn told_to_stop_it_ends_in_time_and_loses_nothing() {
     let open = daemon.get("/v1/payments?state=open").expect(200);
     assert_eq!(open["payments"], json!([]));
 }
+
+/// Elsewhere its number means nothing: it would be told as never charged.
+#[test]
+fn a_payment_that_is_open_in_another_account_is_not_asked_about_in_this_one() {
+    let shop = Shop::usual();
+    let daemon = shop.start();
+    daemon.put("PAID", &with_code("1.00")).expect(201);
+    daemon.settled("PAID");
+    daemon.put("OPEN", &with_code("77.04")).expect(201);
+    daemon.kill();
+    let ours = shop.gateway().app_id().to_owned();
+    let config = shop.path("other.toml");
+    let text = shop
+        .config_text()
+        .replace(&format!("app_id = \"{ours}\""), "app_id = \"2021000000000000\"");
+    assert!(!text.contains(&ours), "{text}");
+    std::fs::write(&config, text).unwrap();
+    let mut refused = shop.spawn(shop.command_with(&config));
+    assert_eq!(refused.ended().code(), Some(78), "{}", refused.log());
+    let log = refused.log();
+    for word in ["OPEN", "2021000000000000", &ours] {
+        assert!(log.contains(word), "{word}: {log}");
+    }
+    assert!(!log.contains("PAID"), "{log}");
+    let daemon = shop.start();
+    daemon.post("/v1/payments/OPEN/cancel", &json!({}));
+    daemon.settled("OPEN");
+    daemon.stop();
+    // With nothing open the account may change.
+    let daemon = shop.start_with(shop.command_with(&config));
+    assert_eq!(daemon.payment("PAID")["state"], "paid");
+}

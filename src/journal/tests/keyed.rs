@@ -144,10 +144,9 @@ fn entries_of_before_the_key_are_tied_to_it_from_then_on() {
 
 #[test]
 fn both_older_versions_are_brought_up_whole() {
-    for (file, payments) in [
-        (super::opening::version_1_file(), 3),
-        (super::opening::version_2_file(), 2),
-    ] {
+    for (file, payments) in
+        [(super::opening::version_1_file(), 3), (super::opening::version_2_file(), 2)]
+    {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal.db");
         std::fs::copy(&file, &path).expect("copied");

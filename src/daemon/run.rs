@@ -98,22 +98,21 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         _ => None,
     };
 
-    let (writer, reader) = journal::open(&config.journal, &chain_key).map_err(|why| {
+    // Nobody shall wait there for an answer.
+    let give_up = |ended| {
         if let Some(path) = &own_socket {
-            // Nobody shall wait there for an answer.
             let _ = std::fs::remove_file(path);
         }
-        not_opened(why)
-    })?;
+        ended
+    };
+    let (writer, reader) =
+        journal::open(&config.journal, &chain_key).map_err(|why| give_up(not_opened(why)))?;
     let head_seq = reader.head().map_err(|why| unavailable(&why))?.seq;
     let open = reader.open_payments().map_err(|why| unavailable(&why))?;
     let ids = config.scanners.iter().map(|s| s.id.clone()).collect();
     let terminal = Terminal::new(config.rules, codes, ids).in_account(account.clone());
     if let Some(other) = terminal.other_account(&open) {
-        if is_ours {
-            let _ = std::fs::remove_file(&config.api.socket);
-        }
-        return Err(of_other_account(&config, &account, other));
+        return Err(give_up(of_other_account(&config, &account, other)));
     }
     tracing::info!(journal = %config.journal.display(), head_seq, open = open.len(), "journal opened");
 

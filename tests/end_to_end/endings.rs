@@ -98,8 +98,11 @@ fn steps(shop: &Shop, daemon: &Daemon, number: &str, auth_code: &str, is_open: b
     for (before, after) in entries.iter().zip(&entries[1..]) {
         assert!(number_of(before, "seq") < number_of(after, "seq"), "{before} {after}");
         assert_eq!(number_of(before, "rev") + 1, number_of(after, "rev"), "{before} {after}");
-        // One call at a time: what was sent is answered by the next step.
-        assert_eq!(before["sent"].is_object(), after["answered"].is_object(), "{before} {after}");
+        // One call at a time: what was sent to change something is answered by the
+        // next step. (A question that changed nothing is no entry.)
+        if before["sent"].is_object() {
+            assert!(after["answered"].is_object(), "{before} {after}");
+        }
     }
     let sent = |method: &str| {
         let method = format!("alipay.trade.{method}");
@@ -118,9 +121,8 @@ fn steps(shop: &Shop, daemon: &Daemon, number: &str, auth_code: &str, is_open: b
         assert!(told["paid_at"].is_string(), "{paid}");
     }
     if !is_open {
-        for method in ["query", "cancel"] {
-            assert_eq!(sent(method), shop.requests(number, method), "{method} of {number}");
-        }
+        assert_eq!(sent("cancel"), shop.requests(number, "cancel"), "cancels of {number}");
+        assert!(sent("query") <= shop.requests(number, "query"), "queries of {number}");
         let payment = daemon.payment(number);
         let last = entries.last().expect("an entry");
         assert_eq!((&last["state"], &last["money"]), (&payment["state"], &payment["money"]));

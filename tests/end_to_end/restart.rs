@@ -153,6 +153,7 @@ fn a_payment_that_is_open_in_another_account_is_not_asked_about_in_this_one() {
     daemon.put("PAID", &with_code("1.00")).expect(201);
     daemon.settled("PAID");
     daemon.put("OPEN", &with_code("77.04")).expect(201);
+    until("the pay is there", || (shop.requests("OPEN", "pay") == 1).then_some(()));
     daemon.kill();
     let ours = shop.gateway().app_id().to_owned();
     let config = shop.path("other.toml");

@@ -368,7 +368,11 @@ fn version_2() -> Vec<Entry> {
     };
     let mark = CodeMark([0x1f; 16]);
     let (one, two) = (requested("20260320010101001", None), requested("20260320010101002", None));
-    let taken = paying_by_code(&one, mark);
+    // When it was sent stands in no journal of version 2: as early as can be.
+    let taken = altered(&paying_by_code(&one, mark), |record| {
+        let offer = record.offer.as_mut().expect("it is out");
+        (offer.sent_at, offer.tried_since) = (Timestamp(-10_000), Timestamp(60_000));
+    });
     let waits = |rev| altered(&two, |record| record.rev = rev);
     let used = Hint::used_for(&paid(&taken));
     // Version 2 knew all but this one.

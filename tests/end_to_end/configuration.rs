@@ -1,10 +1,12 @@
 //! What a technician may write, and is told.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::till::{Shop, clean};
+use crate::scanner::Pty;
+use crate::till::{Setup, Shop, clean, until};
 
 fn check(config: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tilld"));
@@ -137,6 +139,22 @@ fn a_good_configuration_is_silent_and_a_missing_one_is_named() {
 }
 
 /// The classic: the application's own public key in place of Alipay's.
+#[test]
+fn one_port_under_two_names_is_named() {
+    let scanners = vec!["lane-1".to_owned(), "lane-2".to_owned()];
+    let shop = Shop::open(Setup { scanners, ..Setup::default() });
+    let _port = Pty::plug(&shop.path("lane-1"));
+    assert_eq!(said(&check(&shop.config())), "");
+    symlink(shop.path("lane-1"), shop.path("lane-2")).unwrap();
+    let output = check(&shop.config());
+    let text = said(&output);
+    assert!(output.status.success(), "it may be another port tomorrow: {text}");
+    assert!(text.starts_with("warning: ") && text.lines().count() == 1, "{text}");
+    assert!(text.contains("\"lane-2\"") && text.contains("\"lane-1\""), "{text}");
+    let daemon = shop.start();
+    until("the log says it", || daemon.log().contains("is the same device").then_some(()));
+}
+
 #[test]
 fn a_daemon_with_mistaken_keys_does_not_start() {
     let shop = Shop::usual();

@@ -420,6 +420,20 @@ fn the_cashier_knows_when_the_scanner_is_gone() {
 }
 
 #[test]
+fn without_any_scanner_the_cashier_knows_that_the_register_has_to_scan() {
+    let mut till = Till::new(&[]);
+    till.pay(1, request("T1"));
+    till.sync();
+    let (zh, en) = sentence(&till, "T1");
+    assert!(zh.contains("没有扫码枪") && zh.contains("收银机") && zh.contains("12.50 元"), "{zh}");
+    assert!(en.contains("no scanner") && en.contains("register"), "{en}");
+    // It may still bring one.
+    till.bring(2, "T1", CODE);
+    till.sync();
+    assert_eq!(till.calls(), [Call::Pay]);
+}
+
+#[test]
 fn what_is_said_of_the_scanner_is_true_after_a_restart() {
     let mut till = Till::new(&["a"]);
     till.pay(1, request("T1"));

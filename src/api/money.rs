@@ -47,7 +47,8 @@ impl Api {
                 Err(_) => return problem,
             }
         }
-        for sale in sales {
+        let of_sales = if problem.tells_of_sale() { &[] } else { sales };
+        for sale in of_sales {
             match self.backend.standing(About::Sale(sale.clone())).await {
                 Ok(Standing::Free) => {}
                 Ok(Standing::Payment(payment)) => {

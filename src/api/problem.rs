@@ -26,6 +26,8 @@ struct Told {
     /// What the cashier is told when it is found that nothing was charged. Only a
     /// request that certainly moved nothing, and will move nothing, has it.
     unmoved: Option<Sentence>,
+    /// What became of its sale is told in it.
+    tells_of_sale: bool,
 }
 
 impl Problem {
@@ -56,7 +58,7 @@ impl Problem {
             scanners: None,
             payment: None,
         };
-        Self(Box::new(Told { view, unmoved }))
+        Self(Box::new(Told { view, unmoved, tells_of_sale: false }))
     }
 
     /// A member of the body that is wrong.
@@ -116,6 +118,10 @@ impl Problem {
     /// Whether a look-up could make a `none` of it.
     pub(super) fn moved_nothing(&self) -> bool {
         self.0.unmoved.is_some()
+    }
+
+    pub(super) fn tells_of_sale(&self) -> bool {
+        self.0.tells_of_sale
     }
 
     /// It has moved nothing, and there is nothing else that it could be about.
@@ -204,16 +210,18 @@ impl From<Denied> for Problem {
             }
             Denied::SaleAlreadyPaid { payment, long_ago } => {
                 let detail = format!("payment {} has paid this sale", payment.order().out_trade_no);
-                let problem = Self::new(Code::SaleAlreadyPaid, detail);
-                let is = if long_ago { MoneyView::None } else { MoneyView::Taken };
-                problem.earlier(&payment, "已经收款", "was paid").with(|view| view.money = is)
+                let problem = Self::new(Code::SaleAlreadyPaid, detail).earlier(&payment);
+                if !long_ago {
+                    return problem;
+                }
+                let sentence = of_earlier(&payment, "已经收款", "was paid");
+                problem.with(|view| view.money = MoneyView::Unknown).or_none(sentence)
             }
             Denied::SaleConflict(payment) => {
                 let number = &payment.order().out_trade_no;
                 let detail = format!("payment {number} of this sale has another amount");
-                Self::new(Code::SaleConflict, detail)
-                    .earlier(&payment, "的金额不同", "has another amount")
-                    .with(|view| view.money = MoneyView::None)
+                let sentence = of_earlier(&payment, "的金额不同", "has another amount");
+                Self::new(Code::SaleConflict, detail).earlier(&payment).or_none(sentence)
             }
             Denied::UnknownScanner(scanners) => {
                 let detail = if scanners.is_empty() {
@@ -252,23 +260,12 @@ impl From<Denied> for Problem {
 }
 
 impl Problem {
-    /// About a sale that has a payment already: when, and how much.
-    fn earlier(self, payment: &Payment, zh: &str, en: &str) -> Self {
-        let (at, amount) = (time_text(payment.created_at()), payment.order().amount);
-        let at = at.get(..16).unwrap_or(&at).replace('T', " ");
-        let sentence = Sentence::new(
-            format!(
-                "这个销售单号在 {at} 有一笔 {amount} 元的收款{zh}，这次没有扣款。请换一个销售单号，请勿把它当作本次收款"
-            ),
-            format!(
-                "This sale number has a payment of {amount} yuan from {at} that {en}; nothing was charged this time. Use another sale number, and do not take it for this sale"
-            ),
-        );
-        // The sale was looked up: no other look-up can know more.
-        self.about(&payment.order().out_trade_no).in_doubt().with(|view| {
-            view.cashier = sentence.into();
-            view.payment = Some(payment.into());
-        })
+    /// About a sale that has a payment already. The terminal has looked the sale
+    /// up, and this tells what it found: it need not be looked up again.
+    fn earlier(mut self, payment: &Payment) -> Self {
+        self.0.tells_of_sale = true;
+        let view = Some(payment.into());
+        self.about(&payment.order().out_trade_no).with(|problem| problem.payment = view)
     }
 
     /// The payment in it is the earlier one: what is said of it is said there,
@@ -328,6 +325,20 @@ impl From<Unanswered> for Problem {
             }
         }
     }
+}
+
+/// Of a sale whose number was used before: when, and how much.
+fn of_earlier(payment: &Payment, zh: &str, en: &str) -> Sentence {
+    let (at, amount) = (time_text(payment.created_at()), payment.order().amount);
+    let at = at.get(..16).unwrap_or(&at).replace('T', " ");
+    Sentence::new(
+        format!(
+            "这个销售单号在 {at} 有一笔 {amount} 元的收款{zh}，这次没有扣款。请换一个销售单号，请勿把它当作本次收款"
+        ),
+        format!(
+            "This sale number has a payment of {amount} yuan from {at} that {en}; nothing was charged this time. Use another sale number, and do not take it for this sale"
+        ),
+    )
 }
 
 /// The cashier's sentence of a request that nothing is known of.

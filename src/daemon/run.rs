@@ -413,7 +413,6 @@ impl Loop {
     fn decide(&mut self, asked: Asked) -> Result<(), Ended> {
         // Its register was told that nothing of it will be done.
         let Some((request, asker, reply)) = asked.take() else { return Ok(()) };
-        tracing::debug!(?asker, "asked");
         let known = match self.known(&request) {
             Ok(known) => Box::new(known),
             Err(why) => {
@@ -425,7 +424,7 @@ impl Loop {
         self.last_request.0 += 1;
         let id = self.last_request;
         self.replies.insert(id, reply);
-        self.handle(Input::Request { id, request, known, asker: None })
+        self.handle(Input::Request { id, request, known, asker })
     }
 
     /// Read here and now: between this and the decision nothing else happens.

@@ -26,9 +26,8 @@ fn money(response: &Response) -> String {
 }
 
 fn attempt(number: &str, sale: &str, state: State) -> Payment {
-    altered(&payment(number, state), |record| {
-        record.order = Order { sale: Some(sale.to_owned()), ..order(number) }.into();
-    })
+    let order = Order { sale: Some(sale.to_owned()), ..order(number) };
+    altered(&payment(number, state), |record| record.order = order.into())
 }
 
 /// One faulty request of each kind, as `PUT` for a number.
@@ -159,6 +158,44 @@ async fn a_sale_is_told_none_only_if_it_was_looked_up_and_has_no_attempt_that_co
     ];
     for told in unread {
         assert_eq!(money(&told), "unknown", "{told:?}");
+    }
+}
+
+/// The terminal has looked the sale up, and says itself what is there: this
+/// request has moved nothing, whatever became of that.
+#[tokio::test]
+async fn a_sale_that_was_another_is_told_none_with_the_earlier_payment() {
+    let terminal = Terminal::start();
+    let paid = attempt("A1", "S1", State::Paid);
+    terminal.fake.journal(&paid, "test");
+    let paid = || Box::new(paid.clone());
+    for (denied, code, word) in [
+        (Denied::SaleConflict(paid()), "sale_conflict", "none"),
+        (Denied::SaleAlreadyPaid { payment: paid(), long_ago: true }, "sale_already_paid", "none"),
+        (
+            Denied::SaleAlreadyPaid { payment: paid(), long_ago: false },
+            "sale_already_paid",
+            "taken",
+        ),
+    ] {
+        terminal.fake.will_deny(denied.clone());
+        let posted = terminal.post("/v1/payments", SALE).await;
+        terminal.fake.will_deny(denied.clone());
+        let put = terminal.put("/v1/payments/FREE", SALE).await;
+        for told in [posted, put] {
+            assert_eq!(money(&told), word, "{told:?}");
+            let told = told.problem(409, code);
+            assert_eq!(
+                (&told["out_trade_no"], &told["payment"]["money"]),
+                (&json!("A1"), &json!("taken"))
+            );
+            let says = told["cashier"]["en"].as_str().unwrap();
+            assert_eq!(says.contains("88.88 yuan from 2026-11-20 10:00"), word == "none", "{says}");
+        }
+        // Its own number has a payment.
+        terminal.fake.will_deny(denied);
+        let told = terminal.put("/v1/payments/A1", SALE).await;
+        assert_ne!(money(&told), "none", "{told:?}");
     }
 }
 

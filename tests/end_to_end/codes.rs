@@ -44,12 +44,16 @@ fn a_code_that_was_shown_before_is_not_charged_again_over_a_crash() {
 
     for (index, (used, by)) in [(&paid, "FIRST"), (&dawdles, "SLOW")].into_iter().enumerate() {
         let number = format!("NEW{index}");
-        for problem in [
-            daemon.put(&number, &with("5.00", used)).expect(409),
-            daemon.post("/v1/payments/WAITS/code", &json!({ "auth_code": used })).expect(409),
+        // The number of the first has no payment; that of the second has one that waits.
+        for (problem, money) in [
+            (daemon.put(&number, &with("5.00", used)).expect(409), "none"),
+            (
+                daemon.post("/v1/payments/WAITS/code", &json!({ "auth_code": used })).expect(409),
+                "unknown",
+            ),
         ] {
             assert_eq!(problem["code"], "code_already_used", "{problem}");
-            assert_eq!((&problem["money"], &problem["out_trade_no"]), (&json!("none"), &json!(by)));
+            assert_eq!((&problem["money"], &problem["out_trade_no"]), (&json!(money), &json!(by)));
         }
         assert_eq!(daemon.get(&format!("/v1/payments/{number}")).status, 404);
         pty.scan(used, index);

@@ -73,6 +73,23 @@ fn a_register_that_hangs_up_asks_again_and_gets_the_same_payment() {
     assert_eq!(daemon.payment("LOST"), paid);
 }
 
+/// Bug to plant: hand the request on without its asker.
+#[test]
+fn the_journal_tells_who_asked() {
+    let shop = Shop::usual();
+    let daemon = shop.start();
+    daemon.put("ASKED", &with_code("77.04")).expect(201);
+    daemon.until_state("ASKED", "awaiting_buyer");
+    daemon.post("/v1/payments/ASKED/cancel", &json!({}));
+    let told = daemon.get("/v1/payments/ASKED/journal").expect(200);
+    let own = json!({ "uid": nix::unistd::geteuid().as_raw(), "pid": std::process::id() });
+    let of = |step: &str| {
+        let entries = told["entries"].as_array().expect("entries").iter();
+        entries.filter(|entry| entry["step"] == step).map(|entry| entry["asker"].clone()).next()
+    };
+    assert_eq!((of("requested"), of("stop")), (Some(own.clone()), Some(own)), "{told}");
+}
+
 #[test]
 fn seven_is_seven_and_lists_tell_all() {
     let shop = Shop::usual();

@@ -64,7 +64,7 @@ pub(super) enum Command {
     Pay(PayArgs),
     /// Show a payment
     Show {
-        /// The merchant order number
+        /// The merchant order number, or how it begins; last is the newest payment
         order: String,
         /// List every step that was journaled as well
         #[arg(long)]
@@ -75,8 +75,8 @@ pub(super) enum Command {
         /// Only those in this state; open are all that are not finished
         #[arg(long)]
         state: Option<String>,
-        /// Only those since this time, like 2026-11-20T10:00:00+08:00
-        #[arg(long, value_name = "TIME")]
+        /// Only those since this day or time, like 2026-11-20 or "2026-11-20 10:00"
+        #[arg(long, value_name = "TIME", value_parser = since)]
         since: Option<String>,
         /// At most so many, 1 to 500
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=500))]
@@ -179,6 +179,22 @@ pub(super) struct PayArgs {
 /// The seconds of `--wait` as a length.
 pub(super) fn seconds(wait: Option<u64>) -> Option<Duration> {
     wait.map(Duration::from_secs)
+}
+
+/// A day or a time as people write it, as the API reads it. Without an offset it
+/// is Alipay's time, in which everything is shown.
+fn since(text: &str) -> Result<String, String> {
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+    let day = match text.split_once([' ', 'T']) {
+        None => format!("{text}T00:00:00"),
+        Some((day, clock)) if clock.len() == "10:00".len() => format!("{day}T{clock}:00"),
+        Some((day, clock)) => format!("{day}T{clock}"),
+    };
+    let is_time = |text: &String| OffsetDateTime::parse(text, &Rfc3339).is_ok();
+    [format!("{day}+08:00"), day].into_iter().find(is_time).ok_or_else(|| {
+        "write a day like 2026-11-20, or a time like \"2026-11-20 10:00\"".to_owned()
+    })
 }
 
 fn secret(text: &str) -> Result<SecretText, std::convert::Infallible> {
@@ -336,6 +352,22 @@ mod tests {
         ] {
             let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(asked_lang(&arguments), lang, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_a_time_too() {
+        for (text, read) in [
+            ("2026-11-27", "2026-11-27T00:00:00+08:00"),
+            ("2026-11-27 09:30", "2026-11-27T09:30:00+08:00"),
+            ("2026-11-27T09:30:15", "2026-11-27T09:30:15+08:00"),
+            ("2026-11-27T09:30:15.5Z", "2026-11-27T09:30:15.5Z"),
+            ("2026-11-27T10:00:00+09:00", "2026-11-27T10:00:00+09:00"),
+        ] {
+            assert_eq!(since(text).as_deref(), Ok(read), "{text}");
+        }
+        for text in ["yesterday", "2026-11-31", "27.11.2026", "", "2026-11-27 9h"] {
+            assert!(since(text).expect_err(text).contains("2026-11-20"), "{text}");
         }
     }
 

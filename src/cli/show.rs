@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::client::{Client, ClientError, EntriesView, Listed, Money, PaymentView, segment};
+use crate::api::client::{
+    Answer, Client, ClientError, EntriesView, Listed, Money, PaymentView, segment,
+};
 
 use super::out::{Out, Side, table, width};
 use super::words::{self, Lang, Phrase};
@@ -17,8 +19,7 @@ pub(super) async fn show(client: &Client, out: &Out, order: &str, steps: bool) -
 }
 
 async fn look(client: &Client, out: &Out, order: &str, steps: bool) -> Result<Exit, ClientError> {
-    let path = format!("/v1/payments/{}", segment(order));
-    let answer = client.get(&path).await?;
+    let (path, answer) = find(client, order).await?;
     let view: PaymentView = answer.read()?;
     let exit = Exit::of_payment(&view);
     let journal = match steps {
@@ -50,6 +51,32 @@ async fn look(client: &Client, out: &Out, order: &str, steps: bool) -> Result<Ex
         });
     }
     Ok(exit)
+}
+
+/// The payment with this number; else the newest one, if `last` was asked for,
+/// or the only one among the newest whose number begins so.
+async fn find(client: &Client, order: &str) -> Result<(String, Answer), ClientError> {
+    let path = |number: &str| format!("/v1/payments/{}", segment(number));
+    let unknown = match client.get(&path(order)).await {
+        Ok(answer) => return Ok((path(order), answer)),
+        Err(ClientError::Problem { attempt, problem }) if problem.code == "not_found" => {
+            ClientError::Problem { attempt, problem }
+        }
+        Err(error) => return Err(error),
+    };
+    let is_last = order == "last";
+    let query = if is_last { "limit=1" } else { "limit=500" };
+    let listed: Listed = client.get(&format!("/v1/payments?{query}")).await?.read()?;
+    let fits = |view: &&PaymentView| is_last || view.out_trade_no.starts_with(order);
+    let mut found = listed.payments.iter().filter(fits);
+    match (found.next(), found.next()) {
+        (Some(one), None) => {
+            let path = path(&one.out_trade_no);
+            let answer = client.get(&path).await?;
+            Ok((path, answer))
+        }
+        _ => Err(unknown),
+    }
 }
 
 /// What is known of a payment, a line each.

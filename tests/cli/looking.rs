@@ -102,6 +102,49 @@ fn a_sound_terminal_has_no_fault() {
     }
 }
 
+/// Thirty-two hex digits are nothing to type.
+#[test]
+fn a_payment_is_found_by_how_its_number_begins() {
+    let numbers = ["7f3a01", "7f3b02", "91c003"];
+    let fake = || {
+        Fake::new(move |request: &Seen| {
+            if let Some(query) = request.path.strip_prefix("/v1/payments?limit=") {
+                let count = query.parse().unwrap_or(0);
+                let views: Vec<Value> = numbers.iter().take(count).map(|n| paid(n)).collect();
+                return say(&json!({"payments": views, "next_cursor": null}));
+            }
+            match numbers.iter().find(|number| request.path.ends_with(&format!("/{number}"))) {
+                Some(number) => say(&paid(number)),
+                None => problem(404, "not_found", "unknown", None, "没有", "No such payment"),
+            }
+        })
+    };
+    for (typed, found) in [
+        ("91", Some("91c003")),
+        ("7f3a", Some("7f3a01")),
+        ("7f3b02", Some("7f3b02")),
+        ("last", Some("7f3a01")),
+        // Two of them; none of them.
+        ("7f3", None),
+        ("8", None),
+    ] {
+        let fake = fake();
+        let ran = till(&fake.socket(), &["show", typed, "--json"]);
+        assert_eq!(ran.code, if found.is_some() { 0 } else { 20 }, "{typed}: {ran:?}");
+        assert_eq!(ran.json()["out_trade_no"].as_str(), found, "{typed}");
+    }
+}
+
+#[test]
+fn payments_since_a_day_are_asked_for_by_the_time_at_which_it_began() {
+    let fake = Fake::new(|_| say(&json!({"payments": [], "next_cursor": null})));
+    till(&fake.socket(), &["list", "--since", "2026-11-27"]);
+    assert_eq!(fake.lines(), ["GET /v1/payments?since=2026-11-27T00%3A00%3A00%2B08%3A00"]);
+    let ran = till(&fake.socket(), &["list", "--since", "yesterday"]);
+    assert_eq!((ran.code, fake.lines().len()), (2, 1), "{ran:?}");
+    assert!(ran.err.contains("2026-11-20"), "{ran:?}");
+}
+
 #[test]
 fn the_doctor_tells_what_keeps_the_socket_shut() {
     for ran in both_languages("doctor-absent.txt", &["doctor"], Fake::absent) {

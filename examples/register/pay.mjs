@@ -7,7 +7,7 @@
 // its own database before it calls this, and uses the same number until it knows
 // the result. Without AUTH_CODE the terminal waits for its scanner.
 //
-// Exit codes, as those of till: 0 taken, 10 not taken, 11 returned, 20 unknown (do
+// Exit codes, as those of till: 0 taken, 10 not taken, 11 returned, 20 open or unknown (do
 // not charge again), 2 wrong usage, 3 no daemon.
 
 import http from "node:http";

@@ -6,7 +6,7 @@ use crate::api::client::{
     Answer, Client, ClientError, EntriesView, Listed, Money, PaymentView, segment,
 };
 
-use super::out::{Out, Side, table, width};
+use super::out::{Out, Side, folded, table, width};
 use super::words::{self, Lang, Phrase};
 use super::{Exit, give_up, sentence};
 
@@ -134,10 +134,26 @@ fn step_lines(journal: &EntriesView) -> Vec<String> {
                 .filter(|(name, _)| !matches!(name.as_str(), "seq" | "at" | "step"))
                 .flat_map(|(name, value)| told(name, value))
                 .collect();
-            vec![format!("  {}", text("seq")), moment(&text("at")), text("step"), rest.join(" ")]
+            vec![
+                format!("  {}", text("seq")),
+                to_the_milli(&text("at")),
+                text("step"),
+                rest.join(" "),
+            ]
         })
         .collect();
-    table(&[Side::Right, Side::Left, Side::Left, Side::Left], &rows)
+    let lines = table(&[Side::Right, Side::Left, Side::Left, Side::Left], &rows);
+    // What was sent and answered is longer than any window is wide.
+    lines.iter().flat_map(|line| folded(line, STEP_INDENT)).collect()
+}
+
+/// Where the rest of a step goes on.
+const STEP_INDENT: usize = 8;
+
+/// [`moment`] with the milliseconds: two steps of a payment often share a second.
+fn to_the_milli(text: &str) -> String {
+    let milli = text.get(19..23).filter(|milli| milli.starts_with('.')).unwrap_or_default();
+    format!("{}{milli}", moment(text))
 }
 
 /// `name=value`, for objects each of their members, for null nothing.

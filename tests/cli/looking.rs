@@ -35,8 +35,9 @@ fn shop(request: &Seen) -> Act {
         "/v1/payments/A1/journal" => say(&json!({"entries": [
             {"seq": 7, "at": "2026-11-20T10:00:00+08:00", "step": "requested", "answered": null,
              "auth_code": "28**************94", "sent": {"method": "alipay.trade.pay"}},
-            {"seq": 12, "at": "2026-11-20T10:00:02+08:00", "step": "pay_answered",
-             "answered": {"verdict": "paid", "code": "10000", "sub_code": null}},
+            {"seq": 12, "at": "2026-11-20T10:00:02.345+08:00", "step": "pay_answered",
+             "answered": {"verdict": "paid", "code": "10000", "sub_code": null, "msg": "Success",
+                          "trade_no": "2026112122001179329336497050"}},
         ]})),
         "/v1/payments?limit=3" => say(&json!({
             "payments": [stuck, declined("A3"), paid("A1")], "next_cursor": "c9"

@@ -377,7 +377,8 @@ mod tests {
             let config = this.root.path().join("etc/tilld/tilld.toml");
             this.says(&format!("tilld check --config {}", config.display()), true, "");
             let journal = this.root.path().join("var/lib/tilld/journal.db");
-            let verify = format!("tilld verify --config {} {}", config.display(), journal.display());
+            let verify =
+                format!("tilld verify --config {} {}", config.display(), journal.display());
             this.says(&verify, true, "sound: 7 entries");
             // Without the key, when the configuration has a fault.
             this.says(&format!("tilld verify {}", journal.display()), true, "sound: 7 entries");

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::api::client::SecretText;
+use crate::payment::Public;
 
 use super::words::{self, Lang, Phrase};
 
@@ -73,7 +75,7 @@ pub(super) enum Command {
     /// List payments, newest first
     List {
         /// Only those in this state; open are all that are not finished
-        #[arg(long)]
+        #[arg(long, value_parser = PossibleValuesParser::new(states()), hide_possible_values = true)]
         state: Option<String>,
         /// Only those since this day or time, like 2026-11-20 or "2026-11-20 10:00"
         #[arg(long, value_name = "TIME", value_parser = since)]
@@ -179,6 +181,11 @@ pub(super) struct PayArgs {
 /// The seconds of `--wait` as a length.
 pub(super) fn seconds(wait: Option<u64>) -> Option<Duration> {
     wait.map(Duration::from_secs)
+}
+
+/// What `list` can be asked for, also by a shell that completes it.
+fn states() -> impl Iterator<Item = &'static str> {
+    ["open"].into_iter().chain(Public::ALL.into_iter().map(Public::name))
 }
 
 /// A day or a time as people write it, as the API reads it. Without an offset it
@@ -353,6 +360,21 @@ mod tests {
             let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(asked_lang(&arguments), lang, "{line}");
         }
+    }
+
+    #[test]
+    fn every_state_can_be_asked_for_and_completed() {
+        for state in ["open", "awaiting_code", "paid", "cancelled"] {
+            let line = ["till", "list", "--state", state].map(OsString::from);
+            assert!(read(line.to_vec()).1.is_ok(), "{state}");
+        }
+        let line = ["till", "list", "--state", "opne"].map(OsString::from);
+        assert!(read(line.to_vec()).1.is_err());
+        let command = Cli::command();
+        let list = command.find_subcommand("list").expect("list");
+        let state = list.get_arguments().find(|argument| argument.get_id() == "state");
+        let offered = state.expect("state").get_possible_values();
+        assert_eq!(offered.len(), 1 + Public::ALL.len());
     }
 
     #[test]

@@ -63,7 +63,7 @@ def every_state(stage):
     # While nobody pays.
     away()
     back()
-    goods_come(guest, "typing", scan, codes.goods())
+    goods_come(guest, "typing", scan, codes.goods(13))
 
     # While the code is waited for: what was typed before is not half of it,
     # and the code can be given by hand.
@@ -96,7 +96,7 @@ def every_state(stage):
         back()
         payment = guest("wait_payment", number, ["final"])
         assert payment["state"] == ends, payment
-        goods_come(guest, "typing", scan, codes.goods())
+        goods_come(guest, "typing", scan, codes.goods(13))
 
     # The first may have been told before anybody listened; and while it comes
     # back slowly it is told why it cannot be read yet.
@@ -218,7 +218,7 @@ def odd_ones(stage):
         until("the scanner's setting to be told", lambda: any(word in r for r in reasons(guest)), timeout=30)
     guest("wait_quiet", rest=0.5)
     assert not [e for e in guest("heard") if e["event"] == "scan"], guest("heard")
-    goods_come(guest, "typing", lambda text: scan("typing", text, how="keypad"), codes.goods())
+    goods_come(guest, "typing", lambda text: scan("typing", text, how="keypad"), codes.goods(13))
 
     armed_mode(guest, at["armed"]["event"][0], codes)
     trigger(guest, codes)
@@ -326,6 +326,8 @@ def many_plugs(stage):
     guest("pull_all", names)
     # Sometimes the daemon has it already, sometimes not even udev.
     guest("plug_and_pull", names, [round(random.uniform(0, 0.8), 2) for _ in range(PLUGS)])
+    # udev has a hundred plugs to come to terms with, and only then gives nodes away.
+    guest.sh("udevadm settle --timeout=160", timeout=170)
     all_there()
     works()
     after = guest("daemon_has")

@@ -45,6 +45,9 @@ pub enum Pay {
     DeclineOpen(Option<u32>),
     /// Nothing at all, the first time: a second pay with the number is charged.
     Nothing,
+    /// Another till of the merchant was paid under the number, for the same
+    /// amount, ten minutes ago.
+    Elsewhere,
     /// Executed 3 s after it was received.
     LateAfterReceipt,
     /// Executed 3 s after the first cancel was answered.
@@ -82,6 +85,9 @@ pub enum Cancel {
     /// The buyer confirms just before the first one; the first two are refused,
     /// because the merchant's account has not enough.
     PoorTwice,
+    /// The buyer confirms just before the first one; the first two do nothing
+    /// and say so, as if there were no trade.
+    BlankTwice,
     /// The first works, but its answer is lost, and later ones say no action.
     LostThenBlank,
 }
@@ -189,7 +195,7 @@ pub static ENDINGS: &[Ending] = endings! {
         "declined: a forbidden word in the subject", "拒绝：订单含违禁词";
     12 DeclineOpen(None), True, Honest, Honest => Declined,
         "declined for want of money, but the trade stays open", "余额不足被拒绝，但交易仍等待付款";
-    13 DeclineOpen(Some(1)), True, Honest, Honest => Open,
+    13 DeclineOpen(Some(1)), True, Honest, Honest => Returned,
         "declined, the trade stays open, and the buyer then confirms it", "被拒绝，但顾客随后仍然付了款";
     14 DeclineOpen(None), True, Honest, BuyerPaysFirst => Returned,
         "declined, and the buyer confirms between the query and the cancel", "被拒绝，顾客在撤销前付款";
@@ -256,6 +262,18 @@ pub static ENDINGS: &[Ending] = endings! {
     45 Wait, True, Honest, PoorTwice => Returned,
         "the buyer confirms before the cancel, which is refused twice: the merchant's account is empty",
         "顾客在撤销前付款，商户余额不足，撤销两次被拒后退回";
+    46 Elsewhere, True, Honest, Honest => Open,
+        "another till has been paid under this number: TRADE_HAS_SUCCESS",
+        "另一台终端已用这个单号收款：TRADE_HAS_SUCCESS";
+    47 Elsewhere, Nothing, Honest, Honest => Open,
+        "the answer is lost; another till was paid under this number ten minutes ago",
+        "响应丢失；另一台终端十分钟前已用这个单号收款";
+    48 Charge, Says(BAD_SIGN), Honest, Honest => Paid,
+        "charged; the answer is a signed 40002 of somebody else's request",
+        "已扣款，响应是别的请求的 40002（有签名）";
+    49 Wait, True, Honest, BlankTwice => Returned,
+        "the buyer confirms before the cancel, which names no action twice and does nothing",
+        "顾客在撤销前付款，撤销两次不返回 action，也没有执行";
 };
 
 /// How long the slow answer takes, before `--speed`.
@@ -318,7 +336,7 @@ mod tests {
     #[test]
     fn numbers_have_no_gap() {
         let numbers: Vec<u8> = ENDINGS.iter().map(|ending| ending.number).collect();
-        assert_eq!(numbers, (1..=45).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=49).collect::<Vec<u8>>());
     }
 
     #[test]
@@ -329,10 +347,10 @@ mod tests {
         assert_eq!(number("2800000000000000", 77_07), Some(7));
         for (code, fen) in [
             ("2877000000000001", 1),
-            ("2877460000000001", 1),
+            ("2877500000000001", 1),
             ("2977050000000001", 1),
             ("2800000000000000", 77_00),
-            ("2800000000000000", 77_46),
+            ("2800000000000000", 77_50),
             ("2800000000000000", 76_99),
             ("2800000000000000", 107_705),
         ] {

@@ -17,6 +17,9 @@ use super::order::{Order, code_invalid, is_number, missing, text};
 use super::says::{cancel_answer, failed_pay, funds, paid_answer, people, waiting_answer, yuan};
 use crate::alipay::request::PROBE;
 
+/// How long ago another till was paid.
+const ELSEWHERE_MS: i64 = 10 * 60 * 1000;
+
 /// A cancel is possible for so long after the trade was made.
 const CANCEL_WINDOW_MS: i64 = 24 * 3600 * 1000;
 
@@ -201,6 +204,9 @@ impl World {
         }
         let script = number.script();
         let mut pay = script.map_or(Pay::Charge, |ending| ending.pay);
+        if first && pay == Pay::Elsewhere {
+            number.trade = Some(trade_elsewhere(&order, now));
+        }
         if !first && matches!(pay, Pay::Nothing | Pay::LateAfterReceipt | Pay::LateAfterCancel) {
             // These go wrong once; whoever tries again gets through.
             pay = Pay::Charge;
@@ -269,7 +275,11 @@ impl World {
                 let trade = number.trade.insert(new_trade(order, now, false));
                 waiting_answer(name, trade)
             }
-            Pay::Charge | Pay::Nothing | Pay::LateAfterReceipt | Pay::LateAfterCancel => {
+            Pay::Charge
+            | Pay::Nothing
+            | Pay::Elsewhere
+            | Pay::LateAfterReceipt
+            | Pay::LateAfterCancel => {
                 let trade = number.trade.insert(new_trade(order, now, true));
                 paid_answer(name, trade)
             }
@@ -361,12 +371,18 @@ impl World {
                 return Err(Said::new("20000", "isp.unknow-error", "系统繁忙"));
             }
             Cancel::RetryTwice | Cancel::UnknownTwice => {}
-            Cancel::BuyerPaysFirst | Cancel::RefusedForGood | Cancel::PoorTwice => {
+            Cancel::BuyerPaysFirst
+            | Cancel::RefusedForGood
+            | Cancel::PoorTwice
+            | Cancel::BlankTwice => {
                 if let Some(trade) = number.trade.as_mut().filter(|_| asked == 1) {
                     trade.confirm(now);
                 }
                 if script == Cancel::PoorTwice && asked <= 2 {
                     return Err(Said::business("ACQ.SELLER_BALANCE_NOT_ENOUGH", "商户余额不足"));
+                }
+                if script == Cancel::BlankTwice && asked <= 2 {
+                    return Ok(Acted::says(cancel_answer(&name, None, now)));
                 }
             }
             Cancel::LostThenBlank if asked == 1 => voice = Voice::Nothing,
@@ -439,6 +455,15 @@ pub(super) fn trade_no(out_trade_no: &str, now: i64) -> String {
     let number = digest.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
     let date: String = beijing(now).chars().filter(char::is_ascii_digit).take(8).collect();
     format!("{date}22001{:015}", number % 1_000_000_000_000_000)
+}
+
+/// What another till has made of the same number and the same amount.
+fn trade_elsewhere(order: &Order, now: i64) -> Trade {
+    Trade {
+        passback_params: Some("ANOTHER_TILL".to_owned()),
+        terminal_id: Some("ANOTHER_TILL".to_owned()),
+        ..new_trade(order, now.saturating_sub(ELSEWHERE_MS), true)
+    }
 }
 
 fn new_trade(order: &Order, now: i64, paid: bool) -> Trade {

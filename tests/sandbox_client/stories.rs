@@ -88,4 +88,12 @@ pub(crate) const STORIES: &[(u8, &str, &str)] = &[
         "pay 10003, query WAIT_BUYER_PAY, cancel SELLER_BALANCE_NOT_ENOUGH, query TRADE_SUCCESS, cancel SELLER_BALANCE_NOT_ENOUGH, cancel refund",
         "returned",
     ),
+    (46, "pay TRADE_HAS_SUCCESS, query TRADE_SUCCESS", "charged"),
+    (47, "pay silence, query TRADE_SUCCESS", "charged"),
+    (48, "pay 40002 isv.invalid-signature, query TRADE_SUCCESS", "charged"),
+    (
+        49,
+        "pay 10003, query WAIT_BUYER_PAY, cancel no action, query TRADE_SUCCESS, cancel no action, cancel refund",
+        "returned",
+    ),
 ];

@@ -126,6 +126,10 @@ impl<'a> Live<'a> {
 
     fn over(mut self, end: End) -> Stepped {
         self.head.trouble = None;
+        if matches!(end, End::Paid) {
+            // Whatever said no said it of another request.
+            self.head.reason = None;
+        }
         let refused = self.undo.as_ref().and_then(|undo| undo.refused.clone());
         self.head.attention = match end {
             End::Paid => refused.map(Attention::CancelRefused),

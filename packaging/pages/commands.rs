@@ -48,6 +48,7 @@ const TILLD: Beyond = Beyond {
             "SIGTERM, SIGINT",
             "Take no new payments, finish what is being written, and end. Open payments go on after the next start.",
         ),
+        ("SIGHUP", "Look at the key files again, and ask Alipay whether they are right."),
         ("SIGUSR1", "Drain: take no new payments and go on with the open ones, before an upgrade."),
     ],
     environment: &[

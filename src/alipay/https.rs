@@ -22,6 +22,7 @@ use super::ask::{Ask, Expect, Method};
 use super::certificate::OutOfDate;
 use super::envelope::{self, REPLY_MAX};
 use super::mask::Mask;
+use super::proof::Proof;
 use super::request::{self, Request, RequestError, Till};
 use super::sign::{PrivateKey, PublicKey, SignType};
 use super::verdict;
@@ -132,6 +133,8 @@ pub struct Prepared {
 pub struct Probed {
     /// The answer to a query about a number that nobody has paid with.
     pub answered: Answered,
+    /// What it proves of the keys.
+    pub proof: Proof,
     /// TLS refused the gateway's certificate by its dates, and it is the box's
     /// clock that is to blame.
     pub certificate_out_of_date: bool,
@@ -281,7 +284,7 @@ impl Client {
             ..Wire::default()
         };
         let date = header(reply.headers(), DATE.as_str()).and_then(http_date);
-        let mut gateway_time = None;
+        let (mut gateway_time, mut proof) = (None, Proof::Nothing);
         let answer = if reply.status() != reqwest::StatusCode::OK {
             let text = format!("HTTP {} is not an answer", reply.status());
             lost(method, TroubleKind::Unverified, mask.sentence(&text))
@@ -299,6 +302,7 @@ impl Client {
                     let (name, key) = (method.name(), &self.alipay_public_key);
                     match envelope::open(&bytes, name, self.sign_type, key) {
                         Err(error) => {
+                            proof = Proof::by_error(&error);
                             let text = mask.sentence(&error.to_string());
                             lost(method, TroubleKind::Unverified, text)
                         }
@@ -306,6 +310,7 @@ impl Client {
                             gateway_time = date;
                             let (answer, said) =
                                 verdict::judge(method, &content, &ask.expect(), mask);
+                            proof = Proof::by_answer(&answer, &said);
                             wire = Wire {
                                 http_status: wire.http_status,
                                 trace_id: wire.trace_id,
@@ -318,13 +323,13 @@ impl Client {
             }
         };
         let answered = Answered { answer, gateway_time, wire };
-        Probed { answered, certificate_out_of_date: false }
+        Probed { answered, proof, certificate_out_of_date: false }
     }
 }
 
 fn unanswered(answer: Answer) -> Probed {
     let answered = Answered { answer, gateway_time: None, wire: Wire::default() };
-    Probed { answered, certificate_out_of_date: false }
+    Probed { answered, proof: Proof::Nothing, certificate_out_of_date: false }
 }
 
 /// What a probe asks about.

@@ -26,6 +26,7 @@ mod certificate;
 mod https;
 mod letters;
 mod mask;
+mod proof;
 mod table;
 mod verdict;
 
@@ -33,3 +34,4 @@ mod verdict;
 mod tests;
 
 pub use https::{AddressError, Client, Gateway, Prepared, Probed, Settings, SetupError, is_proxy};
+pub use proof::Proof;

@@ -27,8 +27,8 @@ use zeroize::Zeroizing;
 pub use crate::payment::{SecretText, hide_codes};
 pub use events::{Event, Events, News};
 pub use views::{
-    ClockView, EntriesView, GatewayView, JournalView, Listed, Money, PaymentView, Problem,
-    ReasonView, ScannerView, Sentence, StatusView,
+    ClockView, EntriesView, GatewayView, JournalView, KeysView, Listed, Money, PaymentView,
+    Problem, ReasonView, ScannerView, Sentence, StatusView,
 };
 
 /// How long an answer may take, besides the time that `?wait=` asks for. The

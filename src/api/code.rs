@@ -31,6 +31,9 @@ pub enum Code {
     NotAwaitingCode,
     JournalUnavailable,
     ClockWrong,
+    KeysUnproven,
+    AppKeyWrong,
+    AlipayKeyWrong,
     DoorClosed,
     TooManyOpen,
     Draining,
@@ -111,7 +114,7 @@ const CALL: Pair = ("请联系技术人员", "Call the technician");
 
 impl Code {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 40] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidAmount,
@@ -131,6 +134,9 @@ impl Code {
         Self::NotAwaitingCode,
         Self::JournalUnavailable,
         Self::ClockWrong,
+        Self::KeysUnproven,
+        Self::AppKeyWrong,
+        Self::AlipayKeyWrong,
         Self::DoorClosed,
         Self::TooManyOpen,
         Self::Draining,
@@ -201,6 +207,12 @@ impl Code {
                 "The journal cannot be used", Refused(("终端暂时不能收款", "The terminal cannot take payments at the moment"), CALL)),
             Self::ClockWrong => row(S::SERVICE_UNAVAILABLE, SameRequest,
                 "The clock of the terminal is wrong", Refused(("收银机的时间不对，暂时不能收款", "The clock of this box is wrong, so no payment can be taken"), CALL)),
+            Self::KeysUnproven => row(S::SERVICE_UNAVAILABLE, SameRequest,
+                "Alipay has not proven the terminal's keys yet", Refused(("终端还没有得到支付宝的验证，暂时不能收款", "Alipay has not confirmed this terminal yet, so no payment can be taken"), ("请稍后重试，仍不行请联系技术人员", "Try again in a moment; call the technician if it stays so"))),
+            Self::AppKeyWrong => row(S::SERVICE_UNAVAILABLE, AfterFix,
+                "Alipay does not take the signature of the application's key", Refused(("终端的密钥不对，不能收款", "A key of this terminal is wrong, so no payment can be taken"), CALL)),
+            Self::AlipayKeyWrong => row(S::SERVICE_UNAVAILABLE, AfterFix,
+                "What Alipay answers does not verify with Alipay's public key", Refused(("终端里的支付宝公钥不对，不能收款", "Alipay's key in this terminal is wrong, so no payment can be taken"), CALL)),
             Self::DoorClosed => row(S::SERVICE_UNAVAILABLE, SameRequest,
                 "Alipay refuses this terminal's requests", Refused(("支付宝拒绝受理本终端的请求，暂时不能收款", "Alipay refuses this terminal's requests, so no payment can be taken"), CALL)),
             Self::TooManyOpen => row(S::SERVICE_UNAVAILABLE, SameRequest,

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use super::code::Code;
 use super::places::Room;
 use super::problem::Problem;
+use super::ready::NotReady;
 use super::state::Api;
 use super::status::Link;
 
@@ -67,6 +68,14 @@ fn add_status(registry: &mut Registry, api: &Api) {
         let seconds = at.millis().div_euclid(1000);
         gauge("gateway_last_answer_time_seconds", "When it last answered (Unix time)", seconds);
     }
+
+    let not_ready = Family::<[(&'static str, &'static str); 1], Gauge>::default();
+    for reason in NotReady::ALL {
+        let is_so = reason.told(&status).is_some();
+        not_ready.get_or_create(&[("reason", reason.code())]).set(is_so.into());
+    }
+    let why = "1 while a payment may not begin, or not reach Alipay, for this reason";
+    registry.register("not_ready", why, not_ready);
 
     let present = Family::<[(&'static str, String); 1], Gauge>::default();
     for scanner in status.scanners {

@@ -30,6 +30,7 @@ mod params;
 mod peer;
 mod places;
 mod problem;
+mod ready;
 mod routes;
 mod server;
 mod state;
@@ -46,8 +47,11 @@ pub use openapi::description;
 pub use peer::{Role, Roles, Who};
 pub use places::Bound;
 pub use problem::ProblemView;
+pub use ready::{ReadyView, ReasonNotReady};
 pub use server::{Listeners, Loopback, Settings, SocketFile, Token, TokenError, serve};
-pub use status::{Clock, Gateway, Journal, Link, ScannerStatus, Status, StatusView};
+pub use status::{
+    Clock, Gateway, Journal, KeyState, Keys, KeysView, Link, ScannerStatus, Status, StatusView,
+};
 pub use step::{AnsweredView, AskerView, JournalView, SentView, StepView, ToldView};
 pub use view::{
     CancelActionView, HintView, MoneyView, PaymentView, PaymentsView, ReasonView, SentenceView,

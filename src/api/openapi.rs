@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{body, code, events, problem, routes, status, step, view};
+use super::{body, code, events, problem, ready, routes, status, step, view};
 
 /// The description of the API, as served at `GET /v1/openapi.json`.
 #[must_use]
@@ -91,6 +91,7 @@ fn answer_as_all_do(operation: &mut Value) {
         routes::get_journal,
         routes::get_events,
         routes::get_status,
+        routes::get_ready,
         routes::get_metrics,
         routes::get_description,
     ),
@@ -115,6 +116,10 @@ fn answer_as_all_do(operation: &mut Value) {
         status::StatusView,
         status::ScannerStatus,
         status::GatewayView,
+        status::KeysView,
+        status::KeyState,
+        ready::ReadyView,
+        ready::ReasonNotReady,
         status::Link,
         status::Journal,
         status::ClockView,

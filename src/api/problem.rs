@@ -13,7 +13,7 @@ use super::backend::{Unanswered, Unavailable};
 use super::code::{Code, Retry, Word};
 use super::view::{MoneyView, PaymentView, SentenceView, time_text};
 use crate::payment::{Hint, OtherCode, OutTradeNo, Payment, Sentence};
-use crate::terminal::Denied;
+use crate::terminal::{Closed, ClosedBy, Denied};
 
 /// A problem on its way to the register. Boxed, because replies that went well
 /// should not carry its size.
@@ -246,6 +246,14 @@ impl From<Denied> for Problem {
             Denied::CodeAlreadyUsed(payment) => Self::code_already_used(&payment),
             Denied::JournalUnavailable(why) => Self::new(Code::JournalUnavailable, why),
             Denied::ClockWrong(why) => Self::new(Code::ClockWrong, why),
+            Denied::KeysWrong(Closed { by, text }) => {
+                let code = match by {
+                    ClosedBy::KeysUnproven => Code::KeysUnproven,
+                    ClosedBy::AppKeyWrong => Code::AppKeyWrong,
+                    ClosedBy::AlipayKeyWrong => Code::AlipayKeyWrong,
+                };
+                Self::new(code, text.en)
+            }
             Denied::DoorClosed(why) => Self::new(Code::DoorClosed, why),
             Denied::TooManyOpen(count) => {
                 Self::new(Code::TooManyOpen, format!("{count} payments are not settled"))

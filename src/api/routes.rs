@@ -16,6 +16,7 @@ use super::openapi;
 use super::params::{self, Number};
 use super::peer::Peer;
 use super::problem::{Problem, ProblemView};
+use super::ready::ReadyView;
 use super::state::{Api, Wait};
 use super::status::StatusView;
 use super::step::{JournalView, StepView};
@@ -35,6 +36,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/payments/{out_trade_no}/journal", get(get_journal))
         .route("/v1/events", get(get_events))
         .route("/v1/status", get(get_status))
+        .route("/v1/ready", get(get_ready))
         .route("/v1/openapi.json", get(get_description))
         .route("/metrics", get(get_metrics))
         .fallback(no_such_route)
@@ -62,7 +64,7 @@ pub(super) fn router(api: Api) -> Router {
         (status = 413, description = "`body_too_large`", body = ProblemView, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = ProblemView, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `invalid_amount`, `invalid_order_number`, `invalid_parameter`, `not_a_payment_code`, `unknown_scanner`, `scanner_needed`", body = ProblemView, content_type = "application/problem+json"),
-        (status = 503, description = "`journal_unavailable`, `clock_wrong`, `draining`, `stopping`, `too_many_waiting`", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "`journal_unavailable`, `clock_wrong`, `keys_unproven`, `app_key_wrong`, `alipay_key_wrong`, `too_many_open`, `draining`, `stopping`, `too_many_waiting`", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn put_payment(
@@ -338,10 +340,27 @@ pub(super) async fn get_events(
 /// How the terminal is.
 #[utoipa::path(
     get, path = "/v1/status", tag = "terminal",
-    responses((status = 200, description = "Its scanners, gateway, journal and clock", body = StatusView)),
+    responses((status = 200, description = "Its scanners, gateway, keys, journal and clock", body = StatusView)),
 )]
 pub(super) async fn get_status(State(api): State<Api>) -> Answer {
     json(StatusCode::OK, &StatusView::from(api.backend.status()))
+}
+
+/// May a payment begin now?
+///
+/// For what watches over shops, and for a register before its first customer.
+/// `gateway_unreachable` alone denies no payment: it would end `cancelled`.
+#[utoipa::path(
+    get, path = "/v1/ready", tag = "terminal",
+    responses(
+        (status = 200, description = "A payment may begin", body = ReadyView),
+        (status = 503, description = "None may, or none can reach Alipay, and why: `keys_unproven`, `app_key_wrong`, `alipay_key_wrong`, `gateway_unreachable`, `clock_wrong`, `journal_unavailable`, `draining`, `stopping`; or as for every request, `too_many_connections`", content((ReadyView = "application/json"), (ProblemView = "application/problem+json"))),
+    ),
+)]
+pub(super) async fn get_ready(State(api): State<Api>) -> Answer {
+    let view = ReadyView::of(&api.backend.status());
+    let status = if view.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, &view)
 }
 
 /// Figures for Prometheus.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::view::time_text;
-use crate::payment::Timestamp;
+use super::view::{SentenceView, time_text};
+use crate::payment::{Sentence, Timestamp};
+use crate::terminal::ClosedBy;
 
 /// How the terminal is. Filled in by the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Status {
     pub scanners: Vec<ScannerStatus>,
     /// The gateway.
     pub gateway: Gateway,
+    /// The application's key and Alipay's.
+    pub keys: Keys,
     /// How many payments are not final.
     pub open_payments: usize,
     /// The journal.
@@ -65,6 +68,39 @@ pub struct Gateway {
     pub clock_skew_ms: Option<i64>,
     /// Why it cannot be reached, in one line without secrets.
     pub trouble: Option<String>,
+}
+
+/// The two keys: whether Alipay takes ours, and what it says verifies with its.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// As of the last question about nobody.
+    pub state: KeyState,
+    /// Which one is wrong and what to do, or why nothing is proven.
+    pub trouble: Option<Sentence>,
+}
+
+/// What is known of the two keys. Payments begin only when they are proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// Alipay has not said anything that proves them yet.
+    Unproven,
+    /// Both are right.
+    Proven,
+    /// Alipay does not take the signature of the application's key.
+    AppKeyWrong,
+    /// What Alipay says does not verify with the key that is taken for its.
+    AlipayKeyWrong,
+}
+
+impl From<ClosedBy> for KeyState {
+    fn from(by: ClosedBy) -> Self {
+        match by {
+            ClosedBy::KeysUnproven => Self::Unproven,
+            ClosedBy::AppKeyWrong => Self::AppKeyWrong,
+            ClosedBy::AlipayKeyWrong => Self::AlipayKeyWrong,
+        }
+    }
 }
 
 /// A link, as of its last use.
@@ -129,10 +165,23 @@ pub struct StatusView {
     pub scanners: Vec<ScannerStatus>,
     /// The gateway.
     pub gateway: GatewayView,
+    /// The application's key and Alipay's.
+    pub keys: KeysView,
     /// The journal.
     pub journal: Journal,
     /// The clocks.
     pub clock: ClockView,
+}
+
+/// The two keys. Payments begin only when both are proven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = KeysHealth)]
+pub struct KeysView {
+    /// As of the last question that the terminal has asked about them.
+    pub state: KeyState,
+    /// Which one is wrong and what to do, or why nothing is proven.
+    #[schema(required)]
+    pub trouble: Option<SentenceView>,
 }
 
 /// Whether the gateway can be reached.
@@ -188,6 +237,10 @@ impl From<Status> for StatusView {
                 last_answer_at: last_answer_at.map(time_text),
                 clock_skew_ms,
                 trouble,
+            },
+            keys: KeysView {
+                state: status.keys.state,
+                trouble: status.keys.trouble.map(SentenceView::from),
             },
             journal: status.journal,
             clock: ClockView {

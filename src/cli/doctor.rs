@@ -98,6 +98,7 @@ async fn examine(client: &Client) -> Vec<Finding> {
     }
     findings.push(version(&view));
     findings.push(gateway(&view));
+    findings.push(keys(&view));
     findings.push(journal(&view));
     findings.push(clock(&view));
     findings.extend(view.scanners.iter().map(scanner));
@@ -156,6 +157,18 @@ fn gateway(view: &StatusView) -> Finding {
             let fix = words::FIX_GATEWAY_UNTOLD.both(&[]);
             Finding::note("gateway", words::GATEWAY_UNTOLD.both(&[]), fix)
         }
+    }
+}
+
+fn keys(view: &StatusView) -> Finding {
+    let fix = || view.keys.trouble.clone().unwrap_or_else(|| words::FIX_KEYS_UNTOLD.both(&[]));
+    match view.keys.state.as_str() {
+        "proven" => Finding::good("keys", words::KEYS_GOOD.both(&[])),
+        "app_key_wrong" | "alipay_key_wrong" => {
+            Finding::bad("keys", words::KEYS_BAD.both(&[]), fix())
+        }
+        "unproven" => Finding::bad("keys", words::KEYS_UNPROVEN_BAD.both(&[]), fix()),
+        _ => Finding::note("keys", words::KEYS_SILENT.both(&[]), fix()),
     }
 }
 

@@ -44,6 +44,13 @@ fn status_lines(view: &StatusView, lang: Lang) -> Vec<String> {
         "down" => because(word(words::UNREACHABLE), &view.gateway.trouble),
         _ => word(words::NOT_TRIED),
     };
+    let keys = match view.keys.state.as_str() {
+        "proven" => word(words::KEYS_PROVEN),
+        "app_key_wrong" | "alipay_key_wrong" => word(words::KEYS_WRONG),
+        "unproven" => word(words::KEYS_UNPROVEN),
+        _ => word(words::UNTOLD),
+    };
+    let keys = because(keys, &view.keys.trouble.as_ref().map(|text| lang.of(text).to_owned()));
     let journal = match view.journal.writable {
         Some(true) => because(word(words::WRITABLE), &view.journal.path),
         Some(false) => because(word(words::UNWRITABLE), &view.journal.reason),
@@ -72,6 +79,7 @@ fn status_lines(view: &StatusView, lang: Lang) -> Vec<String> {
             (words::LABEL_TERMINAL, terminal),
             (words::LABEL_UPTIME, uptime),
             (words::LABEL_GATEWAY, gateway),
+            (words::LABEL_KEYS, keys),
             (words::LABEL_JOURNAL, journal),
             (words::LABEL_CLOCK, clock),
             (words::LABEL_OPEN, open),

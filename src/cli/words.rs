@@ -229,12 +229,16 @@ phrases! {
     LABEL_TERMINAL = "终端", "Terminal";
     LABEL_UPTIME = "已运行", "Running for";
     LABEL_GATEWAY = "网关", "Gateway";
+    LABEL_KEYS = "密钥", "Keys";
     LABEL_JOURNAL = "交易流水", "Journal";
     LABEL_OPEN = "未完成付款", "Unfinished payments";
     LABEL_CLOCK = "时钟", "Clock";
     REACHABLE = "可以连接", "reachable";
     UNREACHABLE = "连接不上", "not reachable";
     NOT_TRIED = "尚未连接过", "not tried yet";
+    KEYS_PROVEN = "支付宝已验证", "proven by Alipay";
+    KEYS_WRONG = "有误", "wrong";
+    KEYS_UNPROVEN = "尚未验证", "not proven yet";
     WRITABLE = "正常", "can be written";
     UNWRITABLE = "无法写入", "cannot be written";
     STOPPING = "正在停止", "stopping";
@@ -295,6 +299,11 @@ phrases! {
         "检查网络、DNS、代理和防火墙；在收银机上试：curl -I https://openapi.alipay.com/gateway.do",
         "check network, DNS, proxy and firewall; try on this box: curl -I https://openapi.alipay.com/gateway.do";
     FIX_GATEWAY_UNTOLD = "几秒后再检查", "look again in a few seconds";
+    KEYS_GOOD = "支付宝验证了本机的密钥", "Alipay has proven both keys";
+    KEYS_BAD = "密钥有误，不能开始新的收款", "A key is wrong, so no payment is begun";
+    KEYS_UNPROVEN_BAD = "密钥尚未验证，不能开始新的收款", "The keys are not proven yet, so no payment is begun";
+    KEYS_SILENT = "终端没有报告密钥的状态", "The terminal does not tell how its keys are";
+    FIX_KEYS_UNTOLD = "检查网络后再看；终端会自动重试", "see to the network and look again; the terminal goes on asking by itself";
     JOURNAL_GOOD = "交易流水可以写入", "The journal can be written";
     JOURNAL_BAD = "交易流水无法写入，不能开始新的收款：{}", "The journal cannot be written, so no payment is begun: {}";
     JOURNAL_UNTOLD = "终端没有报告交易流水的状态", "The terminal does not tell how its journal is";

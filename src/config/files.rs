@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::Loader;
-use super::fault::Place;
+use super::fault::{Fault, Place};
 use super::read::{Item, Section};
 use crate::payment::SecretText;
 
@@ -43,6 +43,19 @@ impl KeyFile {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The same file as it is now.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, with the key of the configuration that names it.
+    pub fn again(&self) -> Result<Self, Fault> {
+        let Self { path, place, .. } = self;
+        match read_file(path) {
+            Ok(bytes) => Ok(Self { path: path.clone(), bytes, place: place.clone() }),
+            Err(why) => Err(place.fault(&format!("{} {why}", path.display()))),
+        }
     }
 
     /// The key of the configuration that names it, to name faults in it.

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::journal::Health;
 use crate::payment::{ScannerNews, Timestamp};
 use crate::scanner;
+use crate::terminal::{Closed, ClosedBy};
 
 /// The service manager is told how things stand no more often than this: it has
 /// to wake up for that, and a payment would wait.
@@ -57,6 +58,30 @@ impl Board {
         }
         let is_news = status.clock.wrong.as_deref() != wrong;
         status.clock.wrong = wrong.map(str::to_owned);
+        is_news
+    }
+
+    /// Why the gateway's door is closed to this box, if it is; true when that is
+    /// news.
+    pub(super) fn keys(&self, closed: Option<&Closed>) -> bool {
+        let keys = match closed {
+            None => api::Keys { state: api::KeyState::Proven, trouble: None },
+            Some(Closed { by, text }) => {
+                api::Keys { state: (*by).into(), trouble: Some(text.clone()) }
+            }
+        };
+        let mut status = self.status();
+        let is_news = status.keys != keys;
+        if is_news && status.keys.trouble.is_some() {
+            match closed.map(|closed| (closed.by, closed.text.en.as_str())) {
+                None => tracing::info!("Alipay knows our key and we know its: payments are taken"),
+                Some((ClosedBy::KeysUnproven, why)) => tracing::warn!(why, "no new payments"),
+                Some((ClosedBy::AppKeyWrong | ClosedBy::AlipayKeyWrong, why)) => {
+                    tracing::error!(why, "a key is wrong: no new payments");
+                }
+            }
+        }
+        status.keys = keys;
         is_news
     }
 
@@ -124,6 +149,8 @@ impl Board {
             format!("draining for an upgrade, takes no new payments; {open} open payments")
         } else if let Some(why) = &status.clock.wrong {
             format!("takes no new payments: {why}")
+        } else if let Some(text) = &status.keys.trouble {
+            format!("takes no new payments: {}", text.en)
         } else if let Some(why) = &status.gateway.trouble {
             format!("ready, but Alipay cannot be reached ({why}); {open} open payments")
         } else {
@@ -188,6 +215,7 @@ fn first_status(config: &Config, clock: &Clock, head_seq: u64) -> api::Status {
             clock_skew_ms: None,
             trouble: None,
         },
+        keys: api::Keys { state: api::KeyState::Unproven, trouble: None },
         open_payments: 0,
         journal: api::Journal {
             writable: true,

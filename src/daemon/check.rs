@@ -83,7 +83,12 @@ fn account(config: &Config) -> Account {
     Account { gateway, app_id: config.alipay.app_id.clone(), merchant: None }
 }
 
-fn client(config: &Config, faults: &mut Vec<Fault>) -> Option<(Client, CodeKey, ChainKey)> {
+/// The client of the configuration's gateway with its keys, and what is derived from
+/// ours: what marks payment codes, and what chains the journal's entries.
+pub(super) fn client(
+    config: &Config,
+    faults: &mut Vec<Fault>,
+) -> Option<(Client, CodeKey, ChainKey)> {
     let alipay = &config.alipay;
     let sign_type = alipay.sign_type;
     let at = |key: &KeyFile, why: &dyn std::fmt::Display| key.place().fault(&why.to_string());

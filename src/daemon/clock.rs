@@ -1,20 +1,13 @@
 //! The only place that reads clocks.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
+use super::heard::{Date, Dated, Heard};
 use crate::payment::{Moment, Timestamp};
-
-/// The gateway's `Date` has whole seconds and the answer was under way; closer
-/// than this is the same time.
-const SKEW_SEEN: i64 = 3_000;
-
-/// Nothing has been heard of the gateway's clock.
-const NOT_HEARD: i64 = i64::MIN;
 
 /// A jump that is smaller than this is none. A clock that is being pulled into
 /// place gains or loses less than this between two looks.
@@ -52,8 +45,8 @@ pub struct Clock {
     read: Box<dyn Fn() -> Readings + Send + Sync>,
     /// What to add to `CLOCK_BOOTTIME` to get the steady clock, in milliseconds.
     steady_offset: i64,
-    /// What to add to the steady clock to get the gateway's, in milliseconds.
-    gateway_offset: AtomicI64,
+    /// The gateway's clock.
+    heard: Mutex<Heard>,
     /// At the last look for jumps.
     looked: Mutex<Readings>,
 }
@@ -78,7 +71,7 @@ impl Clock {
         Self {
             read: Box::new(read),
             steady_offset: now.wall.saturating_sub(now.boot),
-            gateway_offset: AtomicI64::new(NOT_HEARD),
+            heard: Mutex::default(),
             looked: Mutex::new(now),
         }
     }
@@ -87,12 +80,41 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Moment {
         let Readings { wall, boot, .. } = (self.read)();
-        let (steady, wall) = (self.steady_at(boot), Timestamp(wall));
-        let gateway = match self.gateway_offset.load(Ordering::Relaxed) {
-            NOT_HEARD => wall,
-            offset => Timestamp(steady.millis().saturating_add(offset)),
-        };
-        Moment::undisputed(steady, wall, gateway)
+        let steady = self.steady_at(boot);
+        let (heard, own) = (self.heard(), wall.saturating_sub(steady.millis()));
+        let at = |offset: i64| Timestamp(steady.millis().saturating_add(offset));
+        let (low, high) = heard.bounds(own);
+        Moment {
+            steady,
+            wall: Timestamp(wall),
+            gateway: at(heard.guess(own)),
+            gateway_low: at(low),
+            gateway_high: at(high),
+        }
+    }
+
+    /// What a request to the gateway is dated with; the other clock than the
+    /// guess only if there is one.
+    #[must_use]
+    pub(super) fn date(&self, by: Dated) -> Timestamp {
+        let Moment { steady, wall, gateway, .. } = self.now();
+        match by {
+            Dated::Guess => gateway,
+            Dated::Other => {
+                let other = self.heard().other(wall.millis().saturating_sub(steady.millis()));
+                other.map_or(gateway, |other| Timestamp(steady.millis().saturating_add(other)))
+            }
+        }
+    }
+
+    /// There is another clock to try than the guess.
+    pub(super) fn has_other(&self) -> bool {
+        let Moment { steady, wall, .. } = self.now();
+        self.heard().other(wall.millis().saturating_sub(steady.millis())).is_some()
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The steady clock.
@@ -111,19 +133,18 @@ impl Clock {
         Timestamp((self.read)().wall)
     }
 
-    /// Learns from the date of a verified answer that has just come.
-    pub fn learn(&self, gateway_time: Timestamp) {
-        let Moment { wall, steady, .. } = self.now();
-        let agrees = gateway_time.millis().abs_diff(wall.millis()) <= SKEW_SEEN.unsigned_abs();
-        let now = if agrees { wall } else { gateway_time };
-        let offset = now.millis().saturating_sub(steady.millis());
-        self.gateway_offset.store(offset, Ordering::Relaxed);
+    /// Learns from a verified answer that has just come, about a number of ours.
+    pub(super) fn learn(&self, dated: Dated, date: Date, answers_at: Option<Timestamp>) {
+        let Moment { steady, wall, .. } = self.now();
+        let (steady, wall) = (steady.millis(), wall.millis());
+        let own = wall.saturating_sub(steady);
+        self.heard().learn(dated, date, answers_at.map(Timestamp::millis), steady, own);
     }
 
     /// Whether the gateway's clock is known.
     #[must_use]
     pub fn knows_gateway(&self) -> bool {
-        self.gateway_offset.load(Ordering::Relaxed) != NOT_HEARD
+        self.heard().is_known()
     }
 
     /// How far the gateway's clock is ahead of the box's, in milliseconds.
@@ -252,14 +273,21 @@ mod tests {
         let hands = Hands::at(NOW);
         let clock = hands.clock();
         assert_eq!((clock.gateway_skew(), clock.knows_gateway()), (None, false));
-        clock.learn(Timestamp(NOW + HOUR));
+        let says = |at: i64, date| clock.learn(Dated::Guess, date, Some(Timestamp(at)));
+        says(NOW + HOUR, Date::Refused);
+        assert_eq!(clock.date(Dated::Other), Timestamp(NOW + HOUR));
+        assert!(clock.has_other());
+        clock.learn(Dated::Other, Date::Taken, Some(Timestamp(NOW + HOUR)));
         assert_eq!((clock.gateway_skew(), clock.knows_gateway()), (Some(HOUR), true));
         // Once it is known, no step of the box's clock touches it.
         hands.step(-5 * DAY);
         hands.run(7_000);
-        assert_eq!(clock.now().gateway, Timestamp(NOW + HOUR + 7_000));
+        let now = clock.now();
+        assert_eq!(now.gateway, Timestamp(NOW + HOUR + 7_000));
+        assert_eq!((now.gateway_low, now.gateway_high), (now.gateway, now.gateway));
         // A second of difference is the resolution of the header.
-        clock.learn(Timestamp(clock.wall().millis() + 1_000));
+        hands.step(5 * DAY + HOUR);
+        says(clock.wall().millis() + 1_000, Date::Taken);
         assert_eq!(clock.gateway_skew(), Some(0));
     }
 

@@ -10,8 +10,11 @@ use tokio::sync::{mpsc, watch};
 use super::asking;
 use super::backend::{Asked, Daemon, Door, Recent, Replying};
 use super::board::{Board, SAY_AGAIN, Said};
+use super::calls::Calls;
 use super::check::Setup;
-use super::gate::{Gate, Told};
+use super::gate::{Gate, Known as Time, Told};
+use super::heard::Dated;
+use super::keys::Keys;
 use super::system::{self, Heartbeat, Watchdog};
 use super::{Clock, Ended};
 use crate::alipay::{Client, Probed};
@@ -19,12 +22,12 @@ use crate::api;
 use crate::config::Config;
 use crate::journal::{self, AppendError, Health, OpenError, Reader, Writer};
 use crate::payment::{
-    Account, Answer, Answered, Call, CodeMark, Entry, EntryStep, Illegal, Judged, OutTradeNo,
-    Payment, QueryAnswer, ScannerNews, Timestamp,
+    Account, Answered, AuthCode, Call, CodeMark, Entry, EntryStep, Illegal, Judged, OutTradeNo,
+    Payment, ScannerNews, Timestamp,
 };
 use crate::scanner;
 use crate::terminal::{
-    Codes, Input, Known, Output, Reply, Request, RequestId, Serial, Terminal, Ticket,
+    Codes, Denied, Input, Known, Output, Reply, Request, RequestId, Serial, Terminal, Ticket,
 };
 
 /// Requests waiting for the loop. It takes microseconds for each; a queue this
@@ -52,7 +55,17 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 enum Back {
     Written(Ticket, Result<u64, AppendError>),
     Answered(OutTradeNo, Serial, Box<Answered>),
-    Probed(Box<Probed>),
+    /// By which clock it was dated, and with which keys it was asked.
+    Probed(Box<Probed>, Dated, Arc<Client>),
+}
+
+/// A call whose entry is on disk.
+struct Sending {
+    serial: Serial,
+    call: Call,
+    payment: Payment,
+    /// The buyer's, with a pay.
+    code: Option<AuthCode>,
 }
 
 /// What the service manager and people send.
@@ -60,6 +73,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     drain: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -71,6 +85,7 @@ impl Signals {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,
             drain: on(SignalKind::user_defined1())?,
+            hang_up: on(SignalKind::hangup())?,
         })
     }
 }
@@ -146,9 +161,15 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
     let (back, came_back) = mpsc::unbounded_channel();
     let health = writer.health();
     let now = clock.steady();
+    let roles = config.api.roles.as_ref().map(|roles| api::Roles {
+        observe: roles.observe.clone(),
+        cashier: roles.cashier.clone(),
+        supervisor: roles.supervisor.clone(),
+    });
     let mut daemon = Loop {
         terminal,
         gate: Gate::new(now),
+        keys: Keys::of(config, now),
         waiting: Vec::new(),
         drain_until: None,
         clock,
@@ -160,17 +181,13 @@ pub(super) async fn run(setup: Setup) -> Result<(), Ended> {
         head,
         board,
         scanners: handles.into_iter().map(|handle| (handle, false)).collect(),
+        calls: Calls::new(),
         replies: HashMap::new(),
         lines: HashMap::new(),
         last_request: RequestId(0),
     };
     let (stop_api, api_stopping) = watch::channel(false);
     let listeners = api::Listeners { unix, file: Some(file), tcp };
-    let roles = config.api.roles.as_ref().map(|roles| api::Roles {
-        observe: roles.observe.clone(),
-        cashier: roles.cashier.clone(),
-        supervisor: roles.supervisor.clone(),
-    });
     let settings = api::Settings { roles, ..api::Settings::within(descriptors) };
     let api = tokio::spawn(api::serve(listeners, backend, settings, api_stopping));
 
@@ -210,7 +227,8 @@ struct Inputs {
 struct Loop {
     terminal: Terminal,
     gate: Gate,
-    /// Requests that wait for the gateway's clock.
+    keys: Keys,
+    /// Requests that wait for the gateway's word on the clock and the keys.
     waiting: Vec<Asked>,
     /// No new payments until then (steady clock).
     drain_until: Option<Timestamp>,
@@ -224,6 +242,8 @@ struct Loop {
     board: Board,
     /// Each scanner, and whether it was told that a payment waits for its code.
     scanners: Vec<(scanner::Handle, bool)>,
+    /// What is to be sent to the gateway.
+    calls: Calls<Sending>,
     replies: HashMap<RequestId, Replying>,
     lines: HashMap<Ticket, Line>,
     last_request: RequestId,
@@ -240,6 +260,7 @@ impl Loop {
         let mut feeding = watchdog.interval().map(tokio::time::interval);
 
         self.health(&health.borrow_and_update().clone())?;
+        self.judge()?;
         let recovered = self.terminal.recover(open, self.clock.now()).map_err(lost_track)?;
         self.act(recovered);
         self.tell_scanners();
@@ -248,6 +269,7 @@ impl Loop {
 
         loop {
             self.look_at_clocks();
+            self.look_at_keys();
             // Also when there is always something else to do.
             self.on_time()?;
             let mut wait = self.wait();
@@ -264,6 +286,7 @@ impl Loop {
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
                 _ = signals.drain.recv() => self.drain(true)?,
+                _ = signals.hang_up.recv() => self.look_again(),
                 Ok(()) = health.changed() => {
                     let now = health.borrow_and_update().clone();
                     self.health(&now)?;
@@ -324,13 +347,13 @@ impl Loop {
         if self.drain_until.is_some_and(|until| until <= now) {
             self.drain(false)?;
         }
-        if self.gate.ask(now) {
+        if let Some(by) = self.gate.ask(now) {
             let (client, back) = (Arc::clone(&self.client), self.back.clone());
-            let gateway_now = self.clock.now().gateway;
+            let gateway_now = self.clock.date(by);
             tokio::spawn(async move {
                 let probed = client.probe(gateway_now).await;
                 // Nobody listens any more: the daemon is ending.
-                let _ = back.send(Back::Probed(Box::new(probed)));
+                let _ = back.send(Back::Probed(Box::new(probed), by, client));
             });
         }
         if !self.waiting.is_empty() && !self.gate.keeps_waiting(now) {
@@ -354,10 +377,39 @@ impl Loop {
         }
     }
 
-    /// Learns from the date of a verified answer.
-    fn learn(&self, gateway_time: Timestamp) {
+    /// The keys of now, if their files have changed.
+    fn look_at_keys(&mut self) {
+        let now = self.clock.steady();
+        match self.keys.changed(now) {
+            None => {}
+            Some(Ok(client)) => {
+                tracing::info!("the keys have changed: Alipay is asked about them");
+                self.client = Arc::new(client);
+                self.gate.has_other_keys(now);
+            }
+            Some(Err(faults)) => {
+                for fault in faults {
+                    tracing::error!(%fault, "a changed key is not used");
+                }
+            }
+        }
+    }
+
+    /// Somebody says that something has changed (SIGHUP).
+    fn look_again(&mut self) {
+        let now = self.clock.steady();
+        tracing::info!("looking at the keys again");
+        self.keys.look_now(now);
+        self.gate.doubt(now);
+    }
+
+    /// Learns of the gateway's clock from an answer.
+    fn learn(&self, told: Told, dated: Dated, answered: &Answered) {
+        if !matches!(told, Told::Answered | Told::DateRefused) {
+            return;
+        }
         let knew = self.clock.knows_gateway();
-        self.clock.learn(gateway_time);
+        self.clock.learn(dated, told.date(answered), answered.gateway_time);
         self.board.answered(self.clock.wall());
         let skew = self.clock.gateway_skew().unwrap_or_default();
         if !knew && skew.unsigned_abs() > SKEW_TOLD {
@@ -368,12 +420,19 @@ impl Loop {
         }
     }
 
-    /// The gateway's word on the clock, if it has changed anything.
-    fn judge_clock(&mut self) -> Result<(), Ended> {
+    /// The gateway's word on the clock and the keys, if it has changed anything.
+    fn judge(&mut self) -> Result<(), Ended> {
         let wrong = self.gate.wrong();
         if self.board.clock(wrong) {
             let state = wrong.map_or(Ok(()), |why| Err(why.to_owned()));
             self.handle(Input::Clock(state))?;
+        }
+        let closed = match self.gate.door() {
+            Ok(()) => None,
+            Err((by, words)) => Some(self.keys.closed(*by, words)),
+        };
+        if self.board.keys(closed.as_ref()) {
+            self.handle(Input::Keys(closed.map_or(Ok(()), Err)))?;
         }
         Ok(())
     }
@@ -394,15 +453,36 @@ impl Loop {
     // --- what comes in -------------------------------------------------------
 
     fn asked(&mut self, asked: Asked) -> Result<(), Ended> {
-        let may_pay = match asked.request {
-            Request::Pay(_) | Request::Code { .. } => true,
-            Request::Stop { .. } => false,
-        };
-        if may_pay && self.gate.keeps_waiting(self.clock.steady()) {
-            self.waiting.push(asked);
-            return Ok(());
+        if self.gate.keeps_waiting(self.clock.steady()) {
+            match &asked.request {
+                Request::Pay(_) | Request::Code { .. } if !self.has_begun(&asked.request) => {
+                    self.waiting.push(asked);
+                    return Ok(());
+                }
+                Request::Stop { number } => self.withdraw(&number.clone()),
+                Request::Pay(_) | Request::Code { .. } => {}
+            }
         }
         self.decide(asked)
+    }
+
+    /// A repeated request of a payment that the journal knows: it begins nothing.
+    fn has_begun(&self, request: &Request) -> bool {
+        let Request::Pay(asked) = request else { return false };
+        self.reader.payment(&asked.order.out_trade_no).is_ok_and(|known| known.is_some())
+    }
+
+    /// Nobody wants the payment any more that waits here to begin: it never will.
+    fn withdraw(&mut self, number: &OutTradeNo) {
+        let Err((by, words)) = self.gate.door() else { return };
+        let closed = self.keys.closed(*by, words);
+        let is_meant = |asked: &mut Asked| match &asked.request {
+            Request::Pay(request) => request.order.out_trade_no == *number,
+            Request::Code { .. } | Request::Stop { .. } => false,
+        };
+        for (.., reply) in self.waiting.extract_if(.., is_meant).filter_map(Asked::take) {
+            reply.send(Reply::Denied(Denied::KeysWrong(closed.clone())));
+        }
     }
 
     /// Those that waited for the gateway's clock.
@@ -416,7 +496,7 @@ impl Loop {
         let known = match self.known(&request) {
             Ok(known) => Box::new(known),
             Err(why) => {
-                let denied = crate::terminal::Denied::JournalUnavailable(why.to_string());
+                let denied = Denied::JournalUnavailable(why.to_string());
                 reply.send(Reply::Denied(denied));
                 return Ok(());
             }
@@ -481,14 +561,25 @@ impl Loop {
     fn came_back(&mut self, back: Back) -> Result<(), Ended> {
         match back {
             Back::Answered(number, serial, answered) => {
-                if let Some(time) = answered.gateway_time {
-                    self.learn(time);
+                self.calls.came_back();
+                let told = Told::by_call(&answered);
+                self.learn(told, Dated::Guess, &answered);
+                self.gate.called(told, self.clock.steady());
+                if told == Told::KeysDoubted {
+                    self.keys.look_now(self.clock.steady());
                 }
-                self.gate.called(Told::by_call(&answered), self.clock.steady());
-                self.judge_clock()?;
+                self.judge()?;
                 self.handle(Input::Answered { number, serial, answered })
             }
-            Back::Probed(probed) => self.probed(*probed),
+            Back::Probed(probed, dated, client) => {
+                // Asked with other keys than those of now, it is not the verdict.
+                if Arc::ptr_eq(&client, &self.client) {
+                    self.probed(*probed, dated)
+                } else {
+                    self.gate.came_to_nothing();
+                    Ok(())
+                }
+            }
             Back::Written(ticket, Ok(seq)) => {
                 let line = self.lines.remove(&ticket);
                 if let Some(payment) = line.and_then(|line| line.log(seq)) {
@@ -505,20 +596,17 @@ impl Loop {
         }
     }
 
-    fn probed(&mut self, probed: Probed) -> Result<(), Ended> {
+    fn probed(&mut self, probed: Probed, dated: Dated) -> Result<(), Ended> {
         let told = Told::by_probe(&probed);
-        if let Some(time) = probed.answered.gateway_time {
-            self.learn(time);
-        }
-        let answer = probed.answered.answer;
-        let trouble = match &answer {
-            Answer::Query(QueryAnswer::Unknown(trouble)) => trouble.text.as_str(),
-            Answer::Query(_) | Answer::Pay(_) | Answer::Cancel(_) => "",
-        };
-        self.gate.probed(told, trouble, self.clock.knows_gateway(), self.clock.now());
-        self.judge_clock()?;
-        self.handle(Input::Heard(Box::new(answer)))?;
-        self.let_in()
+        let Probed { answered, proof, .. } = probed;
+        self.learn(told, dated, &answered);
+        let trouble = answered.answer.trouble().map_or("", |trouble| trouble.text.as_str());
+        let clock =
+            Time { knows_gateway: self.clock.knows_gateway(), has_other: self.clock.has_other() };
+        self.gate.probed(told, &proof, trouble, clock, self.clock.now());
+        self.judge()?;
+        self.handle(Input::Heard(Box::new(answered.answer)))?;
+        if self.gate.keeps_waiting(self.clock.steady()) { Ok(()) } else { self.let_in() }
     }
 
     fn not_written(&mut self, ticket: Ticket, why: &AppendError) -> Result<(), Ended> {
@@ -582,18 +670,7 @@ impl Loop {
             match output {
                 Output::Write { ticket, entry, .. } => self.write(ticket, entry),
                 Output::Send { serial, call, payment, code } => {
-                    let (client, back) = (Arc::clone(&self.client), self.back.clone());
-                    let now = self.clock.now().gateway;
-                    let number = payment.order().out_trade_no.clone();
-                    let asked = asking::ask(call, &payment, code);
-                    tokio::spawn(async move {
-                        let answered = match asked {
-                            Ok(ask) => Box::new(client.send(client.prepare(ask, now)).await),
-                            Err(not_sent) => not_sent,
-                        };
-                        // Nobody listens any more: the daemon is ending.
-                        let _ = back.send(Back::Answered(number, serial, answered));
-                    });
+                    self.calls.add(call == Call::Pay, Sending { serial, call, payment, code });
                 }
                 Output::Reply { id, reply } => {
                     if let Some(asked) = self.replies.remove(&id) {
@@ -601,6 +678,25 @@ impl Loop {
                     }
                 }
             }
+        }
+        self.send();
+    }
+
+    /// Sends what may be sent now.
+    fn send(&mut self) {
+        while let Some(Sending { serial, call, payment, code }) = self.calls.next() {
+            let (client, back) = (Arc::clone(&self.client), self.back.clone());
+            let now = self.clock.now().gateway;
+            let number = payment.order().out_trade_no.clone();
+            let asked = asking::ask(call, &payment, code);
+            tokio::spawn(async move {
+                let answered = match asked {
+                    Ok(ask) => Box::new(client.send(client.prepare(ask, now)).await),
+                    Err(not_sent) => not_sent,
+                };
+                // Nobody listens any more: the daemon is ending.
+                let _ = back.send(Back::Answered(number, serial, answered));
+            });
         }
     }
 

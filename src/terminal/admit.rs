@@ -201,6 +201,9 @@ impl Terminal {
         if let Err(why) = &self.clock {
             return Err(Denied::ClockWrong(why.clone()));
         }
+        if let Err(closed) = &self.keys {
+            return Err(Denied::KeysWrong(closed.clone()));
+        }
         if let Err(why) = &self.door {
             return Err(Denied::DoorClosed(why.clone()));
         }

@@ -37,7 +37,7 @@ use open::{Admitted, Asking, Happening, OpenPayment};
 use sights::Sights;
 use slot::Asked;
 
-pub use request::{Denied, Known, PayRequest, Reply, Request};
+pub use request::{Closed, ClosedBy, Denied, Known, PayRequest, Reply, Request};
 
 /// Names a request while its answer is being worked out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,6 +108,8 @@ pub enum Input {
     Journal(Result<(), String>),
     /// The box's clock will do, or the gateway would refuse what it dates; why.
     Clock(Result<(), String>),
+    /// The gateway takes our keys, or is not known to.
+    Keys(Result<(), Closed>),
     /// A new version waits to take over: finish what is open and begin nothing
     /// new; or all is as usual again.
     Drain(bool),
@@ -190,6 +192,8 @@ pub struct Terminal {
     clock: Result<(), String>,
     /// The gateway's front door lets us in, or refuses us; why.
     door: Result<(), String>,
+    /// Both keys are proven, or not.
+    keys: Result<(), Closed>,
     draining: bool,
     gateway_up: Option<bool>,
     stopping: bool,
@@ -215,6 +219,7 @@ impl Terminal {
             journal: Ok(()),
             clock: Ok(()),
             door: Ok(()),
+            keys: Ok(()),
             draining: false,
             gateway_up: None,
             stopping: false,
@@ -285,6 +290,7 @@ impl Terminal {
             Input::Heard(answer) => self.watch_gateway(&answer, &mut out),
             Input::Journal(state) => self.journal = state,
             Input::Clock(state) => self.clock = state,
+            Input::Keys(state) => self.keys = state,
             Input::Drain(draining) => self.draining = draining,
             Input::Tick => self.tick(now, &mut out)?,
             Input::Stop => self.stopping = true,

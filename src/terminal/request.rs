@@ -1,6 +1,6 @@
 //! What the register asks, and what it is told.
 
-use crate::payment::{AuthCode, Order, OtherCode, OutTradeNo, Payment};
+use crate::payment::{AuthCode, Order, OtherCode, OutTradeNo, Payment, Sentence};
 
 /// `PUT /v1/payments/{out_trade_no}`, or the `POST` that names the sale only.
 #[derive(Clone, Debug)]
@@ -77,6 +77,9 @@ pub enum Denied {
     /// The gateway would refuse what this box dates, so nothing new is begun;
     /// why.
     ClockWrong(String),
+    /// The gateway has not proven our keys, or finds one of them wrong, so nothing
+    /// new is begun.
+    KeysWrong(Closed),
     /// The gateway refuses what this box sends, whatever it is about, so nothing
     /// new is begun; what it said.
     DoorClosed(String),
@@ -86,6 +89,27 @@ pub enum Denied {
     Draining,
     /// The daemon is stopping.
     Stopping,
+}
+
+/// Why the gateway's door is closed to this box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// What closes it.
+    pub by: ClosedBy,
+    /// What it is, and what to do, for the technician.
+    pub text: Sentence,
+}
+
+/// What closes the gateway's door to this box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// Nobody knows yet whether the keys are right.
+    KeysUnproven,
+    /// The gateway does not take the signature of the application's key.
+    AppKeyWrong,
+    /// What the gateway says does not verify with the key that is taken for
+    /// Alipay's.
+    AlipayKeyWrong,
 }
 
 /// Everything a register can ask the core for.

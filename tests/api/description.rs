@@ -21,6 +21,7 @@ async fn it_is_openapi_3_1_and_lists_every_route() {
         ("/v1/payments/{out_trade_no}/journal", &["get"]),
         ("/v1/events", &["get"]),
         ("/v1/status", &["get"]),
+        ("/v1/ready", &["get"]),
         ("/v1/openapi.json", &["get"]),
         ("/metrics", &["get"]),
     ] {
@@ -102,6 +103,7 @@ async fn what_is_really_said_fits_as_well() {
         ("Payments", terminal.get("/v1/payments").await),
         ("JournalOfPayment", terminal.get("/v1/payments/A1/journal").await),
         ("Status", terminal.get("/v1/status").await),
+        ("Ready", terminal.get("/v1/ready").await),
         ("Problem", terminal.post("/v1/payments/A1/cancel", "").await),
         ("Problem", terminal.put("/v1/payments/A2", "{}").await),
     ] {

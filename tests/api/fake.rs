@@ -7,8 +7,8 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tilld::api::{
-    About, Backend, Clock, Filter, Gateway, Journal, Link, Page, ScannerStatus, Soon, Standing,
-    Status, Unanswered, Unavailable, Which,
+    About, Backend, Clock, Filter, Gateway, Journal, KeyState, Keys, Link, Page, ScannerStatus,
+    Soon, Standing, Status, Unanswered, Unavailable, Which,
 };
 use tilld::payment::{
     Asker, AuthCode, Call, CancelAction, Entry, EntryStep, Heard, How, Moment, Offer, Order,
@@ -311,6 +311,7 @@ impl Backend for Fake {
                 clock_skew_ms: Some(-120),
                 trouble: Some("connection refused".to_owned()),
             },
+            keys: Keys { state: KeyState::Proven, trouble: None },
             open_payments: 3,
             journal: Journal {
                 writable: true,

@@ -343,6 +343,13 @@ async fn status_and_figures_are_told() {
     assert_eq!(status["scanners"][0]["id"], "lane-1");
     assert_eq!(status["journal"]["writable"], true);
     assert_eq!(status["open_payments"], 3);
+    assert_eq!(status["keys"], json!({ "state": "proven", "trouble": null }));
+    let ready = terminal.get("/v1/ready").await;
+    assert_eq!(ready.status, 503, "{ready:?}");
+    let ready = ready.json();
+    let unreachable = "Alipay cannot be reached (connection refused): see to the network";
+    assert_eq!((&ready["ready"], &ready["reasons"][0]["en"]), (&json!(false), &json!(unreachable)));
+    assert_eq!(ready["reasons"].as_array().map(Vec::len), Some(1), "{ready}");
 
     let figures = terminal.get("/metrics").await;
     assert!(figures.head.contains("application/openmetrics-text"), "{figures:?}");
@@ -353,6 +360,8 @@ async fn status_and_figures_are_told() {
         "tilld_api_connections 1",
         "tilld_api_lists 0",
         "tilld_daemon_figure 7",
+        "tilld_not_ready{reason=\"gateway_unreachable\"} 1",
+        "tilld_not_ready{reason=\"app_key_wrong\"} 0",
         "# EOF",
     ] {
         assert!(figures.body.contains(line), "{line} in {}", figures.body);

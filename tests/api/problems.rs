@@ -1,8 +1,8 @@
 //! What goes wrong: every problem, with where the money is.
 
 use serde_json::json;
-use tilld::payment::{CancelAction, OtherCode, OutTradeNo, State};
-use tilld::terminal::Denied;
+use tilld::payment::{CancelAction, OtherCode, OutTradeNo, Sentence, State};
+use tilld::terminal::{Closed, ClosedBy, Denied};
 
 use crate::client::Terminal;
 use crate::fake::{NOW, payment};
@@ -11,6 +11,10 @@ const BODY: &str = r#"{"amount":"88.88","subject":"咖啡"}"#;
 
 fn number(text: &str) -> OutTradeNo {
     text.parse().unwrap()
+}
+
+fn closed(by: ClosedBy) -> Denied {
+    Denied::KeysWrong(Closed { by, text: Sentence::new("密钥", "the keys") })
 }
 
 #[tokio::test]
@@ -52,6 +56,10 @@ async fn the_terminal_says_no_by_name() {
         (Denied::ScannerNeeded(lanes.clone()), 422, "scanner_needed", "none", "after_fix"),
         (full, 503, "journal_unavailable", "none", "same_request"),
         (Denied::ClockWrong("1970".to_owned()), 503, "clock_wrong", "none", "same_request"),
+        (closed(ClosedBy::KeysUnproven), 503, "keys_unproven", "none", "same_request"),
+        (closed(ClosedBy::AppKeyWrong), 503, "app_key_wrong", "none", "after_fix"),
+        (closed(ClosedBy::AlipayKeyWrong), 503, "alipay_key_wrong", "none", "after_fix"),
+        (Denied::TooManyOpen(1_000), 503, "too_many_open", "none", "same_request"),
         (Denied::Draining, 503, "draining", "none", "same_request"),
         (Denied::Stopping, 503, "stopping", "none", "same_request"),
     ] {

@@ -21,6 +21,7 @@ fn shop(request: &Seen) -> Act {
              "last_news": "No such file"},
         ],
         "gateway": {"state": "down", "trouble": "dns error", "clock_skew_ms": -42_400},
+        "keys": {"state": "app_key_wrong", "trouble": {"zh": "核对 app_id", "en": "see that app_id is right"}},
         "journal": {"writable": true, "path": "/var/lib/tilld/journal.db"},
     });
     let mut stuck = cancelling("B7");
@@ -86,7 +87,7 @@ fn a_sound_terminal_has_no_fault() {
             "/v1/status" => say(&json!({
                 "version": env!("CARGO_PKG_VERSION"), "uptime": 60,
                 "scanners": [{"id": "lane-1", "kind": "serial", "device": "d", "present": true}],
-                "gateway": {"state": "up", "clock_skew_ms": 200}, "journal": {"writable": true},
+                "gateway": {"state": "up", "clock_skew_ms": 200}, "keys": {"state": "proven"}, "journal": {"writable": true},
                 "open_payments": 0,
             })),
             _ => say(&json!({"payments": [], "next_cursor": null})),

@@ -72,7 +72,8 @@ fn the_service_manager_is_told() {
     until_told(&mut heard, "READY=1");
     // No second try: ready means that it answers.
     daemon.get("/v1/status").expect(200);
-    assert!(heard.contains("STATUS=ready"), "{heard}");
+    assert!(heard.contains("STATUS="), "{heard}");
+    until_told(&mut heard, "STATUS=ready; 0 open payments");
     for _ in 0..2 {
         heard.clear();
         until_told(&mut heard, "WATCHDOG=1");

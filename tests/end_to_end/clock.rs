@@ -149,16 +149,44 @@ fn without_a_network_a_clock_before_the_build_keeps_payments_out_and_another_doe
     let mut shop = Shop::open(Setup { timeout: "1s", ..Setup::default() });
     shop.close_gateway();
     let world = World::of(&shop);
-    let daemon = shop.start_with(world.around(shop.command()));
-    let payment = daemon.pay("UNSENT", &with_code("1.00")).expect(201);
-    assert_eq!(outcome(&payment), is("cancelled", "none", "none"));
-    assert_eq!(daemon.status()["gateway"]["state"], "down");
     world.wall_off_by(-now());
+    let daemon = shop.start_with(world.around(shop.command()));
     let why = until_wrong(&daemon);
     assert!(why.contains("before this program was made"), "{why}");
     assert_eq!(daemon.put("REFUSED", &with_code("1.00")).expect(503)["code"], "clock_wrong");
     world.wall_off_by(0);
     until_right(&daemon);
+    assert_eq!(daemon.put("REFUSED", &with_code("1.00")).expect(503)["code"], "keys_unproven");
+}
+
+/// Without a date of its own it is known by the dates that it takes; with a wrong
+/// one it is known by them all the same.
+#[test]
+fn a_relay_with_a_wrong_clock_or_none_does_no_harm() {
+    for date in [
+        None,
+        Some("Thu, 26 Nov 2020 10:00:00 GMT"),
+        Some("Fri, 31 Dec 2083 23:59:59 GMT"),
+        Some("Fri, 31 Dec 9999 23:59:59 GMT"),
+    ] {
+        let shop = Shop::usual();
+        let relay = crate::relay::relay(shop.gateway().addr(), date.map(str::to_owned));
+        let config = fs::read_to_string(shop.config()).expect("the configuration");
+        let by_relay =
+            config.replace(&shop.gateway().gateway(), &format!("http://{relay}/gateway.do"));
+        assert_ne!(config, by_relay);
+        fs::write(shop.config(), by_relay).expect("written");
+        let daemon = shop.start();
+        for number in ["ONE", "TWO", "THREE"] {
+            let paid = daemon.pay(number, &with_code("1.00")).expect(201);
+            assert_eq!(outcome(&paid), is("paid", "taken", ""), "{date:?}: {}", daemon.log());
+            let trade = shop.gateway().ledger().trade(number).expect("a trade");
+            let life = trade.expire_ms - trade.created_ms;
+            assert!((0..10 * MINUTE).contains(&life), "{date:?}: it is void after {life} ms");
+        }
+        let status = daemon.status();
+        assert!(status["clock"]["wrong"].is_null(), "{date:?}: {status}");
+    }
 }
 
 #[test]

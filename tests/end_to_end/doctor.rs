@@ -29,10 +29,11 @@ fn grades(found: &Value, check: &str) -> Vec<String> {
 fn the_doctor_sees_the_configuration_the_journal_and_the_disk() {
     let shop = Shop::usual();
     let daemon = shop.start();
+    daemon.until_ready();
     daemon.pay("PAID", &with_code("1.00")).expect(201);
     until("the gateway is known", || (daemon.status()["gateway"]["state"] == "up").then_some(()));
     let (code, found) = doctor(&shop);
-    for check in ["socket", "gateway", "journal", "clock", "journal_file"] {
+    for check in ["socket", "gateway", "keys", "journal", "clock", "journal_file"] {
         assert_eq!(grades(&found, check), ["good"], "{check}: {found}");
     }
     // The sandbox's keys may be less private than a shop's.

@@ -14,12 +14,13 @@ fn setup() -> Setup {
 #[test]
 fn nothing_is_sent_when_nobody_is_there() {
     let mut shop = Shop::open(Setup { timeout: "1s", ..setup() });
-    shop.close_gateway();
     let daemon = shop.start();
+    daemon.until_ready();
+    shop.close_gateway();
     let mut events = daemon.events(Some(0));
     let payment = daemon.pay("NOBODY", &with_code("1.00")).expect(201);
     assert_eq!(outcome(&payment), is("cancelled", "none", "none"), "{payment}");
-    let seen = events.until(|event| event.name == "gateway");
+    let seen = events.until(|event| event.name == "gateway" && event.data["up"] == false);
     let gateway = &seen.last().unwrap().data;
     assert_eq!(gateway["up"], false);
     assert!(gateway["reason"].is_string(), "{gateway}");

@@ -21,11 +21,13 @@ mod files;
 mod gateway;
 mod http;
 mod journals;
+mod keys;
 mod lanes;
 mod network;
 mod once;
 #[path = "../pty/mod.rs"]
 mod pty;
+mod relay;
 mod restart;
 mod rivals;
 mod sale;

@@ -398,6 +398,11 @@ impl Daemon {
         self.get("/v1/status").expect(200)
     }
 
+    /// Waits until a payment may begin.
+    pub(crate) fn until_ready(&self) {
+        until("it is ready", || (self.get("/v1/ready").status == 200).then_some(()));
+    }
+
     /// Waits until all scanners of the configuration are being read.
     pub(crate) fn until_plugged(&self) {
         until("all scanners are there", || {

@@ -220,6 +220,9 @@ pub struct StatusView {
     /// The way to Alipay.
     #[serde(deserialize_with = "lenient")]
     pub gateway: GatewayView,
+    /// The two keys.
+    #[serde(deserialize_with = "lenient")]
+    pub keys: KeysView,
     /// How many payments are not final.
     #[serde(deserialize_with = "lenient")]
     pub open_payments: Option<u64>,
@@ -229,6 +232,18 @@ pub struct StatusView {
     /// The box's clock.
     #[serde(deserialize_with = "lenient")]
     pub clock: ClockView,
+}
+
+/// The application's key and Alipay's.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct KeysView {
+    /// `proven`, `unproven`, `app_key_wrong`, `alipay_key_wrong`.
+    #[serde(deserialize_with = "lenient")]
+    pub state: String,
+    /// Which one is wrong and what to do.
+    #[serde(deserialize_with = "lenient")]
+    pub trouble: Option<Sentence>,
 }
 
 /// One scanner.

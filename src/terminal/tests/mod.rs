@@ -4,7 +4,7 @@ mod codes;
 
 use super::*;
 use crate::payment::{
-    Amount, CancelAction, Order, PayAnswer, QueryAnswer, State, Trade, Trouble, Wire,
+    Amount, CancelAction, Order, PayAnswer, QueryAnswer, Sentence, State, Trade, Trouble, Wire,
 };
 
 /// A terminal with its disk: writes are acknowledged when a test says so.
@@ -517,7 +517,8 @@ fn stopping_begins_nothing_new_and_still_answers() {
 }
 
 #[test]
-fn while_it_drains_or_its_clock_is_wrong_it_begins_nothing_new_and_goes_on_with_what_is_open() {
+fn while_it_drains_or_its_clock_or_a_key_is_wrong_it_begins_nothing_new_and_goes_on_with_what_is_open()
+ {
     let mut till = Till::new(&["a"]);
     till.pay(1, request("T1"));
     till.sync();
@@ -528,16 +529,21 @@ fn while_it_drains_or_its_clock_is_wrong_it_begins_nothing_new_and_goes_on_with_
     till.handle(Input::Drain(false));
     till.pay(3, with_code("T3"));
     assert_eq!(till.denied(3), &Denied::ClockWrong("1970".to_owned()));
+    let closed = Closed { by: ClosedBy::AppKeyWrong, text: Sentence::new("密钥", "the key") };
+    till.handle(Input::Clock(Ok(())));
+    till.handle(Input::Keys(Err(closed.clone())));
+    till.pay(6, with_code("T6"));
+    assert_eq!(till.denied(6), &Denied::KeysWrong(closed));
     till.pay(4, request("T1"));
     assert!(matches!(till.reply(4), Reply::Stands(_)), "it had begun before");
     till.scan("a", CODE, till.now);
     till.sync();
     assert_eq!(till.sent.len(), 1, "nothing had been sent for it, and now it pays");
-    till.handle(Input::Clock(Ok(())));
+    till.handle(Input::Keys(Ok(())));
     till.pay(5, with_code("T5"));
     till.sync();
     assert!(matches!(till.reply(5), Reply::Started(_)));
-    assert!(!till.disk.keys().any(|n| ["T2", "T3"].contains(&n.as_str())));
+    assert!(!till.disk.keys().any(|n| ["T2", "T3", "T6"].contains(&n.as_str())));
 }
 
 /// Whoever asks again for a sale in doubt must hear of that first: its money is
@@ -602,4 +608,22 @@ fn recovery_is_the_live_path_and_never_pays() {
     till.scan("a", CODE, till.now);
     till.sync();
     assert_eq!(till.calls().last(), Some(&crate::payment::Call::Pay));
+}
+
+#[test]
+fn a_thousand_open_payments_are_enough() {
+    let mut till = Till::new(&[]);
+    let paying = |id: u64| PayRequest {
+        code: Some(code(&format!("2812345678{id:08}"))),
+        ..request(&format!("T{id}"))
+    };
+    for id in 0..1_000 {
+        till.pay(id, paying(id));
+    }
+    till.sync();
+    assert!(matches!(till.reply(999), Reply::Started(_)));
+    till.pay(1_000, paying(1_000));
+    assert_eq!(till.denied(1_000), &Denied::TooManyOpen(1_000));
+    till.pay(1_001, paying(7));
+    assert!(matches!(till.reply(1_001), Reply::Stands(_)), "what is open is still told");
 }

@@ -111,7 +111,7 @@ impl Default for Settings {
             loopback: Bound::shared(64),
             waiting: Bound::of(400),
             streams: Bound::of(64),
-            lists: Bound::of(8),
+            lists: Bound::of(32),
             roles: None,
             header_timeout: Duration::from_secs(10),
             loopback_timeout: Duration::from_secs(2),

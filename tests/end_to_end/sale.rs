@@ -57,7 +57,7 @@ fn a_register_without_numbers_names_the_sale() {
     let other = daemon.post("/v1/payments", &attempt("5.00", "sale-9")).expect(409);
     assert_eq!(
         (&other["code"], &other["out_trade_no"]),
-        (&json!("order_conflict"), &json!(number))
+        (&json!("sale_conflict"), &json!(number))
     );
 
     daemon.until_state(&number, "awaiting_buyer");

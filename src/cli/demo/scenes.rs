@@ -225,6 +225,8 @@ impl Play<'_, '_> {
         // No question is answered either, until the cancel is decided.
         let silent = Fault { drop_answer: true, times: Some(1_000), ..Fault::default() };
         self.fault(silent, "query");
+        // And the cancel takes its time, so that the decision can be seen.
+        self.fault(Fault { delay_ms: Some(1_500), ..Fault::default() }, "cancel");
         self.ask().await;
         self.pause(300).await;
         self.scan("2800");

@@ -196,18 +196,16 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Waits until it takes requests and knows the gateway's clock: true. Or until
-    /// it is killed: false.
+    /// Waits until it says that a payment may begin: true. Or until it is killed:
+    /// false.
     pub(crate) fn is_ready(&mut self) -> Result<bool, String> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if self.is_killed()? {
                 return Ok(false);
             }
-            let status = register::get(&self.socket, "/v1/status");
-            if status.is_ok_and(|reply| {
-                reply.status == 200 && reply.body["gateway"]["state"] != "unknown"
-            }) {
+            let ready = register::get(&self.socket, "/v1/ready");
+            if ready.is_ok_and(|reply| reply.status == 200) {
                 return Ok(true);
             }
             if Instant::now() > deadline {

@@ -55,10 +55,7 @@ fn a_register_without_numbers_names_the_sale() {
     let again = daemon.post("/v1/payments", &attempt("77.04", "sale-9")).expect(200);
     assert_eq!(again["out_trade_no"], *number);
     let other = daemon.post("/v1/payments", &attempt("5.00", "sale-9")).expect(409);
-    assert_eq!(
-        (&other["code"], &other["out_trade_no"]),
-        (&json!("sale_conflict"), &json!(number))
-    );
+    assert_eq!((&other["code"], &other["out_trade_no"]), (&json!("sale_conflict"), &json!(number)));
 
     daemon.until_state(&number, "awaiting_buyer");
     assert!(shop.gateway().ledger().confirm(&number));

@@ -1,6 +1,7 @@
 //! What is admitted, what is denied, and the order of disk and world.
 
 mod codes;
+mod refund;
 
 use super::*;
 use crate::payment::{

@@ -20,7 +20,7 @@ impl World {
         };
         let Some(offer) = self.disk.get(number).and_then(Payment::offer) else { return false };
         let asked_at = self.asked_at.get(number).copied().unwrap_or(Timestamp(0));
-        if !offer.heard.asked || trade.made_at >= asked_at {
+        if !offer.heard.asked || trade.made_at >= asked_at || self.excused.contains(number) {
             return true;
         }
         let same_amount = trade.amount == self.sales[self.sale_of[number]].amount;

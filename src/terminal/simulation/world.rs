@@ -101,6 +101,8 @@ pub(super) struct World {
     /// Paid when the daemon began, with nothing decided against it.
     pub(super) was_paid_at_start: BTreeSet<String>,
     pub(super) told_none: BTreeSet<String>,
+    /// Another till's trade was undone, and nobody could have known.
+    pub(super) excused: BTreeSet<String>,
     pub(super) sales: Vec<Sale>,
     pub(super) sale_of: HashMap<String, usize>,
     pub(super) requests: HashMap<RequestId, String>,
@@ -165,6 +167,7 @@ pub(super) fn play(seed: u64, bug: Option<Bug>) -> Report {
         arrived: HashMap::new(),
         was_paid_at_start: BTreeSet::new(),
         told_none: BTreeSet::new(),
+        excused: BTreeSet::new(),
         sales: Vec::new(),
         sale_of: HashMap::new(),
         requests: HashMap::new(),
@@ -639,6 +642,8 @@ impl World {
                 let (answer, foreign) = gateway.cancel(number, now, &mut self.random);
                 if foreign && !self.cannot_be_told_apart(number) {
                     self.broke(format!("{number} was somebody else's and was cancelled"));
+                } else if foreign {
+                    self.excused.insert(number.to_owned());
                 }
                 Answer::Cancel(answer)
             }

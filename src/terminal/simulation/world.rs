@@ -98,6 +98,8 @@ pub(super) struct World {
     /// As of when the terminal knows what the gateway said of a number.
     pub(super) asked_at: HashMap<String, Timestamp>,
     pub(super) arrived: HashMap<Serial, Timestamp>,
+    /// The call that each number waits for; the answer to any other is none.
+    pub(super) in_flight: HashMap<String, Serial>,
     /// Paid when the daemon began, with nothing decided against it.
     pub(super) was_paid_at_start: BTreeSet<String>,
     pub(super) told_none: BTreeSet<String>,
@@ -165,6 +167,7 @@ pub(super) fn play(seed: u64, bug: Option<Bug>) -> Report {
         other: Gateway::new(nature),
         asked_at: HashMap::new(),
         arrived: HashMap::new(),
+        in_flight: HashMap::new(),
         was_paid_at_start: BTreeSet::new(),
         told_none: BTreeSet::new(),
         excused: BTreeSet::new(),
@@ -316,6 +319,7 @@ impl World {
                     if let (Answer::Query(answer), Some(at)) =
                         (&answered.answer, self.arrived.get(&serial))
                         && !matches!(answer, QueryAnswer::Unknown(_))
+                        && self.in_flight.get(&number) == Some(&serial)
                     {
                         self.asked_at.insert(number.clone(), *at);
                     }
@@ -580,6 +584,7 @@ impl World {
             let (number, answered) = (number.clone(), Box::new(answered));
             world.after(wait, Happening::Answer { life, number, serial, answered });
         };
+        self.in_flight.insert(number.clone(), serial);
         let offline = self.now < self.network_from;
         let rough = self.chaos && self.now >= self.calm_until;
         if offline || (rough && self.random.chance(8)) {

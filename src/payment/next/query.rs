@@ -46,6 +46,13 @@ impl Live<'_> {
             // Not proof of anything: the pay may still be on its way (rule 5).
             QueryAnswer::NotExist => {
                 self.in_trouble(TroubleKind::Unsettled, "Alipay does not know the order (yet)");
+                let heard = &mut self.offer.heard;
+                // Whatever was said of another sale, nothing is under the number, and
+                // ours cannot be any more: so it is closed like one that never was.
+                if heard.foreign && heard.late_over {
+                    heard.foreign = false;
+                    self.head.attention = None;
+                }
                 self.offer.heard.asked = true;
                 self.not_settled(true, true, since)
             }

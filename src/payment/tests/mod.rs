@@ -342,6 +342,20 @@ fn another_amount_is_never_paid_and_never_cancelled() {
         93s stop      => querying Query !
         94s not-exist => resting !",
     );
+    // Nothing is under the number after all, and a late pay is over.
+    check(
+        "0s code      => paying Pay
+         1s foreign   => resting !
+         2s stop      => querying Query !
+         3s not-exist => resting !
+        33s due       => querying Query ! ~
+        34s not-exist => resting ! ~
+        94s due       => querying Query ! ~
+        95s not-exist => resting ! ~
+       215s due       => querying Query ! ~
+       216s not-exist => cancelling Cancel !
+       217s no-action => CANCELLED close",
+    );
     // One answer that was somebody else's, and then our own.
     check(
         "0s code     => paying Pay

@@ -119,11 +119,17 @@ fn pay(request: &Message, kept: &Kept) -> Reply {
     }
     assert!(asked["auth_code"].is_string(), "only pays are expected: {}", request.start);
     let amount = text(&asked, "total_amount");
+    // Paid when it was asked for: what was paid earlier would be another sale's.
+    let query = request.start.split(['?', ' ']).nth(2).unwrap_or_default();
+    let paid_at = form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "timestamp")
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_else(|| panic!("{} without timestamp", request.start));
     let answer = format!(
         "{{\"code\":\"10000\",\"msg\":\"Success\",\"buyer_logon_id\":\"159****5620\",\
          \"buyer_pay_amount\":\"{amount}\",\"buyer_user_id\":\"2088101117955611\",\
          \"fund_bill_list\":[{{\"amount\":\"{amount}\",\"fund_channel\":\"ALIPAYACCOUNT\"}}],\
-         \"gmt_payment\":\"2026-11-20 10:00:02\",\"invoice_amount\":\"{amount}\",\
+         \"gmt_payment\":\"{paid_at}\",\"invoice_amount\":\"{amount}\",\
          \"out_trade_no\":\"{number}\",\"point_amount\":\"0.00\",\"receipt_amount\":\"{amount}\",\
          \"total_amount\":\"{amount}\",\"trade_no\":\"2026112022001455610500000001\"}}"
     );

@@ -173,16 +173,11 @@ impl Summary {
             state: payment.public().name(),
             open: !payment.is_final(),
             sale: payment.order().sale.clone(),
-            mark: mark_of(payment).map(CodeMark::hex),
+            mark: payment.mark().map(CodeMark::hex),
             created_at: payment.created_at(),
             amount: payment.order().amount,
         }
     }
-}
-
-/// The mark of the code that a payment has taken.
-pub(super) fn mark_of(payment: &Payment) -> Option<CodeMark> {
-    payment.mark()
 }
 
 // --- a payment ---------------------------------------------------------------

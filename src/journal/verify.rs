@@ -10,7 +10,6 @@ use super::head;
 use super::keyed::{Keyed, Proof};
 use super::open::{self, OpenError};
 use super::reader;
-use super::rows::mark_of;
 use super::schema::{self, WITH_KEY, WITH_MARKS};
 use super::sqlite::{self, RawEntry, Tip};
 use crate::payment::CodeMark;
@@ -219,7 +218,7 @@ pub(super) fn check_payments(path: &Path, conn: &Connection) -> Result<(), Verif
             (Some(first), Some(last), i64::try_from(payment.rev()).ok()),
             (Some(!payment.is_final()), Some(payment.public().name().to_owned())),
             (payment.order().sale.clone(), Some(payment.created_at().millis())),
-            (mark_of(&payment).map(CodeMark::hex), amount.filter(|_| version >= WITH_KEY)),
+            (payment.mark().map(CodeMark::hex), amount.filter(|_| version >= WITH_KEY)),
         );
         let stands = (|| {
             Ok((

@@ -129,9 +129,6 @@ pub enum Output {
         ticket: Ticket,
         /// The entry.
         entry: Entry,
-        /// The call that will follow once it is on disk, so that it can be signed
-        /// meanwhile.
-        ahead: Option<Ahead>,
     },
     /// Send this call. What it needs is on disk.
     Send {
@@ -151,17 +148,6 @@ pub enum Output {
         /// What to say.
         reply: Reply,
     },
-}
-
-/// A call that goes out once its entry is on disk.
-#[derive(Debug)]
-pub struct Ahead {
-    /// To be named in [`Output::Send`].
-    pub serial: Serial,
-    /// Which call.
-    pub call: crate::payment::Call,
-    /// The buyer's code, with a pay.
-    pub code: Option<AuthCode>,
 }
 
 /// How codes are told apart and known again.
@@ -382,9 +368,9 @@ impl Terminal {
                     self.note(entry, out);
                 }
                 Admitted::Event(event, asked) => {
-                    let payment = open.payment().clone();
-                    let next = self.step(&payment, &event, now)?;
-                    if let Some(scanner) = scan::let_off(&payment, &next.machine) {
+                    let Some(open) = self.open.get(number) else { return Ok(()) };
+                    let next = self.step(open.payment(), &event, now)?;
+                    if let Some(scanner) = scan::let_off(open.payment(), &next.machine) {
                         self.sights.waited(&scanner, now.steady);
                     }
                     self.go_on(number, next, event, asked, out);
@@ -413,10 +399,9 @@ impl Terminal {
             }
             return;
         }
-        let ahead = next.call.map(|call| Ahead { serial, call, code: open.code_for(call) });
         let entry = open.slot.write(ticket, serial, next, event, asked);
         self.writing.insert(ticket, number.clone());
-        out.push(Output::Write { ticket, entry, ahead });
+        out.push(Output::Write { ticket, entry });
     }
 
     /// Lists a payment under its deadline, or not at all.
@@ -542,7 +527,7 @@ impl Terminal {
     /// which costs nobody money.
     fn note(&mut self, entry: Entry, out: &mut Vec<Output>) {
         let ticket = Ticket(self.fresh());
-        out.push(Output::Write { ticket, entry, ahead: None });
+        out.push(Output::Write { ticket, entry });
     }
 
     fn fresh(&mut self) -> u64 {

@@ -144,9 +144,6 @@ impl Bug {
             event => event,
         };
         let mut stepped = payment.step(event, now, rules)?;
-        if stepped.call == Some(Call::Pay) && stepped.quiet {
-            stepped.quiet = false;
-        }
         let answer = match event {
             Event::Answered(answered) => Some(&answered.answer),
             _ => None,

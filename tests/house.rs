@@ -111,6 +111,40 @@ fn the_arrows_between_the_rooms() {
     assert!(seen > 50, "the test looks at the wrong files");
 }
 
+/// The server and the client speak of the same things, and know nothing of each
+/// other; what they share waits for nothing and touches nothing.
+#[test]
+fn the_arrows_within_the_api() {
+    let api = root().join("src/api");
+    let mut seen = 0;
+    for (part, others, rooms) in [
+        ("wire", &["server", "client"][..], &["api", "payment", "terminal"][..]),
+        ("server", &["client"], &["api", "payment", "terminal"]),
+        ("client", &["server"], &["api", "payment"]),
+    ] {
+        for path in files(&api.join(part), "rs") {
+            let code = code(&path);
+            for other in others {
+                let ways = [format!("api::{other}"), format!("super::{other}")];
+                let named = ways.iter().any(|way| code.contains(way.as_str()));
+                assert!(!named, "{}: {part} knows {other}", path.display());
+            }
+            // What the room as a whole hands out could be of any part.
+            let past = code.contains("api::{") || code.contains("super::super::");
+            assert!(!past, "{}: name the part of the room", path.display());
+            for imported in imports(&code) {
+                let may = rooms.contains(&imported.as_str());
+                assert!(may, "{}: {part} may not import {imported}", path.display());
+                seen += 1;
+            }
+            for word in ["async ", "tokio", "axum", "hyper", "std::fs", "std::net", "tracing"] {
+                assert!(part != "wire" || !code.contains(word), "{}: {word}", path.display());
+            }
+        }
+    }
+    assert!(seen > 30, "the test looks at the wrong files");
+}
+
 #[test]
 fn the_daemon_ships_without_the_sandbox() {
     for path in files(&root().join("src/daemon"), "rs") {
@@ -140,7 +174,12 @@ fn the_world_is_touched_where_it_is_said() {
         ),
         (
             "unsafe ",
-            &["src/daemon/system.rs", "src/api/peer.rs", "src/scanner/", "src/cli/demo/stage.rs"],
+            &[
+                "src/daemon/system.rs",
+                "src/api/server/peer.rs",
+                "src/scanner/",
+                "src/cli/demo/stage.rs",
+            ],
             "only where the kernel or the service manager is asked",
         ),
         (" println!", &["src/bin/"], "stdout belongs to the command line"),

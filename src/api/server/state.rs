@@ -7,13 +7,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::backend::Backend;
-use super::code::Code;
 use super::feed::Feed;
 use super::peer::Peer;
 use super::places::{Place, Places};
-use super::problem::Problem;
-use super::server::Settings;
-use super::view::PaymentView;
+use super::settings::Settings;
+use crate::api::wire::{Code, PaymentView, Problem};
 use crate::payment::{OutTradeNo, Payment};
 
 /// What every request shares.

@@ -1,45 +1,48 @@
-//! Query parameters and the number in the path. A parameter that is unknown,
-//! occurs twice or cannot be understood is refused by name: whoever asks for the
-//! payments of one sale, misspelt, must not be shown those of all.
+//! Query parameters. One that is unknown, occurs twice or cannot be understood is
+//! refused by name: whoever asks for the payments of one sale, misspelt, must not
+//! be shown those of all.
 
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path};
-use axum::http::Uri;
-use axum::http::request::Parts;
-
-use super::backend::{Filter, Which};
-use super::code::Code;
-use super::problem::Problem;
-use super::view::read_time;
-use crate::payment::{OutTradeNo, Public, Timestamp, hide_codes};
+use super::Problem;
+use super::time::read_time;
+use crate::payment::{Public, Timestamp, hide_codes};
 
 /// The longest `?wait=`; anything above counts as this.
 const WAIT_MAX_SECONDS: f64 = 300.0;
 
 const LIMIT_DEFAULT: usize = 100;
 
-/// The merchant order number in the path.
-pub(super) struct Number(pub(super) OutTradeNo);
+/// Which payments to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// By state.
+    pub which: Which,
+    /// Attempts at this sale only.
+    pub sale: Option<String>,
+    /// Created at this time or after it (wall clock).
+    pub since: Option<Timestamp>,
+    /// From the page before: what its `Page::next` said.
+    pub cursor: Option<u64>,
+    /// At most so many, 1 to 500.
+    pub limit: usize,
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for Number {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let wrong = |detail: String| Problem::new(Code::InvalidOrderNumber, detail);
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| wrong("the path is not UTF-8".to_owned()))?;
-        text.parse()
-            .map(Number)
-            .map_err(|why: crate::payment::InvalidNumber| wrong(why.to_string()))
-    }
+/// A choice of payments by state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those that are not final.
+    Open,
+    /// Those in this state.
+    State(Public),
 }
 
 /// `?wait=`: how long the register wants to wait; nothing if it does not.
-pub(super) fn wait(uri: &Uri) -> Result<Option<Duration>, Problem> {
-    only(uri, &["wait"])?;
-    let Some(text) = parameter(uri, "wait") else { return Ok(None) };
+pub(in crate::api) fn wait(query: &str) -> Result<Option<Duration>, Problem> {
+    only(query, &["wait"])?;
+    let Some(text) = parameter(query, "wait") else { return Ok(None) };
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     match text.parse::<f64>() {
         Ok(seconds) if plain => {
@@ -51,27 +54,27 @@ pub(super) fn wait(uri: &Uri) -> Result<Option<Duration>, Problem> {
 }
 
 /// The choice of payments for a list.
-pub(super) fn filter(uri: &Uri) -> Result<Filter, Problem> {
-    only(uri, &["state", "since", "limit", "sale", "cursor"])?;
+pub(in crate::api) fn filter(query: &str) -> Result<Filter, Problem> {
+    only(query, &["state", "since", "limit", "sale", "cursor"])?;
     Ok(Filter {
-        sale: sale(uri)?,
-        which: which(uri)?,
-        since: since(uri)?,
-        cursor: parameter(uri, "cursor").map(|text| read_cursor(&text)).transpose()?,
-        limit: limit(uri)?,
+        sale: sale(query)?,
+        which: which(query)?,
+        since: since(query)?,
+        cursor: parameter(query, "cursor").map(|text| read_cursor(&text)).transpose()?,
+        limit: limit(query)?,
     })
 }
 
-fn sale(uri: &Uri) -> Result<Option<String>, Problem> {
-    let Some(text) = parameter(uri, "sale") else { return Ok(None) };
+fn sale(query: &str) -> Result<Option<String>, Problem> {
+    let Some(text) = parameter(query, "sale") else { return Ok(None) };
     if text.is_empty() || text.chars().count() > 64 {
         return Err(Problem::parameter("sale", "must have 1 to 64 characters"));
     }
     Ok(Some(text))
 }
 
-fn which(uri: &Uri) -> Result<Which, Problem> {
-    let Some(text) = parameter(uri, "state") else { return Ok(Which::All) };
+fn which(query: &str) -> Result<Which, Problem> {
+    let Some(text) = parameter(query, "state") else { return Ok(Which::All) };
     if text == "open" {
         return Ok(Which::Open);
     }
@@ -82,8 +85,8 @@ fn which(uri: &Uri) -> Result<Which, Problem> {
     })
 }
 
-fn since(uri: &Uri) -> Result<Option<Timestamp>, Problem> {
-    let Some(text) = parameter(uri, "since") else { return Ok(None) };
+fn since(query: &str) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = parameter(query, "since") else { return Ok(None) };
     // A plus sign that was not escaped arrives as a space.
     let time = read_time(&text).or_else(|| read_time(&text.replace(' ', "+")));
     time.map(Some).ok_or_else(|| {
@@ -92,8 +95,8 @@ fn since(uri: &Uri) -> Result<Option<Timestamp>, Problem> {
     })
 }
 
-fn limit(uri: &Uri) -> Result<usize, Problem> {
-    let Some(text) = parameter(uri, "limit") else { return Ok(LIMIT_DEFAULT) };
+fn limit(query: &str) -> Result<usize, Problem> {
+    let Some(text) = parameter(query, "limit") else { return Ok(LIMIT_DEFAULT) };
     whole_number(&text)
         .and_then(|number| usize::try_from(number).ok())
         .filter(|number| (1..=500).contains(number))
@@ -101,7 +104,7 @@ fn limit(uri: &Uri) -> Result<usize, Problem> {
 }
 
 /// Cursors look like nothing in particular, so that nobody makes them up.
-pub(super) fn write_cursor(next: u64) -> String {
+pub(in crate::api) fn write_cursor(next: u64) -> String {
     format!("c{next:x}")
 }
 
@@ -114,10 +117,10 @@ fn read_cursor(text: &str) -> Result<u64, Problem> {
 }
 
 /// `?after=`, or as polyfills of `EventSource` call it: the event to go on after.
-pub(super) fn after(uri: &Uri) -> Result<Option<u64>, Problem> {
+pub(in crate::api) fn after(query: &str) -> Result<Option<u64>, Problem> {
     let names = ["after", "lastEventId"];
-    only(uri, &names)?;
-    let given = names.into_iter().filter_map(|name| Some((name, parameter(uri, name)?)));
+    only(query, &names)?;
+    let given = names.into_iter().filter_map(|name| Some((name, parameter(query, name)?)));
     let ids: Result<Vec<u64>, Problem> =
         given.map(|(name, text)| read_event_id(name, &text)).collect();
     match ids?.as_slice() {
@@ -129,9 +132,9 @@ pub(super) fn after(uri: &Uri) -> Result<Option<u64>, Problem> {
 }
 
 /// Refuses every parameter but these, and these twice.
-pub(super) fn only(uri: &Uri, known: &[&str]) -> Result<(), Problem> {
+pub(in crate::api) fn only(query: &str, known: &[&str]) -> Result<(), Problem> {
     let mut seen: Vec<String> = Vec::new();
-    for (name, _) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
         let shown: String = hide_codes(&name).chars().take(64).collect();
         if !known.contains(&name.as_ref()) {
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -147,7 +150,7 @@ pub(super) fn only(uri: &Uri, known: &[&str]) -> Result<(), Problem> {
 }
 
 /// The number of an event, from the header or the parameter called `name`.
-pub(super) fn read_event_id(name: &str, text: &str) -> Result<u64, Problem> {
+pub(in crate::api) fn read_event_id(name: &str, text: &str) -> Result<u64, Problem> {
     whole_number(text)
         .ok_or_else(|| Problem::parameter(name, "must be the id of an event, or 0 for all of them"))
 }
@@ -157,8 +160,8 @@ fn whole_number(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-fn parameter(uri: &Uri, name: &str) -> Option<String> {
-    form_urlencoded::parse(uri.query()?.as_bytes())
+fn parameter(query: &str, name: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }
@@ -166,10 +169,6 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn uri(query: &str) -> Uri {
-        format!("/v1/payments?{query}").parse().unwrap()
-    }
 
     #[test]
     fn waits_are_clamped_and_never_guessed() {
@@ -182,7 +181,7 @@ mod tests {
             ("wait=99999999999999999999999999", Some(300.0)),
             ("wait=2", Some(2.0)),
         ] {
-            let wait = wait(&uri(query)).unwrap();
+            let wait = wait(query).unwrap();
             assert_eq!(wait.map(|w| w.as_secs_f64()), seconds, "{query}");
         }
         for query in [
@@ -196,13 +195,13 @@ mod tests {
             "wait=1&wait=1",
             "wait=1&x=2",
         ] {
-            assert!(wait(&uri(query)).is_err(), "{query}");
+            assert!(wait(query).is_err(), "{query}");
         }
     }
 
     #[test]
     fn filters_are_understood_or_refused() {
-        let given = filter(&uri("state=open&limit=500&cursor=cff&sale=S%201")).unwrap();
+        let given = filter("state=open&limit=500&cursor=cff&sale=S%201").unwrap();
         assert_eq!(
             given,
             Filter {
@@ -213,9 +212,9 @@ mod tests {
                 limit: 500,
             }
         );
-        assert_eq!(filter(&uri("")).unwrap().limit, 100);
+        assert_eq!(filter("").unwrap().limit, 100);
         for since in ["2026-11-20T10:00:00+08:00", "2026-11-20T10:00:00%2B08:00"] {
-            let given = filter(&uri(&format!("since={since}"))).unwrap();
+            let given = filter(&format!("since={since}")).unwrap();
             assert_eq!(given.since, read_time("2026-11-20T02:00:00Z"), "{since}");
         }
         for query in [
@@ -240,7 +239,7 @@ mod tests {
             "since=2026-11-20",
             "since=2026-11-20T10:00:00",
         ] {
-            assert!(filter(&uri(query)).is_err(), "{query}");
+            assert!(filter(query).is_err(), "{query}");
         }
     }
 

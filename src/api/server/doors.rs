@@ -12,12 +12,11 @@ use http_body_util::BodyExt;
 use hyper::body::Bytes;
 use zeroize::Zeroizing;
 
-use super::code::Code;
 use super::peer::{Peer, Role};
 use super::places::Full;
-use super::problem::Problem;
-use super::server::Token;
 use super::state::Api;
+use super::token::Token;
+use crate::api::wire::{Code, Problem};
 
 /// Bodies up to 64 KiB.
 pub(super) const BODY_MAX: usize = 64 * 1024;
@@ -168,7 +167,7 @@ mod tests {
     use axum::http::Method;
 
     use super::*;
-    use crate::api::peer::Who;
+    use crate::api::server::peer::Who;
 
     /// Bug to plant: need no more than to observe for everything.
     #[test]

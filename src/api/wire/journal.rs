@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::view::{MoneyView, StateView, time_text};
+use super::{MoneyView, StateView, time_text};
 use crate::payment::{Asker, Call, Entry, EntryStep, Fen, Payment, Recorded, Trade, Wire};
 
 /// Every step ever journaled for a payment, oldest first.

@@ -1,10 +1,9 @@
 //! The table of problems: what can be wrong, and what is said about it.
 
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::view::MoneyView;
+use super::MoneyView;
 
 /// Everything that can be wrong. The names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -75,8 +74,7 @@ type Pair = (&'static str, &'static str);
 #[derive(Clone, Copy)]
 pub(super) enum Word {
     /// The request certainly moved nothing and will move nothing. That alone is
-    /// no `none`: its number and its sale have to be looked up as well
-    /// ([`super::money`]). What is wrong, and what to do about it; the words about
+    /// no `none`: its number and its sale have to be looked up as well. What is wrong, and what to do about it; the words about
     /// the money are put between the two.
     Refused(Pair, Pair),
     /// Nothing is known of the money: `unknown`.
@@ -87,13 +85,13 @@ pub(super) enum Word {
 
 /// A row of the table of problems.
 pub(super) struct Row {
-    pub(super) status: StatusCode,
+    pub(super) status: u16,
     pub(super) retry: Retry,
     pub(super) title: &'static str,
     pub(super) word: Word,
 }
 
-const fn row(status: StatusCode, retry: Retry, title: &'static str, word: Word) -> Row {
+const fn row(status: u16, retry: Retry, title: &'static str, word: Word) -> Row {
     Row { status, retry, title, word }
 }
 
@@ -161,96 +159,95 @@ impl Code {
     #[rustfmt::skip]
     pub(super) fn row(self) -> Row {
         use Retry::{AfterFix, Never, SameRequest};
-        use StatusCode as S;
         use Word::{Refused, Taken, Unknown};
         match self {
             // --- the request is faulty: it started nothing -------------------
-            Self::InvalidJson => row(S::BAD_REQUEST, AfterFix,
+            Self::InvalidJson => row(400, AfterFix,
                 "The body is not JSON", Refused(FAULT, PROGRAMMER)),
-            Self::InvalidRequest => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+            Self::InvalidRequest => row(422, AfterFix,
                 "A member of the request is missing, unknown or wrong", Refused(FAULT, PROGRAMMER)),
-            Self::InvalidAmount => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+            Self::InvalidAmount => row(422, AfterFix,
                 "The amount is not an amount", Refused(("金额有误", "The amount is wrong"), ("请检查金额", "Check the amount"))),
-            Self::InvalidOrderNumber => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+            Self::InvalidOrderNumber => row(422, AfterFix,
                 "This is no merchant order number", Unknown(FAULT_UNKNOWN)),
-            Self::InvalidParameter => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+            Self::InvalidParameter => row(422, AfterFix,
                 "A query parameter is wrong", Refused(FAULT, PROGRAMMER)),
-            Self::NotAPaymentCode => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+            Self::NotAPaymentCode => row(422, AfterFix,
                 "This is no payment code of Alipay", Refused(("这不是支付宝付款码", "This is no Alipay payment code"), ("请顾客打开支付宝付款码再扫", "Ask the customer to open the Alipay payment code and scan again"))),
-            Self::UnknownScanner => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+            Self::UnknownScanner => row(422, AfterFix,
                 "No scanner has that name", Refused(("没有这个扫码枪", "There is no such scanner"), CALL)),
-            Self::ScannerNeeded => row(S::UNPROCESSABLE_ENTITY, AfterFix,
+            Self::ScannerNeeded => row(422, AfterFix,
                 "There are several scanners and none was named", Refused(FAULT, PROGRAMMER)),
 
             // --- something else stands in the way ----------------------------
-            Self::CodeAlreadyUsed => row(S::CONFLICT, AfterFix,
+            Self::CodeAlreadyUsed => row(409, AfterFix,
                 "The payment code has been used for another payment", Refused(("这个付款码已经用过", "This payment code has been used"), ("请顾客刷新付款码再扫", "Ask the customer to refresh the code, and scan again"))),
-            Self::OrderConflict => row(S::CONFLICT, AfterFix,
+            Self::OrderConflict => row(409, AfterFix,
                 "The number is in use for something else", Unknown(("这个单号已经用于另一笔收款，请先查询那一笔的结果，请勿重复收款", "This number is in use for another payment: look at that one first and do not charge again"))),
-            Self::ScannerBusy => row(S::CONFLICT, SameRequest,
+            Self::ScannerBusy => row(409, SameRequest,
                 "Another payment is waiting on that scanner", Refused(("扫码枪正在等待另一笔收款", "The scanner is waiting for another payment"), ("请先完成或取消那一笔", "Finish or cancel that one first"))),
-            Self::SaleInDoubt => row(S::CONFLICT, SameRequest,
+            Self::SaleInDoubt => row(409, SameRequest,
                 "Another attempt for this sale is not settled", Unknown(("这笔交易的上一次收款还没有结果，请稍候，请勿重复收款", "An earlier attempt for this sale is not settled yet: wait, and do not charge again"))),
-            Self::SaleAlreadyPaid => row(S::CONFLICT, Never,
+            Self::SaleAlreadyPaid => row(409, Never,
                 "This sale has been paid", Taken(("这笔交易已经收款，请勿重复收款", "This sale has been paid already: do not charge again"))),
-            Self::SaleConflict => row(S::CONFLICT, AfterFix,
+            Self::SaleConflict => row(409, AfterFix,
                 "This sale has another amount", Refused(("这个销售单号已有另一金额的收款", "This sale number has a payment of another amount"), ("请换一个销售单号", "Use another sale number"))),
-            Self::NotFound => row(S::NOT_FOUND, AfterFix,
+            Self::NotFound => row(404, AfterFix,
                 "No such payment", Unknown(("终端里查不到这笔收款。请先到商家账户核对，请勿重复收款", "The terminal knows no such payment: look into the merchant's account first and do not charge again"))),
-            Self::AlreadyPaid => row(S::CONFLICT, Never,
+            Self::AlreadyPaid => row(409, Never,
                 "It is paid and cannot be cancelled", Taken(("已经收款，不能取消。如需退钱请做退款", "It is paid and cannot be cancelled. Refund it if the money has to go back"))),
-            Self::NotAwaitingCode => row(S::CONFLICT, Never,
+            Self::NotAwaitingCode => row(409, Never,
                 "The payment does not wait for a code", Unknown(("这笔收款不在等待付款码，请先查询结果，请勿重复收款", "This payment does not wait for a code: look at it first and do not charge again"))),
 
             // --- the terminal cannot at the moment ---------------------------
-            Self::JournalUnavailable => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::JournalUnavailable => row(503, SameRequest,
                 "The journal cannot be used", Refused(("终端暂时不能收款", "The terminal cannot take payments at the moment"), CALL)),
-            Self::ClockWrong => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::ClockWrong => row(503, SameRequest,
                 "The clock of the terminal is wrong", Refused(("收银机的时间不对，暂时不能收款", "The clock of this box is wrong, so no payment can be taken"), CALL)),
-            Self::KeysUnproven => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::KeysUnproven => row(503, SameRequest,
                 "Alipay has not proven the terminal's keys yet", Refused(("终端还没有得到支付宝的验证，暂时不能收款", "Alipay has not confirmed this terminal yet, so no payment can be taken"), ("请稍后重试，仍不行请联系技术人员", "Try again in a moment; call the technician if it stays so"))),
-            Self::AppKeyWrong => row(S::SERVICE_UNAVAILABLE, AfterFix,
+            Self::AppKeyWrong => row(503, AfterFix,
                 "Alipay does not take the signature of the application's key", Refused(("终端的密钥不对，不能收款", "A key of this terminal is wrong, so no payment can be taken"), CALL)),
-            Self::AlipayKeyWrong => row(S::SERVICE_UNAVAILABLE, AfterFix,
+            Self::AlipayKeyWrong => row(503, AfterFix,
                 "What Alipay answers does not verify with Alipay's public key", Refused(("终端里的支付宝公钥不对，不能收款", "Alipay's key in this terminal is wrong, so no payment can be taken"), CALL)),
-            Self::DoorClosed => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::DoorClosed => row(503, SameRequest,
                 "Alipay refuses this terminal's requests", Refused(("支付宝拒绝受理本终端的请求，暂时不能收款", "Alipay refuses this terminal's requests, so no payment can be taken"), CALL)),
-            Self::TooManyOpen => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::TooManyOpen => row(503, SameRequest,
                 "Too many payments are not settled", Refused(("未完成的收款太多", "Too many payments are not settled"), ("请稍后重试", "Try again in a moment"))),
-            Self::Draining => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::Draining => row(503, SameRequest,
                 "The terminal is being updated", Refused(("终端正在更新", "The terminal is being updated"), ("请一分钟后重试", "Try again in a minute"))),
-            Self::Stopping => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::Stopping => row(503, SameRequest,
                 "The terminal is stopping", Refused(("终端正在重启", "The terminal is restarting"), ("请稍后重试", "Try again in a moment"))),
-            Self::TooManyWaiting => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::TooManyWaiting => row(503, SameRequest,
                 "Too many requests are waiting", Refused(("终端繁忙", "The terminal is busy"), ("请稍后重试", "Try again in a moment"))),
-            Self::TooManyStreams => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::TooManyStreams => row(503, SameRequest,
                 "Too many event streams are open", Unknown(BUSY)),
-            Self::TooManyLists => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::TooManyLists => row(503, SameRequest,
                 "Too many lists are being read", Unknown(BUSY)),
-            Self::TooManyConnections => row(S::SERVICE_UNAVAILABLE, SameRequest,
+            Self::TooManyConnections => row(503, SameRequest,
                 "Too many connections are open", Unknown(BUSY)),
-            Self::RequestTimeout => row(S::REQUEST_TIMEOUT, SameRequest,
+            Self::RequestTimeout => row(408, SameRequest,
                 "The body did not arrive in time", Refused(("请求没有完整到达", "The request did not arrive in full"), ("请重试", "Try again"))),
             // Nobody knows what had been done by then.
-            Self::Internal => row(S::INTERNAL_SERVER_ERROR, SameRequest,
+            Self::Internal => row(500, SameRequest,
                 "The terminal made a mistake", Unknown(("终端出错，请查询这笔收款的结果，请勿重复收款", "The terminal made a mistake: look at the payment and do not charge again"))),
 
             // --- HTTP --------------------------------------------------------
-            Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, AfterFix,
+            Self::BodyTooLarge => row(413, AfterFix,
                 "The body is too large", Refused(FAULT, PROGRAMMER)),
-            Self::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, AfterFix,
+            Self::UnsupportedMediaType => row(415, AfterFix,
                 "The body is not declared as JSON", Refused(FAULT, PROGRAMMER)),
-            Self::NoSuchRoute => row(S::NOT_FOUND, AfterFix,
+            Self::NoSuchRoute => row(404, AfterFix,
                 "There is nothing at this path", Unknown(FAULT_UNKNOWN)),
-            Self::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, AfterFix,
+            Self::MethodNotAllowed => row(405, AfterFix,
                 "This path does not know the method", Unknown(FAULT_UNKNOWN)),
-            Self::Unauthorized => row(S::UNAUTHORIZED, AfterFix,
+            Self::Unauthorized => row(401, AfterFix,
                 "The bearer token is missing or wrong", Unknown(FAULT_UNKNOWN)),
-            Self::ForeignHost => row(S::FORBIDDEN, AfterFix,
+            Self::ForeignHost => row(403, AfterFix,
                 "The Host or the Origin is not this machine", Unknown(FAULT_UNKNOWN)),
-            Self::RepeatedHeader => row(S::BAD_REQUEST, AfterFix,
+            Self::RepeatedHeader => row(400, AfterFix,
                 "A header occurs twice", Unknown(FAULT_UNKNOWN)),
-            Self::Forbidden => row(S::FORBIDDEN, AfterFix,
+            Self::Forbidden => row(403, AfterFix,
                 "Whoever asks may not do this", Unknown(("这个程序没有权限。请先查询这笔收款的结果，请勿重复收款，并联系技术人员", "This program is not allowed to do that: look at the payment first, do not charge again, and call the technician"))),
         }
     }
@@ -268,7 +265,7 @@ impl Code {
     /// The HTTP status it comes with.
     #[must_use]
     pub fn status(self) -> u16 {
-        self.row().status.as_u16()
+        self.row().status
     }
 
     /// What it says of the money at best: `none` has to be earned by every

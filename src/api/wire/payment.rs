@@ -1,12 +1,11 @@
 //! A payment as JSON.
 
 use serde::{Deserialize, Serialize};
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
 use utoipa::ToSchema;
 
+use super::{MoneyView, SentenceView, time_text};
 use crate::payment::{
-    Attention, CancelAction, Fen, Hint, Money, Payment, Public, Reason, Sentence, State, Timestamp,
+    Attention, CancelAction, Fen, Hint, Money, Payment, Public, Reason, State, Timestamp,
 };
 
 /// One payment, as it stands.
@@ -111,26 +110,6 @@ pub enum StateView {
     Cancelled,
 }
 
-/// Where the money is, as far as anybody can know.
-///
-/// * `none`: final; nothing was charged, and nothing will be.
-/// * `open`: nothing has been charged so far, but it still may be. Cancel before
-///   cash is taken.
-/// * `taken`: it is the merchant's.
-/// * `returned`: it had been charged and went back.
-/// * `unknown`: only Alipay knows. Do not charge again for this sale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = Money)]
-#[allow(missing_docs, reason = "the list above says it once, where people read it")]
-pub enum MoneyView {
-    None,
-    Open,
-    Taken,
-    Returned,
-    Unknown,
-}
-
 /// What ended a cancelled payment.
 ///
 /// * `close`: it was unpaid and is closed.
@@ -174,16 +153,6 @@ pub struct HintView {
     #[serde(default)]
     #[schema(required)]
     pub out_trade_no: Option<String>,
-}
-
-/// One sentence to read aloud, in two languages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Sentence, example = json!({ "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" }))]
-pub struct SentenceView {
-    /// In Chinese.
-    pub zh: String,
-    /// In English.
-    pub en: String,
 }
 
 /// A part of the list of payments, newest first.
@@ -283,18 +252,6 @@ impl From<Public> for StateView {
     }
 }
 
-impl From<Money> for MoneyView {
-    fn from(money: Money) -> Self {
-        match money {
-            Money::None => Self::None,
-            Money::Open => Self::Open,
-            Money::Taken => Self::Taken,
-            Money::Returned => Self::Returned,
-            Money::Unknown => Self::Unknown,
-        }
-    }
-}
-
 impl From<&Reason> for ReasonView {
     fn from(reason: &Reason) -> Self {
         let Reason { code, sub_code, message } = reason.clone();
@@ -312,57 +269,14 @@ impl From<&Hint> for HintView {
     }
 }
 
-impl From<Sentence> for SentenceView {
-    fn from(Sentence { zh, en }: Sentence) -> Self {
-        Self { zh, en }
-    }
-}
-
-/// A point in time as RFC 3339 text in China's time, whatever the box's zone:
-/// so it reads the same here, on the receipt and in the merchant's account.
-#[must_use]
-pub fn time_text(time: Timestamp) -> String {
-    const CHINA: UtcOffset = time::macros::offset!(+8);
-    let nanos = i128::from(time.millis()) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
-        .checked_to_offset(CHINA)
-        .and_then(|there| there.format(&Rfc3339).ok())
-        .unwrap_or_else(|| "1970-01-01T08:00:00+08:00".to_owned())
-}
-
-/// Reads RFC 3339 text with any offset.
-pub(super) fn read_time(text: &str) -> Option<Timestamp> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_names_are_those_of_the_core() {
+    fn the_states_are_those_of_the_core() {
         for state in Public::ALL {
             assert_eq!(serde_json::to_value(StateView::from(state)).unwrap(), state.name());
         }
-        for money in Money::ALL {
-            assert_eq!(serde_json::to_value(MoneyView::from(money)).unwrap(), money.name());
-        }
-    }
-
-    #[test]
-    fn times_are_chinas_and_survive_the_round_trip() {
-        for (millis, text) in [
-            (1_795_140_000_000, "2026-11-20T10:00:00+08:00"),
-            (1_795_140_000_250, "2026-11-20T10:00:00.25+08:00"),
-            (0, "1970-01-01T08:00:00+08:00"),
-        ] {
-            assert_eq!(time_text(Timestamp(millis)), text);
-            assert_eq!(read_time(text), Some(Timestamp(millis)));
-        }
-        assert_eq!(read_time("2026-11-20T02:00:00Z"), Some(Timestamp(1_795_140_000_000)));
-        assert_eq!(read_time("2026-11-20T10:00:00"), None);
-        assert!(!time_text(Timestamp(i64::MAX)).is_empty());
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::peer::Who;
-use super::server::Settings;
+use super::settings::Settings;
 
 /// How many there are of something, and how many of them one may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

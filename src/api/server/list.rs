@@ -10,12 +10,11 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
 use tokio::sync::mpsc;
 
-use super::backend::{Filter, Page};
+use super::backend::Page;
 use super::pages::Pages;
-use super::params;
 use super::places::Place;
-use super::problem::Problem;
 use super::state::Api;
+use crate::api::wire::{Filter, Problem, params};
 
 /// Payments that are read from the journal at once.
 const PAGE: usize = 32;

@@ -1,48 +1,20 @@
-//! The requests, one function each: text into values, the backend, values into
-//! text.
+//! Payments: begun, looked at, given a code, given up, listed.
 
-use axum::Router;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use hyper::body::Bytes;
-use serde::Serialize;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
-use super::code::Code;
-use super::doors::Sent;
-use super::money::Refused;
-use super::openapi;
-use super::params::{self, Number};
-use super::peer::Peer;
-use super::problem::{Problem, ProblemView};
-use super::ready::ReadyView;
-use super::state::{Api, Wait};
-use super::status::StatusView;
-use super::step::{JournalView, StepView};
-use super::view::{PaymentView, PaymentsView};
-use super::{body, events, list, metrics};
+use super::{Number, query, read_json};
+use crate::api::server::answer::{Answer, json};
+use crate::api::server::doors::Sent;
+use crate::api::server::list;
+use crate::api::server::money::Refused;
+use crate::api::server::peer::Peer;
+use crate::api::server::state::{Api, Wait};
+use crate::api::wire::{
+    CodeBody, PayBody, PaymentView, PaymentsView, Problem, ProblemView, body, members, params,
+};
 use crate::payment::Public;
 use crate::terminal::Reply;
-
-type Answer = Result<Response, Problem>;
-
-pub(super) fn router(api: Api) -> Router {
-    Router::new()
-        .route("/v1/payments", get(list_payments).post(post_payment))
-        .route("/v1/payments/{out_trade_no}", put(put_payment).get(get_payment))
-        .route("/v1/payments/{out_trade_no}/code", post(post_code))
-        .route("/v1/payments/{out_trade_no}/cancel", post(cancel_payment))
-        .route("/v1/payments/{out_trade_no}/journal", get(get_journal))
-        .route("/v1/events", get(get_events))
-        .route("/v1/status", get(get_status))
-        .route("/v1/ready", get(get_ready))
-        .route("/v1/openapi.json", get(get_description))
-        .route("/metrics", get(get_metrics))
-        .fallback(no_such_route)
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(api)
-}
 
 /// Starts a payment, or finds it.
 ///
@@ -55,7 +27,7 @@ pub(super) fn router(api: Api) -> Router {
         ("out_trade_no" = String, Path, description = "The merchant order number: 1 to 64 of A-Z a-z 0-9 _"),
         ("wait" = Option<f64>, Query, description = "Reply when the payment is final, or as it stands after so many seconds (at most 300)"),
     ),
-    request_body = body::PayBody,
+    request_body = PayBody,
     responses(
         (status = 201, description = "The payment that this request has started", body = PaymentView),
         (status = 200, description = "The payment that an equal request had started, as it stands", body = PaymentView),
@@ -77,9 +49,9 @@ pub(super) async fn put_payment(
 ) -> Answer {
     let mut sales = Vec::new();
     let pay = async {
-        let wait = api.wait(params::wait(&uri)?, &peer)?;
+        let wait = api.wait(params::wait(query(&uri))?, &peer)?;
         let bytes = read_json(&headers, sent)?;
-        sales = body::sales_of(&bytes);
+        sales = members::sales_of(&bytes);
         let request = body::pay_request(&bytes, number.clone(), false)?;
         let reply = api.backend.pay(request, peer.asker()).await?;
         started(&api, reply, wait).await
@@ -99,7 +71,7 @@ pub(super) async fn put_payment(
     params(
         ("wait" = Option<f64>, Query, description = "Reply when the payment is final, or as it stands after so many seconds (at most 300)"),
     ),
-    request_body = body::PayBody,
+    request_body = PayBody,
     responses(
         (status = 201, description = "The payment that this request has started; `Location` has its path", body = PaymentView),
         (status = 200, description = "The sale's open or paid payment, as it stands", body = PaymentView),
@@ -120,9 +92,9 @@ pub(super) async fn post_payment(
 ) -> Answer {
     let mut sales = Vec::new();
     let pay = async {
-        let wait = api.wait(params::wait(&uri)?, &peer)?;
+        let wait = api.wait(params::wait(query(&uri))?, &peer)?;
         let bytes = read_json(&headers, sent)?;
-        sales = body::sales_of(&bytes);
+        sales = members::sales_of(&bytes);
         let request = body::pay_request(&bytes, api.backend.fresh_number(), true)?;
         let reply = api.backend.pay(request, peer.asker()).await?;
         started(&api, reply, wait).await
@@ -143,7 +115,7 @@ pub(super) async fn post_payment(
         ("out_trade_no" = String, Path, description = "The merchant order number"),
         ("wait" = Option<f64>, Query, description = "Reply when the payment is final, or as it stands after so many seconds (at most 300)"),
     ),
-    request_body = body::CodeBody,
+    request_body = CodeBody,
     responses(
         (status = 200, description = "The payment, as it stands", body = PaymentView),
         (status = 404, description = "`not_found`", body = ProblemView, content_type = "application/problem+json"),
@@ -161,7 +133,7 @@ pub(super) async fn post_code(
     Extension(sent): Extension<Sent>,
 ) -> Answer {
     let bring = async {
-        let wait = api.wait(params::wait(&uri)?, &peer)?;
+        let wait = api.wait(params::wait(query(&uri))?, &peer)?;
         let bytes = read_json(&headers, sent)?;
         let code = body::code_request(&bytes)?;
         match api.backend.code(number.clone(), code, peer.asker()).await? {
@@ -199,7 +171,7 @@ pub(super) async fn get_payment(
     uri: Uri,
 ) -> Answer {
     let look = async {
-        let wait = api.wait(params::wait(&uri)?, &peer)?;
+        let wait = api.wait(params::wait(query(&uri))?, &peer)?;
         let payment = api.settled(api.read(&number).await?, wait).await?;
         json(StatusCode::OK, &api.view(&payment))
     };
@@ -237,7 +209,7 @@ pub(super) async fn cancel_payment(
 ) -> Answer {
     let cancel = async {
         // A stop is done, whether or not there is a place to wait for its end.
-        let wait = api.wait(params::wait(&uri)?, &peer).ok().flatten();
+        let wait = api.wait(params::wait(query(&uri))?, &peer).ok().flatten();
         let waits = wait.is_some();
         let payment = match api.backend.stop(number.clone(), peer.asker()).await? {
             Reply::Started(payment) | Reply::Stands(payment) => api.settled(payment, wait).await?,
@@ -277,117 +249,9 @@ pub(super) async fn list_payments(
     Extension(peer): Extension<Peer>,
     uri: Uri,
 ) -> Answer {
-    let filter = params::filter(&uri)?;
+    let filter = params::filter(query(&uri))?;
     let place = api.list_place(&peer)?;
     list::stream(&api, filter, place).await
-}
-
-/// Every step ever journaled for the payment.
-#[utoipa::path(
-    get, path = "/v1/payments/{out_trade_no}/journal", tag = "payments",
-    params(("out_trade_no" = String, Path, description = "The merchant order number")),
-    responses(
-        (status = 200, description = "The steps, oldest first", body = JournalView),
-        (status = 404, description = "`not_found`", body = ProblemView, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_order_number`", body = ProblemView, content_type = "application/problem+json"),
-        (status = 503, description = "`journal_unavailable`", body = ProblemView, content_type = "application/problem+json"),
-    ),
-)]
-pub(super) async fn get_journal(
-    State(api): State<Api>,
-    Extension(peer): Extension<Peer>,
-    Number(number): Number,
-    uri: Uri,
-) -> Answer {
-    params::only(&uri, &[])?;
-    let _place = api.list_place(&peer)?;
-    let steps = api.backend.steps_of(number.clone()).await?;
-    let entries: Vec<_> = steps.iter().filter_map(StepView::of).collect();
-    if entries.is_empty() {
-        return Err(Problem::not_found(&number));
-    }
-    json(StatusCode::OK, &JournalView { entries })
-}
-
-/// What happens, as it happens.
-///
-/// Server-sent events `payment` (the payment after each change), `scan`,
-/// `scanner` and `gateway`. `id` is the number of the journal's entry: who comes
-/// back with `Last-Event-ID` misses nothing, also over a restart of the daemon.
-/// Without it the stream starts at the present; `0` replays everything.
-#[utoipa::path(
-    get, path = "/v1/events", tag = "terminal",
-    params(
-        ("Last-Event-ID" = Option<u64>, Header, description = "Go on after this event; 0 for all"),
-        ("after" = Option<u64>, Query, description = "The same, for clients that cannot set headers"),
-        ("lastEventId" = Option<u64>, Query, description = "The same, as polyfills of EventSource write it"),
-    ),
-    responses(
-        (status = 200, description = "`data` is a Payment, ScanEvent, ScannerEvent or GatewayEvent, by the event's name", body = String, content_type = "text/event-stream"),
-        (status = 422, description = "`invalid_parameter`", body = ProblemView, content_type = "application/problem+json"),
-        (status = 503, description = "`too_many_streams`", body = ProblemView, content_type = "application/problem+json"),
-    ),
-)]
-pub(super) async fn get_events(
-    State(api): State<Api>,
-    Extension(peer): Extension<Peer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Answer {
-    events::stream(&api, peer, &uri, &headers)
-}
-
-/// How the terminal is.
-#[utoipa::path(
-    get, path = "/v1/status", tag = "terminal",
-    responses((status = 200, description = "Its scanners, gateway, keys, journal and clock", body = StatusView)),
-)]
-pub(super) async fn get_status(State(api): State<Api>) -> Answer {
-    json(StatusCode::OK, &StatusView::from(api.backend.status()))
-}
-
-/// May a payment begin now?
-///
-/// For what watches over shops, and for a register before its first customer.
-/// `gateway_unreachable` alone denies no payment: it would end `cancelled`.
-#[utoipa::path(
-    get, path = "/v1/ready", tag = "terminal",
-    responses(
-        (status = 200, description = "A payment may begin", body = ReadyView),
-        (status = 503, description = "None may, or none can reach Alipay, and why: `keys_unproven`, `app_key_wrong`, `alipay_key_wrong`, `gateway_unreachable`, `clock_wrong`, `journal_unavailable`, `draining`, `stopping`; or as for every request, `too_many_connections`", content((ReadyView = "application/json"), (ProblemView = "application/problem+json"))),
-    ),
-)]
-pub(super) async fn get_ready(State(api): State<Api>) -> Answer {
-    let view = ReadyView::of(&api.backend.status());
-    let status = if view.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, &view)
-}
-
-/// Figures for Prometheus.
-#[utoipa::path(
-    get, path = "/metrics", tag = "terminal",
-    responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")),
-)]
-pub(super) async fn get_metrics(State(api): State<Api>) -> Answer {
-    metrics::scrape(&api)
-}
-
-/// This description.
-#[utoipa::path(
-    get, path = "/v1/openapi.json", tag = "terminal",
-    responses((status = 200, description = "OpenAPI 3.1", body = Object)),
-)]
-pub(super) async fn get_description() -> Answer {
-    json(StatusCode::OK, &openapi::description())
-}
-
-/// A path may hold anything, so it is not repeated.
-async fn no_such_route() -> Problem {
-    Problem::new(Code::NoSuchRoute, "the paths are listed in /v1/openapi.json")
-}
-
-async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(Code::MethodNotAllowed, format!("{method} is not known here; see Allow"))
 }
 
 async fn started(api: &Api, reply: Reply, wait: Option<Wait>) -> Answer {
@@ -403,39 +267,4 @@ async fn started(api: &Api, reply: Reply, wait: Option<Wait>) -> Answer {
         response.headers_mut().insert(header::LOCATION, path);
     }
     Ok(response)
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(value)
-        .map_err(|_| Problem::new(Code::Internal, "the reply could not be written as JSON"))?;
-    let mut response = (status, body).into_response();
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    Ok(response)
-}
-
-/// The body of a request that must be JSON.
-fn read_json(headers: &HeaderMap, Sent(body): Sent) -> Result<Bytes, Problem> {
-    is_json(headers)?;
-    body
-}
-
-/// No declaration counts as JSON, and so does the one that `curl -d` makes by
-/// itself; another one does not.
-fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let encoding = headers.get(header::CONTENT_ENCODING);
-    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        let detail = "the body is compressed (Content-Encoding); send it as it is";
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
-    }
-    let Some(declared) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let kind = declared.to_str().unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    let accepted = ["application/json", "application/x-www-form-urlencoded"];
-    if accepted.iter().any(|accepted| kind.eq_ignore_ascii_case(accepted)) {
-        Ok(())
-    } else {
-        let detail = "send the body as content-type: application/json";
-        Err(Problem::new(Code::UnsupportedMediaType, detail))
-    }
 }

@@ -8,8 +8,8 @@
 //! journal that was lost.
 
 use super::backend::{About, Standing};
-use super::problem::Problem;
 use super::state::Api;
+use crate::api::wire::Problem;
 use crate::payment::{OutTradeNo, Public};
 
 /// What a refused request was about.

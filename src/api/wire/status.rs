@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::view::{SentenceView, time_text};
+use super::{SentenceView, time_text};
 use crate::payment::{Sentence, Timestamp};
 use crate::terminal::ClosedBy;
 

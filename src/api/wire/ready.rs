@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::status::{KeyState, Link, Status};
+use super::{KeyState, Link, Status};
 use crate::payment::Sentence;
 
 /// Whether a payment may begin now.
@@ -34,7 +34,7 @@ pub struct ReasonNotReady {
 
 /// Every reason there can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotReady {
+pub(in crate::api) enum NotReady {
     Stopping,
     Draining,
     JournalUnavailable,
@@ -46,7 +46,7 @@ pub(super) enum NotReady {
 }
 
 impl NotReady {
-    pub(super) const ALL: [Self; 8] = [
+    pub(in crate::api) const ALL: [Self; 8] = [
         Self::Stopping,
         Self::Draining,
         Self::JournalUnavailable,
@@ -57,7 +57,7 @@ impl NotReady {
         Self::GatewayUnreachable,
     ];
 
-    pub(super) fn code(self) -> &'static str {
+    pub(in crate::api) fn code(self) -> &'static str {
         match self {
             Self::Stopping => "stopping",
             Self::Draining => "draining",
@@ -71,7 +71,7 @@ impl NotReady {
     }
 
     /// What it is and what to do, if it is so.
-    pub(super) fn told(self, status: &Status) -> Option<Sentence> {
+    pub(in crate::api) fn told(self, status: &Status) -> Option<Sentence> {
         let key = |state| {
             let text = || Sentence::new("密钥还没有得到支付宝的验证", "the keys are not proven");
             (status.keys.state == state).then(|| status.keys.trouble.clone().unwrap_or_else(text))
@@ -118,7 +118,7 @@ impl NotReady {
 
 impl ReadyView {
     /// By how the terminal is.
-    pub(super) fn of(status: &Status) -> Self {
+    pub(in crate::api) fn of(status: &Status) -> Self {
         let reasons: Vec<_> = NotReady::ALL
             .into_iter()
             .filter_map(|reason| {

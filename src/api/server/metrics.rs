@@ -8,12 +8,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::code::Code;
 use super::places::Room;
-use super::problem::Problem;
-use super::ready::NotReady;
 use super::state::Api;
-use super::status::Link;
+use crate::api::wire::{Code, Link, NotReady, Problem};
 
 /// The registry is made for each scrape: what is told is what is, and nothing
 /// has to be kept in step.

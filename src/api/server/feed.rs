@@ -9,7 +9,7 @@ use hyper::body::Bytes;
 use tokio::sync::Mutex;
 
 use super::backend::{Backend, Unavailable};
-use super::events::event_text;
+use crate::api::wire::event_text;
 use crate::payment::Recorded;
 
 /// Entries that are read from the journal at once.

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use super::Status;
-use crate::payment::{Asker, AuthCode, OutTradeNo, Payment, Public, Recorded, Timestamp};
+use crate::api::wire::{Filter, Status};
+use crate::payment::{Asker, AuthCode, OutTradeNo, Payment, Recorded, Timestamp};
 use crate::terminal::{PayRequest, Reply};
 
 /// A reply that comes soon.
@@ -126,32 +126,6 @@ pub enum Standing {
     UnderWay,
     /// This payment.
     Payment(Box<Payment>),
-}
-
-/// Which payments to list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// By state.
-    pub which: Which,
-    /// Attempts at this sale only.
-    pub sale: Option<String>,
-    /// Created at this time or after it (wall clock).
-    pub since: Option<Timestamp>,
-    /// From the page before: what its [`Page::next`] said.
-    pub cursor: Option<u64>,
-    /// At most so many, 1 to 500.
-    pub limit: usize,
-}
-
-/// A choice of payments by state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// All.
-    All,
-    /// Those that are not final.
-    Open,
-    /// Those in this state.
-    State(Public),
 }
 
 /// A part of a list.

@@ -165,6 +165,35 @@ async fn every_ending_is_told_with_its_money() {
     }
 }
 
+/// Bugs to plant: 0.00 of everything, the amount of whatever is cancelled, or of
+/// what is only being cancelled.
+#[tokio::test]
+async fn what_went_back_is_told_as_refunded_and_nothing_else_is() {
+    let terminal = Terminal::start();
+    for (number, state, refunded) in [
+        ("returned", State::Cancelled(CancelAction::Refund), "88.88"),
+        ("closed", State::Cancelled(CancelAction::Close), "0.00"),
+        ("never_sent", State::Cancelled(CancelAction::None), "0.00"),
+        ("paid", State::Paid, "0.00"),
+        ("declined", State::Declined, "0.00"),
+        ("cancelling", State::Cancelling, "0.00"),
+        ("asking", State::Querying, "0.00"),
+        ("waiting", State::AwaitingCode { until: NOW }, "0.00"),
+    ] {
+        // Alipay gives back what the buyer paid, whatever the merchant got of it.
+        let payment = altered(&payment(number, state), |record| {
+            record.trade.said.receipt_amount = Some(Fen(8000));
+        });
+        terminal.fake.journal(&payment, "test");
+        let one = terminal.get(&format!("/v1/payments/{number}")).await.json();
+        let all = terminal.get("/v1/payments?limit=1").await.json();
+        for told in [&one, &all["payments"][0]] {
+            assert_eq!(told["refunded_amount"], refunded, "{told}");
+            assert_eq!(told["amount"], "88.88", "{told}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_open_payment_tells_how_long_its_window_is_open() {
     let terminal = Terminal::start();

@@ -1,5 +1,6 @@
 //! What is admitted, what is denied, and the order of disk and world.
 
+mod again;
 mod codes;
 mod refund;
 

@@ -1,5 +1,7 @@
 //! Started by a service manager: its socket, its notifications, its watchdog.
 
+use std::fs;
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
@@ -8,7 +10,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::http;
-use crate::till::{PATIENCE, Shop, clean, is, outcome, until, with_code};
+use crate::till::{Daemon, PATIENCE, Setup, Shop, clean, is, outcome, until, with_code};
 use crate::world::World;
 
 /// Hands the listener over as descriptor 3, as the service manager does.
@@ -39,6 +41,61 @@ fn a_socket_that_is_handed_over_outlives_the_daemon() {
     assert_eq!(http::receive(&mut early).expect("a reply").expect(200), paid);
     daemon.kill();
     assert!(shop.socket().exists());
+}
+
+/// Hands two sockets over, as descriptors 3 and 4.
+fn activated_twice(shop: &Shop, first: OwnedFd, second: OwnedFd) -> Daemon {
+    let mut command = Command::new("sh");
+    let script = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=tilld.socket:more.socket; \
+                  exec \"$0\" --config \"$1\" 3<&0 4<&1 0</dev/null 1>&2";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_tilld")]).arg(shop.config());
+    clean(&mut command);
+    command.env_remove("LISTEN_FDNAMES").stdin(Stdio::from(first));
+    shop.spawn_with_output(command, second)
+}
+
+#[test]
+fn a_socket_and_a_port_that_are_handed_over_are_both_served() {
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+    for port_first in [false, true] {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = port.local_addr().expect("its address");
+        let api = format!("listen = \"{address}\"\ntoken_file = \"api.token\"");
+        let shop = Shop::open(Setup { api, ..Setup::default() });
+        fs::write(shop.path("api.token"), TOKEN).expect("a token");
+        let listener = UnixListener::bind(shop.socket()).expect("a listener");
+        let (unix, tcp) = (OwnedFd::from(listener), OwnedFd::from(port));
+        let (first, second) = if port_first { (tcp, unix) } else { (unix, tcp) };
+        let mut daemon = activated_twice(&shop, first, second);
+        daemon.until_it_answers();
+        let paid = daemon.pay("BOTH", &with_code("1.00")).expect(201);
+        let mut stream = http::tcp(address).expect("a connection");
+        let head = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n");
+        http::send(&mut stream, "GET", "/v1/payments/BOTH", &head, "").expect("sent");
+        assert_eq!(http::receive(&mut stream).expect("a reply").expect(200), paid);
+        daemon.stop();
+    }
+}
+
+/// It would take calls and answer none: the registers at it would hang.
+///
+/// Bug to plant: drop the second listener in `ways`.
+#[test]
+fn a_second_socket_of_one_kind_that_is_handed_over_is_refused_by_name() {
+    let shop = Shop::usual();
+    let listener = |name| OwnedFd::from(UnixListener::bind(shop.path(name)).expect("a listener"));
+    let port = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let mut two_sockets = activated_twice(&shop, listener("tilld.sock"), listener("more.sock"));
+    assert_eq!(two_sockets.ended().code(), Some(78), "{}", two_sockets.log());
+    let says = two_sockets.log();
+    assert!(says.contains("a second socket of the same kind (more.socket)"), "{says}");
+    assert!(shop.path("more.sock").exists(), "it is the service manager's");
+
+    // A port that the configuration does not know of has no token.
+    let mut stray_port = activated_twice(&shop, listener("again.sock"), port());
+    assert_eq!(stray_port.ended().code(), Some(78), "{}", stray_port.log());
+    let says = stray_port.log();
+    assert!(says.contains("(more.socket), and api.listen is not set"), "{says}");
 }
 
 #[test]

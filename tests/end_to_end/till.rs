@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -255,11 +256,27 @@ mode = "0600"
 
     /// A daemon that may be about to end.
     pub(crate) fn spawn(&self, mut command: Command) -> Daemon {
+        let (log, file) = self.open_log();
+        command.stdout(file.try_clone().expect("the log twice"));
+        self.spawn_with_log(command, log, file)
+    }
+
+    /// The same where the standard output is something that the daemon needs.
+    pub(crate) fn spawn_with_output(&self, mut command: Command, output: OwnedFd) -> Daemon {
+        let (log, file) = self.open_log();
+        command.stdout(output);
+        self.spawn_with_log(command, log, file)
+    }
+
+    fn open_log(&self) -> (PathBuf, File) {
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let log = self.path(format!("{}.log", STARTED.fetch_add(1, Ordering::Relaxed)));
         let file = File::create(&log).expect("a log");
-        command.stdout(file.try_clone().expect("the log twice")).stderr(file);
-        let child = command.spawn().expect("tilld starts");
+        (log, file)
+    }
+
+    fn spawn_with_log(&self, mut command: Command, log: PathBuf, file: File) -> Daemon {
+        let child = command.stderr(file).spawn().expect("tilld starts");
         Daemon { child, socket: self.socket(), log }
     }
 

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use serde_json::Value;
-use tilld::alipay::ask::Expect;
+use tilld::alipay::ask::{Expect, Refund};
+use tilld::alipay::content;
 use tilld::alipay::envelope::{self, EnvelopeError};
 use tilld::alipay::request;
 use tilld::alipay::sign::{PrivateKey, PublicKey, SignType, canonical};
@@ -134,11 +135,41 @@ fn query_and_cancel_have_the_same_business_content_as_the_sdks() {
             let case =
                 file["cases"].as_array().unwrap().iter().find(|c| c["id"] == id).unwrap().clone();
             let number = text(&case["input"]["biz"]["out_trade_no"]);
-            let expect = Expect { number: number.parse().unwrap(), amount: "1".parse().unwrap() };
-            let content = format!("&biz_content={}&", *request::by_number(&expect));
+            let expect = Expect {
+                number: number.parse().unwrap(),
+                amount: "1".parse().unwrap(),
+                refund: None,
+            };
+            let content = format!("&biz_content={}&", *content::by_number(&expect));
             assert!(text(&case["expect"]["sign_content"]).contains(&content), "{id}");
         }
     }
+}
+
+/// What the SDKs were told to ask besides: more than this terminal wants to know.
+#[test]
+fn a_refund_and_its_query_have_the_same_business_content_as_the_sdks() {
+    let file: Value = serde_json::from_str(NODE).unwrap();
+    let sign_content = |id: &str| {
+        let mut cases = file["cases"].as_array().unwrap().iter();
+        text(&cases.find(|case| case["id"] == id).unwrap()["expect"]["sign_content"])
+    };
+    let refund = Refund {
+        number: "POS20260101000001".parse().unwrap(),
+        trade_no: None,
+        trade_amount: "88.88".parse().unwrap(),
+        request: "HZ01RF001".to_owned(),
+        amount: "12.33".parse().unwrap(),
+        reason: Some("正常退款/部分".to_owned()),
+        operator_id: None,
+    };
+    let theirs = sign_content("refund_partial")
+        .replace(",\"query_options\":[\"refund_detail_item_list\"]", "");
+    let ours = content::refund(&refund, &content::Till::default()).unwrap();
+    assert!(theirs.contains(&format!("&biz_content={}&", *ours)), "{theirs} {}", *ours);
+    let theirs = sign_content("refund_query").replace("\"refund_detail_item_list\",", "");
+    let ours = content::refund_query(&refund.query()).unwrap();
+    assert!(theirs.contains(&format!("&biz_content={}&", *ours)), "{theirs} {}", *ours);
 }
 
 #[test]

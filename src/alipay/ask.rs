@@ -3,7 +3,7 @@
 //! A call describes itself: everything that goes out, and everything that what
 //! comes back is compared with, is in the [`Ask`]. So this room knows nothing
 //! of payments and their states. A further call is a further variant, its
-//! content in `request.rs`, its lines in `table.rs` and its judge in
+//! content in `content.rs`, its lines in `table.rs` and its judge in
 //! `verdict.rs`; none of the others changes.
 
 use std::sync::Arc;
@@ -19,6 +19,10 @@ pub enum Ask {
     Query(Expect),
     /// Undo the trade, whether it was paid or not.
     Cancel(Expect),
+    /// Give some of the money back, or all of it.
+    Refund(Box<Refund>),
+    /// Did that refund give it back?
+    RefundQuery(Box<RefundQuery>),
 }
 
 /// What a pay says. The code is wiped when it is dropped.
@@ -34,12 +38,60 @@ pub struct Pay {
     pub tag: Option<String>,
 }
 
+/// What a refund says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refund {
+    /// The merchant's number of the trade that was paid.
+    pub number: OutTradeNo,
+    /// Alipay's number of it, where it is known.
+    pub trade_no: Option<String>,
+    /// What the trade had collected.
+    pub trade_amount: Amount,
+    /// The merchant's number of this refund (`out_request_no`). The gateway gives
+    /// money back once for it, however often it is asked.
+    pub request: String,
+    /// What is to go back.
+    pub amount: Amount,
+    /// Why, for the buyer to read.
+    pub reason: Option<String>,
+    /// Who gives it back, if it is not whoever is at the till.
+    pub operator_id: Option<String>,
+}
+
+/// Which refund is asked about: what its [`Refund`] said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundQuery {
+    /// The merchant's number of the trade that was paid.
+    pub number: OutTradeNo,
+    /// Alipay's number of it, where it is known.
+    pub trade_no: Option<String>,
+    /// What the trade had collected.
+    pub trade_amount: Amount,
+    /// The merchant's number of the refund (`out_request_no`).
+    pub request: String,
+    /// What was to go back.
+    pub amount: Amount,
+}
+
 /// What an answer has to be about; all else is no answer to this call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
     /// The merchant's number of the trade.
     pub number: OutTradeNo,
     /// The trade's amount.
+    pub amount: Amount,
+    /// The refund, if it is about one.
+    pub refund: Option<ExpectRefund>,
+}
+
+/// Which refund an answer has to be about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectRefund {
+    /// Alipay's number of the trade, where it is known.
+    pub trade_no: Option<String>,
+    /// The merchant's number of the refund.
+    pub request: String,
+    /// What is to go back.
     pub amount: Amount,
 }
 
@@ -52,6 +104,10 @@ pub enum Method {
     Query,
     /// `alipay.trade.cancel`
     Cancel,
+    /// `alipay.trade.refund`
+    Refund,
+    /// `alipay.trade.fastpay.refund.query`
+    RefundQuery,
 }
 
 impl Method {
@@ -62,6 +118,8 @@ impl Method {
             Self::Pay => "alipay.trade.pay",
             Self::Query => "alipay.trade.query",
             Self::Cancel => "alipay.trade.cancel",
+            Self::Refund => "alipay.trade.refund",
+            Self::RefundQuery => "alipay.trade.fastpay.refund.query",
         }
     }
 }
@@ -74,6 +132,8 @@ impl Ask {
             Self::Pay(_) => Method::Pay,
             Self::Query(_) => Method::Query,
             Self::Cancel(_) => Method::Cancel,
+            Self::Refund(_) => Method::Refund,
+            Self::RefundQuery(_) => Method::RefundQuery,
         }
     }
 
@@ -83,6 +143,8 @@ impl Ask {
         match self {
             Self::Pay(pay) => Expect::of(&pay.order),
             Self::Query(expect) | Self::Cancel(expect) => expect.clone(),
+            Self::Refund(refund) => refund.expect(),
+            Self::RefundQuery(query) => query.expect(),
         }
     }
 
@@ -91,7 +153,7 @@ impl Ask {
     pub fn code(&self) -> Option<&AuthCode> {
         match self {
             Self::Pay(pay) => Some(&pay.code),
-            Self::Query(_) | Self::Cancel(_) => None,
+            Self::Query(_) | Self::Cancel(_) | Self::Refund(_) | Self::RefundQuery(_) => None,
         }
     }
 }
@@ -100,6 +162,35 @@ impl Expect {
     /// The trade of this order.
     #[must_use]
     pub fn of(order: &Order) -> Self {
-        Self { number: order.out_trade_no.clone(), amount: order.amount }
+        Self { number: order.out_trade_no.clone(), amount: order.amount, refund: None }
+    }
+}
+
+impl Refund {
+    /// The question whether it gave the money back.
+    #[must_use]
+    pub fn query(&self) -> RefundQuery {
+        RefundQuery {
+            number: self.number.clone(),
+            trade_no: self.trade_no.clone(),
+            trade_amount: self.trade_amount,
+            request: self.request.clone(),
+            amount: self.amount,
+        }
+    }
+
+    fn expect(&self) -> Expect {
+        self.query().expect()
+    }
+}
+
+impl RefundQuery {
+    fn expect(&self) -> Expect {
+        let refund = ExpectRefund {
+            trade_no: self.trade_no.clone(),
+            request: self.request.clone(),
+            amount: self.amount,
+        };
+        Expect { number: self.number.clone(), amount: self.trade_amount, refund: Some(refund) }
     }
 }

@@ -20,10 +20,11 @@ use zeroize::Zeroizing;
 pub use self::address::{AddressError, Gateway, is_proxy};
 use super::ask::{Ask, Expect, Method};
 use super::certificate::OutOfDate;
+use super::content::{self, Till};
 use super::envelope::{self, REPLY_MAX};
 use super::mask::Mask;
 use super::proof::Proof;
-use super::request::{self, Request, RequestError, Till};
+use super::request::{self, Request, RequestError};
 use super::sign::{PrivateKey, PublicKey, SignType};
 use super::verdict;
 use crate::payment::{Amount, Answer, Answered, PayAnswer, Timestamp, Trouble, TroubleKind, Wire};
@@ -230,8 +231,10 @@ impl Client {
 
     fn request(&self, ask: &Ask, gateway_now: Timestamp) -> Result<Request, RequestError> {
         let biz_content = match ask {
-            Ask::Pay(pay) => request::pay(pay, &self.till)?,
-            Ask::Query(expect) | Ask::Cancel(expect) => request::by_number(expect),
+            Ask::Pay(pay) => content::pay(pay, &self.till)?,
+            Ask::Query(expect) | Ask::Cancel(expect) => content::by_number(expect),
+            Ask::Refund(refund) => content::refund(refund, &self.till)?,
+            Ask::RefundQuery(query) => content::refund_query(query)?,
         };
         let common =
             request::common(&self.app_id, ask.method().name(), self.sign_type, gateway_now)?;
@@ -337,6 +340,7 @@ fn nobody() -> Expect {
     Expect {
         number: request::PROBE.parse().unwrap_or_else(|_| unreachable!("letters are a number")),
         amount: Amount::from_fen(1).unwrap_or_else(|_| unreachable!("a fen is an amount")),
+        refund: None,
     }
 }
 
@@ -360,7 +364,9 @@ fn not_sent(method: Method, text: String) -> Answer {
     let trouble = Trouble { kind: TroubleKind::Unreachable, text };
     match method {
         Method::Pay => Answer::Pay(PayAnswer::NotSent(trouble)),
-        Method::Query | Method::Cancel => verdict::unknown(method, trouble),
+        Method::Query | Method::Cancel | Method::Refund | Method::RefundQuery => {
+            verdict::unknown(method, trouble)
+        }
     }
 }
 

@@ -17,6 +17,7 @@
 //! to leave the verification out, certificate mode, content encryption, GBK.
 
 pub mod ask;
+pub mod content;
 pub mod envelope;
 pub mod keys;
 pub mod request;

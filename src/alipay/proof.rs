@@ -67,7 +67,9 @@ impl Proof {
             }
             Answer::Query(QueryAnswer::Unknown(_) | QueryAnswer::Foreign(_))
             | Answer::Pay(_)
-            | Answer::Cancel(_) => Self::Nothing,
+            | Answer::Cancel(_)
+            | Answer::Refund(_)
+            | Answer::RefundQuery(_) => Self::Nothing,
         }
     }
 

@@ -1,11 +1,8 @@
 //! One request: what is signed is, value for value, what is sent.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
 use time::macros::{format_description, offset};
 use zeroize::Zeroizing;
 
-use super::ask::{Expect, Pay};
 use super::sign::{PrivateKey, SignType, canonical};
 use crate::payment::Timestamp;
 
@@ -114,94 +111,6 @@ pub fn build(
         .finish()
         .into_bytes();
     Ok(Request { query, body: Zeroizing::new(body) })
-}
-
-/// Which till this is, for Alipay's records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Till {
-    /// `terminal_id`.
-    pub terminal_id: String,
-    /// `store_id`.
-    pub store_id: Option<String>,
-    /// `operator_id`, unless the order names its own.
-    pub operator_id: Option<String>,
-}
-
-#[derive(Serialize)]
-struct PayContent<'a> {
-    out_trade_no: &'a str,
-    scene: &'static str,
-    auth_code: &'a str,
-    subject: &'a str,
-    total_amount: &'a str,
-    product_code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operator_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    store_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    terminal_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    goods_detail: Option<&'a RawValue>,
-    time_expire: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    passback_params: Option<&'a str>,
-}
-
-/// The business content of a pay.
-///
-/// # Errors
-///
-/// [`RequestError::Goods`], [`RequestError::Time`].
-pub fn pay(pay: &Pay, till: &Till) -> Result<Zeroizing<String>, RequestError> {
-    // An empty text is no text: Alipay is never sent an empty member.
-    fn filled(text: Option<&str>) -> Option<&str> {
-        text.filter(|text| !text.is_empty())
-    }
-    let order = &pay.order;
-    let goods = match filled(order.goods_detail.as_deref()) {
-        Some(text) => {
-            let raw: &RawValue = serde_json::from_str(text).map_err(|_| RequestError::Goods)?;
-            if !raw.get().starts_with('[') {
-                return Err(RequestError::Goods);
-            }
-            Some(raw)
-        }
-        None => None,
-    };
-    let content = PayContent {
-        out_trade_no: order.out_trade_no.as_str(),
-        scene: "bar_code",
-        auth_code: pay.code.reveal(),
-        subject: &order.subject,
-        total_amount: &order.amount.wire(),
-        product_code: "FACE_TO_FACE_PAYMENT",
-        body: filled(order.body.as_deref()),
-        operator_id: filled(order.operator_id.as_deref())
-            .or_else(|| filled(till.operator_id.as_deref())),
-        store_id: filled(till.store_id.as_deref()),
-        terminal_id: filled(Some(&till.terminal_id)),
-        goods_detail: goods,
-        time_expire: &beijing(pay.time_expire)?,
-        passback_params: filled(pay.tag.as_deref()),
-    };
-    // Room for the longest escapes, for the same reason as in `build`.
-    let texts = [content.subject, content.body.unwrap_or_default()];
-    let goods = content.goods_detail.map_or(0, |goods| goods.get().len());
-    let room = 1024 + goods + 6 * texts.iter().map(|text| text.len()).sum::<usize>();
-    let mut json = Zeroizing::new(Vec::with_capacity(room));
-    serde_json::to_writer(&mut *json, &content).map_err(|_| RequestError::Goods)?;
-    let json = std::str::from_utf8(&json).map_err(|_| RequestError::Goods)?;
-    Ok(Zeroizing::new(json.to_owned()))
-}
-
-/// The business content of a query and of a cancel.
-#[must_use]
-pub fn by_number(expect: &Expect) -> Zeroizing<String> {
-    // The number has no character that JSON would escape (`OutTradeNo`).
-    Zeroizing::new(format!("{{\"out_trade_no\":\"{}\"}}", expect.number))
 }
 
 /// A date as Alipay writes and reads it: `yyyy-MM-dd HH:mm:ss` at +08:00,

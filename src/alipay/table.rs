@@ -8,6 +8,10 @@
 //! the verdict. New knowledge about the gateway is a new line here, and the
 //! same line in the test.
 
+mod refund;
+
+pub(crate) use refund::{RefundQueryVerdict, RefundVerdict, refund, refund_query};
+
 /// What the codes of an answer to a pay mean, before anybody looks at whose
 /// payment it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +85,12 @@ pub(crate) struct Words<'a> {
     pub(crate) action: &'a str,
     /// `retry_flag` of a cancel, or nothing.
     pub(crate) retry_flag: &'a str,
+    /// `fund_change` of a refund, or nothing.
+    pub(crate) fund_change: &'a str,
+    /// `refund_status` of a refund query, or nothing.
+    pub(crate) refund_status: &'a str,
+    /// `refund_amount` of a refund query, or nothing.
+    pub(crate) refund_amount: &'a str,
 }
 
 impl<'a> Words<'a> {

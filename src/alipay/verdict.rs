@@ -7,14 +7,16 @@
 //! and says nothing about ours. Another amount under our number is *foreign*:
 //! somebody else has the number.
 
+mod refund;
+
 use super::ask::{Expect, Method};
 use super::envelope::Content;
 use super::mask::Mask;
 use super::request;
 use super::table::{self, CancelVerdict, PayVerdict, QueryVerdict, Words};
 use crate::payment::{
-    Answer, CancelAnswer, Fen, PayAnswer, QueryAnswer, Reason, Said, Trade, Trouble, TroubleKind,
-    Wire,
+    Answer, CancelAnswer, Fen, PayAnswer, QueryAnswer, Reason, RefundAnswer, RefundQueryAnswer,
+    Said, Trade, Trouble, TroubleKind, Wire,
 };
 
 /// Judges a verified answer, and takes out of it what the journal keeps.
@@ -29,6 +31,8 @@ pub(crate) fn judge(
         Method::Pay => Answer::Pay(case.pay()),
         Method::Query => Answer::Query(case.query()),
         Method::Cancel => Answer::Cancel(case.cancel()),
+        Method::Refund => Answer::Refund(case.refund()),
+        Method::RefundQuery => Answer::RefundQuery(case.refund_query()),
     };
     (answer, case.wire())
 }
@@ -39,6 +43,8 @@ pub(crate) fn unknown(method: Method, trouble: Trouble) -> Answer {
         Method::Pay => Answer::Pay(PayAnswer::Unknown(trouble)),
         Method::Query => Answer::Query(QueryAnswer::Unknown(trouble)),
         Method::Cancel => Answer::Cancel(CancelAnswer::Unknown(trouble)),
+        Method::Refund => Answer::Refund(RefundAnswer::Unknown(trouble)),
+        Method::RefundQuery => Answer::RefundQuery(RefundQueryAnswer::Unknown(trouble)),
     }
 }
 
@@ -133,6 +139,9 @@ impl Case<'_> {
             trade_status: self.text("trade_status"),
             action: self.text("action"),
             retry_flag: self.text("retry_flag"),
+            fund_change: self.text("fund_change"),
+            refund_status: self.text("refund_status"),
+            refund_amount: self.text("refund_amount"),
         }
     }
 
@@ -142,6 +151,10 @@ impl Case<'_> {
 
     fn word(&self, name: &str) -> Option<String> {
         self.content.text(name).map(|text| self.mask.word(text))
+    }
+
+    fn sum(&self, name: &str) -> Option<Fen> {
+        self.content.text(name).and_then(fen).map(Fen)
     }
 
     fn other_number(&self) -> Option<Trouble> {
@@ -159,21 +172,17 @@ impl Case<'_> {
         if !matches!(self.text("code"), "10000" | "10003") {
             return None;
         }
-        let theirs = fen(self.content.text("total_amount")?)?;
+        let theirs = self.sum("total_amount")?;
         let ours = self.expect.amount;
-        (theirs != ours.fen()).then(|| Trouble {
+        (theirs != Fen(ours.fen())).then(|| Trouble {
             kind: TroubleKind::Foreign,
-            text: format!(
-                "the answer is about {}.{:02} yuan, not {ours}",
-                theirs / 100,
-                theirs % 100
-            ),
+            text: format!("the answer is about {theirs} yuan, not {ours}"),
         })
     }
 
     fn missing(&self, names: &[&str]) -> Option<Trouble> {
         let missing = names.iter().find(|name| match **name {
-            "total_amount" => self.content.text("total_amount").and_then(fen).is_none(),
+            "total_amount" | "refund_amount" => self.sum(name).is_none(),
             name => self.content.text(name).is_none(),
         })?;
         Some(Trouble {
@@ -183,7 +192,7 @@ impl Case<'_> {
     }
 
     fn trade(&self) -> Trade {
-        let sum = |name| self.content.text(name).and_then(fen).map(Fen);
+        let sum = |name| self.sum(name);
         // A pay and a query have a name each for the same date.
         let paid_at = ["gmt_payment", "send_pay_date"]
             .into_iter()
@@ -235,7 +244,15 @@ impl Case<'_> {
 
     /// The words of the answer that decided, for the technician.
     fn said(&self) -> String {
-        let words = ["code", "sub_code", "trade_status", "action", "retry_flag"];
+        let words = [
+            "code",
+            "sub_code",
+            "trade_status",
+            "action",
+            "retry_flag",
+            "fund_change",
+            "refund_status",
+        ];
         let mut said = vec![self.method.name().to_owned()];
         said.extend(words.iter().filter_map(|name| self.word(name)));
         if let Some(message) = self.message() {

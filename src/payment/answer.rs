@@ -4,6 +4,10 @@
 //! of it. Every kind of call has its own answers, so that a pair that cannot
 //! happen cannot be written down.
 
+mod refund;
+
+pub use refund::{Back, RefundAnswer, RefundQueryAnswer};
+
 use super::{Said, Timestamp};
 
 /// What the gateway told about the trade, kept for the register and the books.
@@ -152,6 +156,10 @@ pub enum Answer {
     Query(QueryAnswer),
     /// To `cancel`.
     Cancel(CancelAnswer),
+    /// To `refund`.
+    Refund(RefundAnswer),
+    /// To `refund query`.
+    RefundQuery(RefundQueryAnswer),
 }
 
 /// The judgement on an answer, in one word.
@@ -181,11 +189,15 @@ pub enum Judged {
     Refunded,
     /// A cancel that found nothing.
     NoAction,
+    /// A refund that moved nothing by itself: done before, or not at all.
+    Unproven,
+    /// No money went back, so far.
+    NotDone,
 }
 
 impl Judged {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Paid,
         Self::Waiting,
         Self::Declined,
@@ -198,6 +210,8 @@ impl Judged {
         Self::NotExist,
         Self::Refunded,
         Self::NoAction,
+        Self::Unproven,
+        Self::NotDone,
     ];
 
     /// The word in the journal, the API and the log.
@@ -216,6 +230,8 @@ impl Judged {
             Self::NotExist => "not_exist",
             Self::Refunded => "refunded",
             Self::NoAction => "no_action",
+            Self::Unproven => "unproven",
+            Self::NotDone => "not_done",
         }
     }
 }
@@ -250,6 +266,8 @@ impl Answer {
                 CancelAnswer::Refused(_) => Judged::Refused,
                 CancelAnswer::Unknown(_) => Judged::Unknown,
             },
+            Self::Refund(answer) => answer.judged(),
+            Self::RefundQuery(answer) => answer.judged(),
         }
     }
 
@@ -281,6 +299,8 @@ impl Answer {
                 | CancelAnswer::NoAction
                 | CancelAnswer::Refused(_) => None,
             },
+            Self::Refund(answer) => answer.trouble(),
+            Self::RefundQuery(answer) => answer.trouble(),
         }
     }
 }

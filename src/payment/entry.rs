@@ -88,11 +88,15 @@ pub enum StepName {
     QueryAnswered,
     /// The cancel was.
     CancelAnswered,
+    /// The refund was.
+    RefundAnswered,
+    /// The query about it was.
+    RefundQueryAnswered,
 }
 
 impl StepName {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Requested,
         Self::Code,
         Self::Hint,
@@ -102,6 +106,8 @@ impl StepName {
         Self::PayAnswered,
         Self::QueryAnswered,
         Self::CancelAnswered,
+        Self::RefundAnswered,
+        Self::RefundQueryAnswered,
     ];
 
     /// The name in the journal, the API and the log.
@@ -117,6 +123,8 @@ impl StepName {
             Self::PayAnswered => "pay_answered",
             Self::QueryAnswered => "query_answered",
             Self::CancelAnswered => "cancel_answered",
+            Self::RefundAnswered => "refund_answered",
+            Self::RefundQueryAnswered => "refund_query_answered",
         }
     }
 }

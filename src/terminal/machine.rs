@@ -121,5 +121,9 @@ fn name(event: &Event, is_first: bool) -> StepName {
         Event::Answered(Answered { answer: Answer::Pay(_), .. }) => StepName::PayAnswered,
         Event::Answered(Answered { answer: Answer::Query(_), .. }) => StepName::QueryAnswered,
         Event::Answered(Answered { answer: Answer::Cancel(_), .. }) => StepName::CancelAnswered,
+        Event::Answered(Answered { answer: Answer::Refund(_), .. }) => StepName::RefundAnswered,
+        Event::Answered(Answered { answer: Answer::RefundQuery(_), .. }) => {
+            StepName::RefundQueryAnswered
+        }
     }
 }

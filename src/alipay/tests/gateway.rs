@@ -38,6 +38,10 @@ async fn call(settings: Settings, method: Method) -> Answered {
     again(&Client::new(settings).unwrap(), method).await
 }
 
+pub(super) fn client(gateway: &str) -> Client {
+    Client::new(settings(gateway)).unwrap()
+}
+
 async fn again(client: &Client, method: Method) -> Answered {
     client.send(client.prepare(ask(method), NOW)).await
 }
@@ -50,10 +54,14 @@ fn say(answered: &Answered) -> String {
         Answer::Pay(PayAnswer::Foreign(_)) | Answer::Query(QueryAnswer::Foreign(_)) => {
             "foreign".into()
         }
-        Answer::Pay(PayAnswer::Unknown(trouble))
-        | Answer::Query(QueryAnswer::Unknown(trouble))
-        | Answer::Cancel(CancelAnswer::Unknown(trouble)) => format!("{:?}", trouble.kind),
-        Answer::Pay(_) | Answer::Query(_) | Answer::Cancel(_) => "something else".into(),
+        Answer::Pay(_)
+        | Answer::Query(_)
+        | Answer::Cancel(_)
+        | Answer::Refund(_)
+        | Answer::RefundQuery(_) => match answered.answer.trouble() {
+            Some(trouble) => format!("{:?}", trouble.kind),
+            None => "something else".into(),
+        },
     }
 }
 
@@ -228,7 +236,7 @@ async fn a_request_that_never_left_is_not_sent() {
     };
     let answered = call(settings(&refused), Method::Pay).await;
     assert_eq!(say(&answered), "not sent", "{answered:?}");
-    for query in [Method::Query, Method::Cancel] {
+    for query in [Method::Query, Method::Cancel, Method::Refund, Method::RefundQuery] {
         assert_eq!(say(&call(settings(&refused), query).await), "Unreachable");
     }
 

@@ -4,13 +4,14 @@ mod envelope;
 mod gateway;
 mod keys;
 mod played;
+mod refund;
 mod request;
 mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ask::{Ask, Expect, Method, Pay};
+use super::ask::{Ask, Expect, Method, Pay, Refund};
 use super::sign::{PrivateKey, PublicKey, SignType};
 use crate::payment::{AuthCode, Order, SecretText, Timestamp};
 
@@ -45,6 +46,21 @@ fn ask(method: Method) -> Ask {
         Method::Pay => Ask::Pay(Box::new(pay(order()))),
         Method::Query => Ask::Query(expect),
         Method::Cancel => Ask::Cancel(expect),
+        Method::Refund => Ask::Refund(Box::new(refund())),
+        Method::RefundQuery => Ask::RefundQuery(Box::new(refund().query())),
+    }
+}
+
+/// A refund of 12.33 yuan of the usual order's 88.88.
+fn refund() -> Refund {
+    Refund {
+        number: order().out_trade_no,
+        trade_no: Some("2026010222001455610500000001".to_owned()),
+        trade_amount: order().amount,
+        request: "HZ01RF001".to_owned(),
+        amount: "12.33".parse().unwrap(),
+        reason: Some("正常退款/部分".to_owned()),
+        operator_id: None,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::ask::Pay;
-use super::super::request::{self, RequestError, Till};
+use super::super::content::{self, Till};
+use super::super::request::{self, RequestError};
 use super::super::sign::SignType;
 use super::{NOW, app_private, order, pay};
 use crate::payment::Timestamp;
@@ -23,7 +24,7 @@ fn a_pay_says_everything_that_is_known_and_nothing_empty() {
     order.body = Some("大杯".to_owned());
     order.goods_detail = Some(r#"[{"goods_id":"1","price":2.10}]"#.to_owned());
     let tagged = Pay { tag: Some("0123456789abcdef".to_owned()), ..pay(order.clone()) };
-    let content = request::pay(&tagged, &till()).unwrap();
+    let content = content::pay(&tagged, &till()).unwrap();
     // The price is passed on as it was written, not as a float.
     assert!(content.contains(r#""goods_detail":[{"goods_id":"1","price":2.10}]"#), "{}", *content);
     let value: serde_json::Value = serde_json::from_str(&content).unwrap();
@@ -51,7 +52,7 @@ fn a_pay_says_everything_that_is_known_and_nothing_empty() {
     order.goods_detail = None;
     order.amount = "100000000".parse().unwrap();
     let nobody = Till { store_id: Some(String::new()), ..Till::default() };
-    let content = request::pay(&pay(order), &nobody).unwrap();
+    let content = content::pay(&pay(order), &nobody).unwrap();
     let value: serde_json::Value = serde_json::from_str(&content).unwrap();
     let members: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
@@ -76,7 +77,7 @@ fn goods_that_are_no_array_are_not_sent() {
     for goods in ["{}", "[1,", "\"[]\"", "x"] {
         let mut order = order();
         order.goods_detail = Some(goods.to_owned());
-        let content = request::pay(&pay(order), &till());
+        let content = content::pay(&pay(order), &till());
         assert_eq!(content.err(), Some(RequestError::Goods), "{goods}");
     }
 }

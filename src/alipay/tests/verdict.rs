@@ -142,6 +142,7 @@ fn every_documented_case_has_its_verdict() {
             trade_status: if word(0) == "query" { word(3) } else { "" },
             action: if word(0) == "cancel" { word(3) } else { "" },
             retry_flag: if word(0) == "cancel" { word(4) } else { "" },
+            ..Words::default()
         };
         let found = match word(0) {
             "pay" => format!("{:?}", table::pay(words)),
@@ -193,6 +194,7 @@ fn say(method: Method, content: &str) -> String {
         Answer::Pay(PayAnswer::Unknown(trouble))
         | Answer::Query(QueryAnswer::Unknown(trouble))
         | Answer::Cancel(CancelAnswer::Unknown(trouble)) => kind(trouble.kind),
+        answer @ (Answer::Refund(_) | Answer::RefundQuery(_)) => panic!("{answer:?}"),
     }
 }
 

@@ -1,0 +1,172 @@
+//! What each call says to the business behind the gateway: `biz_content`, member
+//! by member.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::ask::{Expect, Pay, Refund, RefundQuery};
+use super::request::{RequestError, beijing};
+
+/// Which till this is, for Alipay's records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Till {
+    /// `terminal_id`.
+    pub terminal_id: String,
+    /// `store_id`.
+    pub store_id: Option<String>,
+    /// `operator_id`, unless the order names its own.
+    pub operator_id: Option<String>,
+}
+
+/// Where a call comes from, as the gateway's members.
+#[derive(Serialize)]
+struct Place<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminal_id: Option<&'a str>,
+}
+
+impl Till {
+    fn place<'a>(&'a self, operator_id: Option<&'a str>) -> Place<'a> {
+        Place {
+            operator_id: filled(operator_id).or_else(|| filled(self.operator_id.as_deref())),
+            store_id: filled(self.store_id.as_deref()),
+            terminal_id: filled(Some(&self.terminal_id)),
+        }
+    }
+}
+
+/// An empty text is no text: Alipay is never sent an empty member.
+fn filled(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+#[derive(Serialize)]
+struct PayContent<'a> {
+    out_trade_no: &'a str,
+    scene: &'static str,
+    auth_code: &'a str,
+    subject: &'a str,
+    total_amount: &'a str,
+    product_code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
+    #[serde(flatten)]
+    place: Place<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goods_detail: Option<&'a RawValue>,
+    time_expire: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passback_params: Option<&'a str>,
+}
+
+/// The business content of a pay.
+///
+/// # Errors
+///
+/// [`RequestError::Goods`], [`RequestError::Time`].
+pub fn pay(pay: &Pay, till: &Till) -> Result<Zeroizing<String>, RequestError> {
+    let order = &pay.order;
+    let goods = match filled(order.goods_detail.as_deref()) {
+        Some(text) => {
+            let raw: &RawValue = serde_json::from_str(text).map_err(|_| RequestError::Goods)?;
+            if !raw.get().starts_with('[') {
+                return Err(RequestError::Goods);
+            }
+            Some(raw)
+        }
+        None => None,
+    };
+    let content = PayContent {
+        out_trade_no: order.out_trade_no.as_str(),
+        scene: "bar_code",
+        auth_code: pay.code.reveal(),
+        subject: &order.subject,
+        total_amount: &order.amount.wire(),
+        product_code: "FACE_TO_FACE_PAYMENT",
+        body: filled(order.body.as_deref()),
+        place: till.place(order.operator_id.as_deref()),
+        goods_detail: goods,
+        time_expire: &beijing(pay.time_expire)?,
+        passback_params: filled(pay.tag.as_deref()),
+    };
+    // Room for the longest escapes, for the same reason as in `build`.
+    let texts = [content.subject, content.body.unwrap_or_default()];
+    let goods = content.goods_detail.map_or(0, |goods| goods.get().len());
+    let room = 1024 + goods + 6 * texts.iter().map(|text| text.len()).sum::<usize>();
+    let mut json = Zeroizing::new(Vec::with_capacity(room));
+    serde_json::to_writer(&mut *json, &content).map_err(|_| RequestError::Goods)?;
+    let json = std::str::from_utf8(&json).map_err(|_| RequestError::Goods)?;
+    Ok(Zeroizing::new(json.to_owned()))
+}
+
+/// The business content of a query and of a cancel.
+#[must_use]
+pub fn by_number(expect: &Expect) -> Zeroizing<String> {
+    // The number has no character that JSON would escape (`OutTradeNo`).
+    Zeroizing::new(format!("{{\"out_trade_no\":\"{}\"}}", expect.number))
+}
+
+#[derive(Serialize)]
+struct RefundContent<'a> {
+    out_trade_no: &'a str,
+    refund_amount: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_reason: Option<&'a str>,
+    out_request_no: &'a str,
+    #[serde(flatten)]
+    place: Place<'a>,
+}
+
+/// The business content of a refund. Without a number of the request it would be
+/// a new refund each time it is sent, so there is none without.
+///
+/// # Errors
+///
+/// [`RequestError::Missing`].
+pub fn refund(refund: &Refund, till: &Till) -> Result<Zeroizing<String>, RequestError> {
+    let content = RefundContent {
+        out_trade_no: refund.number.as_str(),
+        refund_amount: &refund.amount.wire(),
+        refund_reason: filled(refund.reason.as_deref()),
+        out_request_no: needed(&refund.request, "out_request_no")?,
+        place: till.place(refund.operator_id.as_deref()),
+    };
+    Ok(json(&content))
+}
+
+#[derive(Serialize)]
+struct RefundQueryContent<'a> {
+    out_trade_no: &'a str,
+    out_request_no: &'a str,
+    query_options: [&'static str; 1],
+}
+
+/// The business content of a refund query. The date is told only if it is asked
+/// for.
+///
+/// # Errors
+///
+/// [`RequestError::Missing`].
+pub fn refund_query(query: &RefundQuery) -> Result<Zeroizing<String>, RequestError> {
+    let content = RefundQueryContent {
+        out_trade_no: query.number.as_str(),
+        out_request_no: needed(&query.request, "out_request_no")?,
+        query_options: ["gmt_refund_pay"],
+    };
+    Ok(json(&content))
+}
+
+fn needed<'a>(text: &'a str, name: &'static str) -> Result<&'a str, RequestError> {
+    filled(Some(text)).ok_or(RequestError::Missing(name))
+}
+
+/// As JSON, where every name is a text and every value has one.
+fn json(content: &impl Serialize) -> Zeroizing<String> {
+    let json = serde_json::to_string(content);
+    Zeroizing::new(json.unwrap_or_else(|_| unreachable!("texts are JSON")))
+}

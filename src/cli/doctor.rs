@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::api::client::{Client, ClientError, Listed, ScannerView, Sentence, StatusView};
+use crate::api::client::{Client, ClientError};
+use crate::api::{
+    KeyState, Link, PaymentsView, ScannerStatus, SentenceView as Sentence, StatusView, Word,
+};
 
 use super::out::Out;
 use super::status::CLOCK_SKEW_MAX_MS;
@@ -123,7 +126,7 @@ fn no_status(path: &str, error: &ClientError) -> Finding {
             Finding::bad("socket", text, fix)
         }
         ClientError::Problem { problem, .. } => {
-            let code = format!("{} {}", problem.status, problem.code);
+            let code = format!("{} {}", problem.view.status, problem.view.code);
             answer_bad(&code)
         }
         ClientError::Lost { source, .. } => answer_bad(&source.to_string()),
@@ -146,14 +149,14 @@ fn version(view: &StatusView) -> Finding {
 }
 
 fn gateway(view: &StatusView) -> Finding {
-    match view.gateway.state.as_str() {
-        "up" => Finding::good("gateway", words::GATEWAY_GOOD.both(&[])),
-        "down" => {
+    match view.gateway.state {
+        Word::Known(Link::Up) => Finding::good("gateway", words::GATEWAY_GOOD.both(&[])),
+        Word::Known(Link::Down) => {
             let why = view.gateway.trouble.as_deref().unwrap_or("-");
             let text = words::GATEWAY_BAD.both(&[why]);
             Finding::bad("gateway", text, words::FIX_GATEWAY.both(&[]))
         }
-        _ => {
+        Word::Known(Link::Unknown) | Word::Other(_) => {
             let fix = words::FIX_GATEWAY_UNTOLD.both(&[]);
             Finding::note("gateway", words::GATEWAY_UNTOLD.both(&[]), fix)
         }
@@ -162,27 +165,26 @@ fn gateway(view: &StatusView) -> Finding {
 
 fn keys(view: &StatusView) -> Finding {
     let fix = || view.keys.trouble.clone().unwrap_or_else(|| words::FIX_KEYS_UNTOLD.both(&[]));
-    match view.keys.state.as_str() {
-        "proven" => Finding::good("keys", words::KEYS_GOOD.both(&[])),
-        "app_key_wrong" | "alipay_key_wrong" => {
+    match view.keys.state {
+        Word::Known(KeyState::Proven) => Finding::good("keys", words::KEYS_GOOD.both(&[])),
+        Word::Known(KeyState::AppKeyWrong | KeyState::AlipayKeyWrong) => {
             Finding::bad("keys", words::KEYS_BAD.both(&[]), fix())
         }
-        "unproven" => Finding::bad("keys", words::KEYS_UNPROVEN_BAD.both(&[]), fix()),
-        _ => Finding::note("keys", words::KEYS_SILENT.both(&[]), fix()),
+        Word::Known(KeyState::Unproven) => {
+            Finding::bad("keys", words::KEYS_UNPROVEN_BAD.both(&[]), fix())
+        }
+        Word::Other(_) => Finding::note("keys", words::KEYS_SILENT.both(&[]), fix()),
     }
 }
 
 fn journal(view: &StatusView) -> Finding {
-    let path = view.journal.path.as_deref().unwrap_or("/var/lib/tilld");
-    let fix = words::FIX_JOURNAL.both(&[path]);
-    match view.journal.writable {
-        Some(true) => Finding::good("journal", words::JOURNAL_GOOD.both(&[])),
-        Some(false) => {
-            let why = view.journal.reason.as_deref().unwrap_or("-");
-            Finding::bad("journal", words::JOURNAL_BAD.both(&[why]), fix)
-        }
-        None => Finding::note("journal", words::JOURNAL_UNTOLD.both(&[]), fix),
+    if view.journal.writable {
+        return Finding::good("journal", words::JOURNAL_GOOD.both(&[]));
     }
+    let path = Some(view.journal.path.as_str()).filter(|path| !path.is_empty());
+    let fix = words::FIX_JOURNAL.both(&[path.unwrap_or("/var/lib/tilld")]);
+    let why = view.journal.reason.as_deref().unwrap_or("-");
+    Finding::bad("journal", words::JOURNAL_BAD.both(&[why]), fix)
 }
 
 fn clock(view: &StatusView) -> Finding {
@@ -199,8 +201,8 @@ fn clock(view: &StatusView) -> Finding {
     }
 }
 
-fn scanner(view: &ScannerView) -> Finding {
-    if view.present == Some(true) {
+fn scanner(view: &ScannerStatus) -> Finding {
+    if view.present {
         return Finding::good("scanner", words::SCANNER_GOOD.both(&[&view.id]));
     }
     let why = view.last_news.as_deref().unwrap_or("-");
@@ -215,7 +217,8 @@ fn scanner(view: &ScannerView) -> Finding {
 
 /// Unfinished payments that a person should look at.
 async fn stuck(client: &Client) -> Vec<Finding> {
-    let asked = async { client.get("/v1/payments?state=open&limit=500").await?.read::<Listed>() };
+    let asked =
+        async { client.get("/v1/payments?state=open&limit=500").await?.read::<PaymentsView>() };
     let listed = match asked.await {
         Ok(listed) => listed,
         Err(why) => {

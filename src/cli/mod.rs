@@ -29,7 +29,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::api::client::{Client, ClientError, Money, PaymentView, Problem, SecretText};
+use crate::api::client::{Client, ClientError, Problem, SecretText};
+use crate::api::{Code, MoneyView as Money, PaymentView, SentenceView as Sentence};
 
 use args::{Cli, Command};
 use out::Out;
@@ -92,15 +93,15 @@ impl Exit {
 
     /// A denied request: faults of typing are usage, else the money decides.
     fn of_problem(problem: &Problem) -> Self {
-        match (problem.code.as_str(), problem.status) {
+        match problem.view.status {
             // Nothing was charged for this attempt; for the sale nobody knows.
-            ("sale_in_doubt", _) => Self::Unknown,
+            _ if problem.view.code == Code::SaleInDoubt => Self::Unknown,
             // A faulty request for a number that has a payment is no mere typing
             // error: then the money is not `none`.
-            (_, 400 | 405 | 411 | 413 | 414 | 415 | 422 | 431) if problem.money == Money::None => {
+            400 | 405 | 411 | 413 | 414 | 415 | 422 | 431 if problem.view.money == Money::None => {
                 Self::Usage
             }
-            _ => Self::of_money(problem.money),
+            _ => Self::of_money(problem.view.money),
         }
     }
 }
@@ -283,13 +284,7 @@ fn take_code(out: &Out, code: &mut SecretText) -> Option<Exit> {
 
 /// Tells of something that this program found out by itself: in JSON as a
 /// problem of the same shape as the terminal's.
-fn refuse(
-    out: &Out,
-    code: &str,
-    money: Money,
-    sentence: &crate::api::client::Sentence,
-    order: Option<&str>,
-) {
+fn refuse(out: &Out, code: &str, money: Money, sentence: &Sentence, order: Option<&str>) {
     let (money, retry) = match money {
         Money::None => ("none", "after_fix"),
         Money::Taken => ("taken", "never"),
@@ -334,7 +329,7 @@ fn give_up(out: &Out, error: &ClientError, phrase: Phrase, money: Money, lost: E
     match error {
         ClientError::DaemonAbsent { path, source } => {
             let path = path.display().to_string();
-            let sentence = crate::api::client::Sentence {
+            let sentence = Sentence {
                 zh: phrase.fill(Lang::Zh, &[&path, &absence_text(source, Lang::Zh)]),
                 en: phrase.fill(Lang::En, &[&path, &absence_text(source, Lang::En)]),
             };
@@ -365,9 +360,10 @@ fn tell_problem(out: &Out, problem: &Problem) {
         out.json(&problem.text);
         return;
     }
-    let sentence = out.lang.of(&problem.cashier);
-    let status = format!("HTTP {}", problem.status);
-    let reason = [&problem.detail, &problem.title, &problem.code, &status]
+    let sentence = out.lang.of(&problem.view.cashier);
+    let status = format!("HTTP {}", problem.view.status);
+    let code = problem.view.code.to_string();
+    let reason = [&problem.view.detail, &problem.view.title, &code, &status]
         .into_iter()
         .find(|text| !text.is_empty())
         .map(String::as_str)
@@ -377,12 +373,12 @@ fn tell_problem(out: &Out, problem: &Problem) {
         if !reason.is_empty() && reason != sentence {
             out.note(reason);
         }
-    } else if problem.status == 404 {
+    } else if problem.view.status == 404 {
         out.line(words::NOT_FOUND.text(out.lang));
     } else {
         out.line(&words::DENIED.fill(out.lang, &[reason]));
     }
-    if let Some(order) = &problem.out_trade_no {
+    if let Some(order) = &problem.view.out_trade_no {
         out.say(words::IN_THE_WAY, &[order]);
     }
 }
@@ -406,6 +402,7 @@ fn sentence(view: &PaymentView, lang: Lang) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::ProblemView;
 
     #[test]
     fn only_a_final_payment_ends_with_certainty() {
@@ -443,8 +440,10 @@ mod tests {
             (503, "journal_unavailable", Money::None, 10),
             (500, "", Money::Unknown, 20),
         ] {
-            let problem = Problem { status, code: code.to_owned(), money, ..Problem::default() };
-            assert_eq!(Exit::of_problem(&problem).code(), exit, "{status} {code} {money:?}");
+            let code = serde_json::from_value(code.into()).expect("a word");
+            let view = ProblemView { status, code, money, ..ProblemView::default() };
+            let problem = Problem { view, ..Problem::default() };
+            assert_eq!(Exit::of_problem(&problem).code(), exit, "{:?}", problem.view);
         }
     }
 }

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use crate::api::client::{Client, Money, SecretText};
+use crate::api::MoneyView as Money;
+use crate::api::client::{Client, SecretText};
 
 use super::Exit;
 use super::args::{PayArgs, seconds};

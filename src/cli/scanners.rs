@@ -10,7 +10,8 @@ use nix::sys::termios::{self, FlushArg, LocalFlags, SetArg, Termios};
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::api::client::{Client, ClientError, Money, ScannerView, Sentence, StatusView};
+use crate::api::client::{Client, ClientError};
+use crate::api::{MoneyView as Money, ScannerStatus, SentenceView as Sentence, StatusView};
 use crate::scanner::found::Bus;
 use crate::scanner::learn::{Listener, Sound, masked};
 use crate::scanner::suggest::{Way, ways};
@@ -37,7 +38,7 @@ fn system(root: Option<&Path>) -> System {
 struct Told {
     /// Its whole answer.
     members: Map<String, Value>,
-    scanners: Vec<ScannerView>,
+    scanners: Vec<ScannerStatus>,
     /// Why there is no answer.
     silence: Option<Sentence>,
 }
@@ -104,7 +105,7 @@ pub(super) async fn list(client: &Client, out: &Out, root: Option<&Path>) -> Exi
 }
 
 /// The name of each way in the configuration, or a free one.
-fn ids(ways: &[Way<'_>], scanners: &[ScannerView]) -> Vec<String> {
+fn ids(ways: &[Way<'_>], scanners: &[ScannerStatus]) -> Vec<String> {
     let taken: BTreeSet<&str> = scanners.iter().map(|scanner| scanner.id.as_str()).collect();
     let mut free = (1..).map(|n| format!("lane-{n}")).filter(|id| !taken.contains(id.as_str()));
     ways.iter()
@@ -116,11 +117,11 @@ fn ids(ways: &[Way<'_>], scanners: &[ScannerView]) -> Vec<String> {
 }
 
 /// The scanner of the configuration that this is.
-fn configured<'s>(way: &Way<'_>, scanners: &'s [ScannerView]) -> Option<&'s ScannerView> {
+fn configured<'s>(way: &Way<'_>, scanners: &'s [ScannerStatus]) -> Option<&'s ScannerStatus> {
     scanners.iter().find(|scanner| scanner.kind == way.kind.name() && way.is_at(&scanner.device))
 }
 
-fn about(way: &Way<'_>, id: &str, scanners: &[ScannerView], lang: Lang) -> Vec<String> {
+fn about(way: &Way<'_>, id: &str, scanners: &[ScannerStatus], lang: Lang) -> Vec<String> {
     let mut marks = vec![name_of(way)];
     if let Some(serial) = &way.device.serial {
         marks.push(words::WAY_SERIAL.fill(lang, &[serial]));
@@ -131,8 +132,7 @@ fn about(way: &Way<'_>, id: &str, scanners: &[ScannerView], lang: Lang) -> Vec<S
     let nodes: Vec<String> = way.nodes.iter().map(|node| node.path.display().to_string()).collect();
     let mut lines = vec![marks.join(", "), format!("{}: {}", way.kind.name(), nodes.join(" "))];
     let state = configured(way, scanners).map(|scanner| {
-        let phrase =
-            if scanner.present == Some(true) { words::WAY_READ } else { words::WAY_NOT_READ };
+        let phrase = if scanner.present { words::WAY_READ } else { words::WAY_NOT_READ };
         phrase.fill(lang, &[&scanner.id])
     });
     let right = if way.may_open() { words::WAY_OPENS } else { words::WAY_SHUT };
@@ -160,7 +160,7 @@ fn why_refused(refusal: Refusal, lang: Lang) -> String {
     phrase.text(lang).to_owned()
 }
 
-fn as_json(way: &Way<'_>, id: &str, scanners: &[ScannerView]) -> Value {
+fn as_json(way: &Way<'_>, id: &str, scanners: &[ScannerStatus]) -> Value {
     let device = way.device;
     let bus = match device.bus {
         Bus::Usb => "usb",
@@ -207,7 +207,7 @@ pub(super) async fn learn(
         };
     let told = ask(client).await;
     // A grabbed keyboard and an open line are the daemon's alone.
-    for scanner in told.scanners.iter().filter(|scanner| scanner.present == Some(true)) {
+    for scanner in told.scanners.iter().filter(|scanner| scanner.present) {
         out.say(words::LEARN_IN_USE, &[&scanner.id]);
     }
     let system = system(root);
@@ -252,7 +252,7 @@ pub(super) async fn learn(
 fn tell_learned(
     out: &Out,
     system: &System,
-    scanners: &[ScannerView],
+    scanners: &[ScannerStatus],
     (node, kind): (&PathBuf, Kind),
     masked: &str,
 ) -> Exit {

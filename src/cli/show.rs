@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::client::{
-    Answer, Client, ClientError, EntriesView, Listed, Money, PaymentView, segment,
-};
+use crate::api::client::{Answer, Client, ClientError, Steps, segment};
+use crate::api::{Code, MoneyView as Money, PaymentView, PaymentsView};
 
 use super::out::{Out, Side, folded, table, width};
 use super::words::{self, Lang, Phrase};
@@ -59,14 +58,14 @@ async fn find(client: &Client, order: &str) -> Result<(String, Answer), ClientEr
     let path = |number: &str| format!("/v1/payments/{}", segment(number));
     let unknown = match client.get(&path(order)).await {
         Ok(answer) => return Ok((path(order), answer)),
-        Err(ClientError::Problem { attempt, problem }) if problem.code == "not_found" => {
+        Err(ClientError::Problem { attempt, problem }) if problem.view.code == Code::NotFound => {
             ClientError::Problem { attempt, problem }
         }
         Err(error) => return Err(error),
     };
     let is_last = order == "last";
     let query = if is_last { "limit=1" } else { "limit=500" };
-    let listed: Listed = client.get(&format!("/v1/payments?{query}")).await?.read()?;
+    let listed: PaymentsView = client.get(&format!("/v1/payments?{query}")).await?.read()?;
     let fits = |view: &&PaymentView| is_last || view.out_trade_no.starts_with(order);
     let mut found = listed.payments.iter().filter(fits);
     match (found.next(), found.next()) {
@@ -82,18 +81,21 @@ async fn find(client: &Client, order: &str) -> Result<(String, Answer), ClientEr
 /// What is known of a payment, a line each.
 fn details(view: &PaymentView, lang: Lang) -> Vec<String> {
     let reason = view.reason.as_ref().map(|reason| {
-        let codes: Vec<&str> = [reason.code.as_str(), reason.sub_code.as_str()]
+        let codes: Vec<&str> = [Some(&reason.code), reason.sub_code.as_ref()]
             .into_iter()
+            .flatten()
+            .map(String::as_str)
             .filter(|code| !code.is_empty())
             .collect();
-        format!("{} ({})", lang.of(&reason.message), codes.join(" "))
+        format!("{} ({})", reason.message, codes.join(" "))
     });
     // With the name it has in the API, where that is another.
-    let state = match words::name(&view.state, lang) {
-        same if same == view.state => same,
-        other => format!("{other} ({})", view.state),
+    let told = view.state.to_string();
+    let state = match words::name(&told, lang) {
+        same if same == told => same,
+        other => format!("{other} ({told})"),
     };
-    let refunded = view.refunded_amount.clone().filter(|amount| amount != "0.00");
+    let refunded = Some(view.refunded_amount.clone()).filter(|amount| amount != "0.00");
     let attention = view.attention.as_ref().map(|sentence| lang.of(sentence).to_owned());
     let rows: [(Phrase, Option<String>); 14] = [
         (words::LABEL_ORDER, Some(view.out_trade_no.clone())),
@@ -123,7 +125,7 @@ pub(super) fn labelled(rows: impl Iterator<Item = (Phrase, String)>, lang: Lang)
 }
 
 /// The steps of a payment, with whatever members they have.
-fn step_lines(journal: &EntriesView) -> Vec<String> {
+fn step_lines(journal: &Steps) -> Vec<String> {
     let rows: Vec<Vec<String>> = journal
         .entries
         .iter()
@@ -219,7 +221,7 @@ impl Filter {
 pub(super) async fn list(client: &Client, out: &Out, filter: &Filter) -> Exit {
     let listed = async {
         let answer = client.get(&filter.path()).await?;
-        let listed: Listed = answer.read()?;
+        let listed: PaymentsView = answer.read()?;
         Ok((answer.text, listed))
     };
     let (text, listed) = match listed.await {
@@ -245,7 +247,7 @@ pub(super) async fn list(client: &Client, out: &Out, filter: &Filter) -> Exit {
     Exit::DONE
 }
 
-fn list_lines(listed: &Listed, lang: Lang) -> Vec<String> {
+fn list_lines(listed: &PaymentsView, lang: Lang) -> Vec<String> {
     let head = [
         words::HEAD_TIME,
         words::HEAD_ORDER,
@@ -259,7 +261,7 @@ fn list_lines(listed: &Listed, lang: Lang) -> Vec<String> {
             moment(&view.created_at),
             view.out_trade_no.clone(),
             view.amount.clone(),
-            words::name(&view.state, lang),
+            words::name(&view.state.to_string(), lang),
             shortened(&view.subject),
         ]
     }));

@@ -1,6 +1,7 @@
 //! `till status`: how the terminal is.
 
-use crate::api::client::{Client, Money, ScannerView, StatusView};
+use crate::api::client::Client;
+use crate::api::{KeyState, Link, MoneyView as Money, ScannerStatus, StatusView, Word};
 
 use super::out::{Out, Side, table};
 use super::show::labelled;
@@ -34,27 +35,28 @@ pub(super) async fn status(client: &Client, out: &Out) -> Exit {
 }
 
 fn status_lines(view: &StatusView, lang: Lang) -> Vec<String> {
-    let because = |text: String, detail: &Option<String>| match detail {
+    let because = |text: String, detail: Option<&str>| match detail {
         Some(detail) if !detail.is_empty() => format!("{text} ({detail})"),
         _ => text,
     };
     let word = |phrase: words::Phrase| phrase.text(lang).to_owned();
-    let gateway = match view.gateway.state.as_str() {
-        "up" => word(words::REACHABLE),
-        "down" => because(word(words::UNREACHABLE), &view.gateway.trouble),
-        _ => word(words::NOT_TRIED),
+    let gateway = match view.gateway.state {
+        Word::Known(Link::Up) => word(words::REACHABLE),
+        Word::Known(Link::Down) => {
+            because(word(words::UNREACHABLE), view.gateway.trouble.as_deref())
+        }
+        Word::Known(Link::Unknown) | Word::Other(_) => word(words::NOT_TRIED),
     };
-    let keys = match view.keys.state.as_str() {
-        "proven" => word(words::KEYS_PROVEN),
-        "app_key_wrong" | "alipay_key_wrong" => word(words::KEYS_WRONG),
-        "unproven" => word(words::KEYS_UNPROVEN),
-        _ => word(words::UNTOLD),
+    let keys = match view.keys.state {
+        Word::Known(KeyState::Proven) => word(words::KEYS_PROVEN),
+        Word::Known(KeyState::AppKeyWrong | KeyState::AlipayKeyWrong) => word(words::KEYS_WRONG),
+        Word::Known(KeyState::Unproven) => word(words::KEYS_UNPROVEN),
+        Word::Other(_) => word(words::UNTOLD),
     };
-    let keys = because(keys, &view.keys.trouble.as_ref().map(|text| lang.of(text).to_owned()));
+    let keys = because(keys, view.keys.trouble.as_ref().map(|text| lang.of(text)));
     let journal = match view.journal.writable {
-        Some(true) => because(word(words::WRITABLE), &view.journal.path),
-        Some(false) => because(word(words::UNWRITABLE), &view.journal.reason),
-        None => word(words::UNTOLD),
+        true => because(word(words::WRITABLE), Some(&view.journal.path)),
+        false => because(word(words::UNWRITABLE), view.journal.reason.as_deref()),
     };
     let clock = match view.gateway.clock_skew_ms {
         _ if view.clock.wrong.is_some() => {
@@ -71,9 +73,9 @@ fn status_lines(view: &StatusView, lang: Lang) -> Vec<String> {
         (false, true) => Some(word(words::DRAINING)),
         (false, false) => None,
     };
-    let terminal = because(format!("tilld {}", view.version), &leaving);
-    let open = view.open_payments.map_or_else(|| word(words::UNTOLD), |open| open.to_string());
-    let uptime = view.uptime.map_or_else(|| word(words::UNTOLD), |s| length(s, lang));
+    let terminal = because(format!("tilld {}", view.version), leaving.as_deref());
+    let open = view.open_payments.to_string();
+    let uptime = length(view.uptime, lang);
     let mut lines = labelled(
         [
             (words::LABEL_TERMINAL, terminal),
@@ -97,15 +99,11 @@ fn status_lines(view: &StatusView, lang: Lang) -> Vec<String> {
 }
 
 /// The configured scanners as a table.
-pub(super) fn scanner_lines(scanners: &[ScannerView], lang: Lang) -> Vec<String> {
+pub(super) fn scanner_lines(scanners: &[ScannerStatus], lang: Lang) -> Vec<String> {
     let head = [words::HEAD_SCANNER, words::HEAD_KIND, words::HEAD_STATE, words::HEAD_DEVICE];
     let mut rows = vec![head.map(|phrase| phrase.text(lang).to_owned()).to_vec()];
     rows.extend(scanners.iter().map(|scanner| {
-        let state = match scanner.present {
-            Some(true) => words::PRESENT,
-            Some(false) => words::MISSING,
-            None => words::UNTOLD,
-        };
+        let state = if scanner.present { words::PRESENT } else { words::MISSING };
         let state = state.text(lang).to_owned();
         vec![scanner.id.clone(), scanner.kind.clone(), state, scanner.device.clone()]
     }));
@@ -113,9 +111,8 @@ pub(super) fn scanner_lines(scanners: &[ScannerView], lang: Lang) -> Vec<String>
 }
 
 /// A number of seconds as people say it.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-fn length(seconds: f64, lang: Lang) -> String {
-    let minutes = (seconds / 60.0) as u64;
+fn length(seconds: u64, lang: Lang) -> String {
+    let minutes = seconds / 60;
     let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
     words::LENGTH.fill(lang, &[&days.to_string(), &hours.to_string(), &minutes.to_string()])
 }
@@ -126,7 +123,7 @@ mod tests {
 
     #[test]
     fn lengths_read_as_people_say_them() {
-        assert_eq!(length(93_784.9, Lang::En), "1 d 2 h 3 min");
-        assert_eq!(length(-1.0, Lang::Zh), "0 天 0 小时 0 分");
+        assert_eq!(length(93_784, Lang::En), "1 d 2 h 3 min");
+        assert_eq!(length(59, Lang::Zh), "0 天 0 小时 0 分");
     }
 }

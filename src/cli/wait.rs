@@ -10,8 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::api::client::{
-    Answer, Client, ClientError, Money, PaymentView, Problem, SecretText, Sentence, segment,
+use crate::api::client::{Answer, Client, ClientError, Problem, SecretText, segment};
+use crate::api::{
+    Code, MoneyView as Money, PaymentView, SentenceView as Sentence, StateView, Word,
 };
 
 use super::out::Out;
@@ -119,7 +120,7 @@ pub(super) struct Wait<'a> {
     /// The window that was asked for, to count down with.
     pub(super) window: Option<Duration>,
     /// Since when the payment is as it is: its state and the moment.
-    since: (String, Instant),
+    since: (Word<StateView>, Instant),
     /// When charging was first seen.
     charging_since: Option<Instant>,
     /// Since when the terminal does not answer.
@@ -158,7 +159,7 @@ impl<'a> Wait<'a> {
             cancel: Cancel::Not,
             until: length.and_then(|length| now.checked_add(length)),
             window: None,
-            since: (String::new(), now),
+            since: (Word::default(), now),
             charging_since: None,
             away_since: None,
             last: None,
@@ -205,7 +206,8 @@ impl<'a> Wait<'a> {
                 Err(ClientError::Lost { .. }) => {}
                 // Only the first round is certain to have been the only one.
                 Err(ClientError::DaemonAbsent { .. }) if repeated => {}
-                Err(ClientError::Problem { problem, .. }) if repeated && problem.status >= 500 => {}
+                Err(ClientError::Problem { problem, .. })
+                    if repeated && problem.view.status >= 500 => {}
                 Err(error) => return Err(End::of(error)),
             }
             self.rest().await.ok_or(End::Left)?;
@@ -230,8 +232,11 @@ impl<'a> Wait<'a> {
                 Ok(answer) => return self.take(&answer),
                 Err(ClientError::Lost { .. }) => {}
                 Err(ClientError::DaemonAbsent { .. }) if repeated => {}
-                Err(ClientError::Problem { problem, .. }) if repeated && problem.status >= 500 => {}
-                Err(ClientError::Problem { problem, .. }) if repeated && problem.status == 409 => {
+                Err(ClientError::Problem { problem, .. })
+                    if repeated && problem.view.status >= 500 => {}
+                Err(ClientError::Problem { problem, .. })
+                    if repeated && problem.view.status == 409 =>
+                {
                     return Ok(());
                 }
                 Err(error) => return Err(End::of(error)),
@@ -239,8 +244,8 @@ impl<'a> Wait<'a> {
             self.rest().await.ok_or(End::Left)?;
             let request = async { client.get(&path).await };
             if let Ok(answer) = self.attend(request).await.ok_or(End::Left)? {
-                let waits =
-                    answer.read::<PaymentView>().map_err(End::Gone)?.state == "awaiting_code";
+                let waits = answer.read::<PaymentView>().map_err(End::Gone)?.state
+                    == StateView::AwaitingCode;
                 if !waits {
                     return self.take(&answer);
                 }
@@ -283,11 +288,15 @@ impl<'a> Wait<'a> {
                         continue;
                     }
                     // It cannot be cancelled any more: the payment tells why.
-                    Some(Err(ClientError::Problem { problem, .. })) if problem.status == 409 => {
+                    Some(Err(ClientError::Problem { problem, .. }))
+                        if problem.view.status == 409 =>
+                    {
                         self.cancel = Cancel::Asked;
                     }
                     // A request that was lost on its way may still arrive.
-                    Some(Err(ClientError::Problem { problem, .. })) if problem.status < 500 => {
+                    Some(Err(ClientError::Problem { problem, .. }))
+                        if problem.view.status < 500 =>
+                    {
                         return End::Left;
                     }
                     Some(Err(_)) => {
@@ -316,7 +325,7 @@ impl<'a> Wait<'a> {
                 None => return End::Left,
                 // Too many registers wait already; asking without waiting is free.
                 Some(Err(ClientError::Problem { problem, .. }))
-                    if self.may_wait && problem.code == "too_many_waiting" =>
+                    if self.may_wait && problem.view.code == Code::TooManyWaiting =>
                 {
                     self.may_wait = false;
                 }
@@ -330,7 +339,7 @@ impl<'a> Wait<'a> {
                 }
                 // A payment that was never seen may be denied; one that was
                 // seen is there, whatever is said about it.
-                Some(Err(ClientError::Problem { problem, .. })) if problem.status < 500 => {
+                Some(Err(ClientError::Problem { problem, .. })) if problem.view.status < 500 => {
                     return if self.last.is_none() && self.on_interrupt == OnInterrupt::Leave {
                         End::Denied(problem)
                     } else {
@@ -389,15 +398,16 @@ impl<'a> Wait<'a> {
     /// Hands over what was typed, if the payment waits for a code. What the
     /// terminal does not take is told, and the payment goes on waiting.
     async fn typed(&mut self, code: &SecretText) -> Result<(), End> {
-        let waits = self.last.as_ref().is_some_and(|(_, view)| view.state == "awaiting_code");
+        let waits =
+            self.last.as_ref().is_some_and(|(_, view)| view.state == StateView::AwaitingCode);
         if !waits || self.cancel != Cancel::Not {
             return Ok(());
         }
         self.out.keep_secret(code);
         match self.give(code).await {
             Err(End::Denied(problem)) => {
-                let sentence = self.out.lang.of(&problem.cashier);
-                self.out.note(if sentence.is_empty() { &problem.detail } else { sentence });
+                let sentence = self.out.lang.of(&problem.view.cashier);
+                self.out.note(if sentence.is_empty() { &problem.view.detail } else { sentence });
                 // It is said once, and then again what the payment waits for.
                 self.told.clear();
                 Ok(())
@@ -465,7 +475,7 @@ impl<'a> Wait<'a> {
         let now = Instant::now();
         if self.since.0 != view.state {
             self.since = (view.state.clone(), now);
-            if matches!(view.state.as_str(), "processing" | "awaiting_buyer") {
+            if is_charging(&view) {
                 self.charging_since.get_or_insert(now);
             }
         }
@@ -476,7 +486,7 @@ impl<'a> Wait<'a> {
                 let attention = out.lang.of(attention);
                 tell = format!("{tell}\n{}", words::ATTENTION_IS.fill(out.lang, &[attention]));
             }
-            if self.typed.is_some() && view.state == "awaiting_code" {
+            if self.typed.is_some() && view.state == StateView::AwaitingCode {
                 tell = format!("{tell}\n{}", words::TYPE_IT.text(out.lang));
             }
             if self.told != tell {
@@ -561,17 +571,22 @@ async fn reached(moment: Option<Instant>) {
     }
 }
 
+/// Whether its window runs.
+fn is_charging(view: &PaymentView) -> bool {
+    view.state == StateView::Processing || view.state == StateView::AwaitingBuyer
+}
+
 /// What the payment waits for, and for how long yet, or else how long already.
 fn live_line(view: &PaymentView, left: Option<u64>, gone: u64, lang: Lang) -> String {
-    let phrase = match view.state.as_str() {
-        "awaiting_code" => words::LIVE_AWAITING_CODE,
-        "processing" => words::LIVE_PROCESSING,
-        "awaiting_buyer" => words::LIVE_AWAITING_BUYER,
-        "cancelling" => words::LIVE_CANCELLING,
-        _ => words::LIVE_OTHER,
+    let phrase = match view.state {
+        Word::Known(StateView::AwaitingCode) => words::LIVE_AWAITING_CODE,
+        Word::Known(StateView::Processing) => words::LIVE_PROCESSING,
+        Word::Known(StateView::AwaitingBuyer) => words::LIVE_AWAITING_BUYER,
+        Word::Known(StateView::Cancelling) => words::LIVE_CANCELLING,
+        Word::Known(StateView::Paid | StateView::Declined | StateView::Cancelled)
+        | Word::Other(_) => words::LIVE_OTHER,
     };
-    let charging = matches!(view.state.as_str(), "processing" | "awaiting_buyer");
-    let left = view.seconds_left.or_else(|| left.filter(|_| charging));
+    let left = view.seconds_left.or_else(|| left.filter(|_| is_charging(view)));
     let clock = match left {
         Some(left) => words::SECONDS_LEFT.fill(lang, &[&left.to_string()]),
         None => words::SECONDS_GONE.fill(lang, &[&gone.to_string()]),
@@ -586,7 +601,7 @@ mod tests {
     #[test]
     fn the_live_line_counts_down_when_it_knows_from_where() {
         let view = |state: &str, seconds_left| PaymentView {
-            state: state.to_owned(),
+            state: serde_json::from_value(state.into()).expect("a word"),
             amount: "88.88".to_owned(),
             seconds_left,
             ..PaymentView::default()

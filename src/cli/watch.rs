@@ -3,7 +3,8 @@
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::api::client::{Client, Event, Money, News, PaymentView};
+use crate::api::client::{Client, Event, News};
+use crate::api::{MoneyView as Money, PaymentView};
 
 use super::out::Out;
 use super::show::{moment, plain};

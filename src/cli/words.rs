@@ -3,7 +3,7 @@
 //! What a cashier reads about money comes from the terminal, in the member
 //! `cashier`; these are the words around it.
 
-use crate::api::client::Sentence;
+use crate::api::SentenceView as Sentence;
 
 /// A language that `till` speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -306,7 +306,6 @@ phrases! {
     FIX_KEYS_UNTOLD = "检查网络后再看；终端会自动重试", "see to the network and look again; the terminal goes on asking by itself";
     JOURNAL_GOOD = "交易流水可以写入", "The journal can be written";
     JOURNAL_BAD = "交易流水无法写入，不能开始新的收款：{}", "The journal cannot be written, so no payment is begun: {}";
-    JOURNAL_UNTOLD = "终端没有报告交易流水的状态", "The terminal does not tell how its journal is";
     FIX_JOURNAL = "检查磁盘空间和权限：df -h {}", "check disk space and rights: df -h {}";
     CLOCK_GOOD = "时钟与支付宝一致", "The clock agrees with Alipay's";
     CLOCK_KEEPS_OUT = "时间不对，不能开始新的收款：{}", "The clock is wrong, so no payment is begun: {}";

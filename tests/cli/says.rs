@@ -63,7 +63,7 @@ pub(crate) fn declined(order: &str) -> Value {
         "Not paid: balance too low. Nothing was charged; you may charge again",
     );
     declined["reason"] = json!({"code": "40004", "sub_code": "ACQ.BUYER_BALANCE_NOT_ENOUGH",
-        "message": {"zh": "余额不足", "en": "balance too low"}});
+        "message": "余额不足"});
     declined
 }
 

@@ -139,7 +139,9 @@ impl Events {
                 Ok(again.then_some(News::Back))
             }
             // A daemon that is starting or stopping may say so; that passes.
-            Err(ClientError::Problem { problem, .. }) if self.begun && problem.status >= 500 => {
+            Err(ClientError::Problem { problem, .. })
+                if self.begun && problem.view.status >= 500 =>
+            {
                 Ok(None)
             }
             Err(ClientError::DaemonAbsent { .. } | ClientError::Lost { .. }) if self.begun => {

@@ -1,15 +1,12 @@
 //! The client of the socket: what `till` and every other Rust program speaks.
 //!
 //! One connection per request, so a daemon that was restarted between two
-//! requests is no special case. The views here are this file's own and know
-//! nothing of the server's types: a client ignores what it does not know, and
-//! survives what is missing.
+//! requests is no special case. It ignores what it does not know, and survives
+//! what is missing.
 
+mod answer;
 mod events;
-mod views;
 
-use std::error::Error;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,16 +17,12 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
 pub use crate::payment::{SecretText, hide_codes};
+pub use answer::{Answer, ClientError, Problem, Steps};
 pub use events::{Event, Events, News};
-pub use views::{
-    ClockView, EntriesView, GatewayView, JournalView, KeysView, Listed, Money, PaymentView,
-    Problem, ReasonView, ScannerView, Sentence, StatusView,
-};
 
 /// How long an answer may take, besides the time that `?wait=` asks for. The
 /// daemon syncs its journal before it answers, and old disks are slow.
@@ -37,68 +30,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest answer that is read: 500 payments or a long journal are far below.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
-
-/// Why there is no answer to a request.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// Nobody listens: the request certainly never left this process.
-    #[error("connect to the terminal at {}", path.display())]
-    DaemonAbsent {
-        /// The socket.
-        path: PathBuf,
-        /// What the kernel says.
-        source: io::Error,
-    },
-    /// The terminal answered that it will not do it.
-    #[error("{attempt}: denied ({})", problem.code)]
-    Problem {
-        /// What was asked.
-        attempt: String,
-        /// Its reasons.
-        problem: Box<Problem>,
-    },
-    /// The connection broke before the answer was complete. The terminal may
-    /// have got the request, or not.
-    #[error("{attempt}: the connection was lost before the answer")]
-    Lost {
-        /// What was asked.
-        attempt: String,
-        /// How it broke.
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// What answered does not speak the terminal's language.
-    #[error("{attempt}: {what}")]
-    Broken {
-        /// What was asked.
-        attempt: String,
-        /// What is wrong with the answer.
-        what: String,
-    },
-}
-
-/// An answer that went well.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The HTTP status, 200 to 299.
-    pub status: u16,
-    /// The JSON as it was sent, members this client does not know included.
-    pub text: String,
-    attempt: String,
-}
-
-impl Answer {
-    /// The answer as a value.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Broken`] when it has another shape.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
-        serde_json::from_str(&self.text).map_err(|why| ClientError::Broken {
-            attempt: self.attempt.clone(),
-            what: format!("the answer has an unexpected shape: {why}"),
-        })
-    }
-}
 
 /// Speaks to one terminal.
 #[derive(Clone, Debug)]

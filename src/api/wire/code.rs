@@ -72,10 +72,11 @@ type Pair = (&'static str, &'static str);
 
 /// What a problem says of the money, and how the cashier is told.
 #[derive(Clone, Copy)]
-pub(super) enum Word {
+pub(super) enum Tells {
     /// The request certainly moved nothing and will move nothing. That alone is
-    /// no `none`: its number and its sale have to be looked up as well. What is wrong, and what to do about it; the words about
-    /// the money are put between the two.
+    /// no `none`: its number and its sale have to be looked up as well. What is
+    /// wrong, and what to do about it; the words about the money are put between
+    /// the two.
     Refused(Pair, Pair),
     /// Nothing is known of the money: `unknown`.
     Unknown(Pair),
@@ -88,11 +89,11 @@ pub(super) struct Row {
     pub(super) status: u16,
     pub(super) retry: Retry,
     pub(super) title: &'static str,
-    pub(super) word: Word,
+    pub(super) tells: Tells,
 }
 
-const fn row(status: u16, retry: Retry, title: &'static str, word: Word) -> Row {
-    Row { status, retry, title, word }
+const fn row(status: u16, retry: Retry, title: &'static str, tells: Tells) -> Row {
+    Row { status, retry, title, tells }
 }
 
 /// What the cashier is told when the register's program is at fault.
@@ -159,7 +160,7 @@ impl Code {
     #[rustfmt::skip]
     pub(super) fn row(self) -> Row {
         use Retry::{AfterFix, Never, SameRequest};
-        use Word::{Refused, Taken, Unknown};
+        use Tells::{Refused, Taken, Unknown};
         match self {
             // --- the request is faulty: it started nothing -------------------
             Self::InvalidJson => row(400, AfterFix,
@@ -272,10 +273,10 @@ impl Code {
     /// occurrence, and is `unknown` where it was not.
     #[must_use]
     pub fn money(self) -> MoneyView {
-        match self.row().word {
-            Word::Refused(..) => MoneyView::None,
-            Word::Unknown(_) => MoneyView::Unknown,
-            Word::Taken(_) => MoneyView::Taken,
+        match self.row().tells {
+            Tells::Refused(..) => MoneyView::None,
+            Tells::Unknown(_) => MoneyView::Unknown,
+            Tells::Taken(_) => MoneyView::Taken,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::payment::Money;
 /// * `taken`: it is the merchant's.
 /// * `returned`: it had been charged and went back.
 /// * `unknown`: only Alipay knows. Do not charge again for this sale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Money)]
 #[allow(missing_docs, reason = "the list above says it once, where people read it")]
@@ -22,6 +22,7 @@ pub enum MoneyView {
     Open,
     Taken,
     Returned,
+    #[default]
     Unknown,
 }
 

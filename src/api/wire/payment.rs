@@ -3,88 +3,79 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{MoneyView, SentenceView, time_text};
+use super::reading::{lenient, view};
+use super::{MoneyView, SentenceView, Word, time_text};
 use crate::payment::{
     Attention, CancelAction, Fen, Hint, Money, Payment, Public, Reason, State, Timestamp,
 };
 
-/// One payment, as it stands.
-///
-/// A register that shows only `money` and the sentence in `cashier` is right.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Payment, example = json!({
-    "out_trade_no": "20150320010101001", "state": "paid", "final": true, "money": "taken", "rev": 4,
-    "amount": "88.88", "subject": "咖啡", "scanner": "lane-1",
-    "trade_no": "2013112011001004330000121536", "receipt_amount": "88.88",
-    "buyer_logon_id": "159****5620", "reason": null, "attention": null,
-    "refunded_amount": "0.00", "sale": null, "cancel_action": null, "seconds_left": null,
-    "hint": null,
-    "cashier": { "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" },
-    "created_at": "2026-11-20T10:00:00+08:00", "updated_at": "2026-11-20T10:00:02+08:00"
-}))]
-pub struct PaymentView {
-    /// The merchant order number: the payment's name, here and at Alipay.
-    pub out_trade_no: String,
-    /// What it waits for, or how it ended.
-    pub state: StateView,
-    /// Nothing more will happen to it.
-    #[serde(rename = "final")]
-    pub is_final: bool,
-    /// Where the money is.
-    pub money: MoneyView,
-    /// Grows with every change.
-    pub rev: u64,
-    /// What is collected, in yuan with two decimals.
-    pub amount: String,
-    /// What the buyer sees.
-    pub subject: String,
-    /// The scanner that takes the code.
-    #[schema(required)]
-    pub scanner: Option<String>,
-    /// Alipay's number for the trade, once it is known.
-    #[schema(required)]
-    pub trade_no: Option<String>,
-    /// What the merchant gets, in yuan.
-    #[schema(required)]
-    pub receipt_amount: Option<String>,
-    /// The buyer's account, masked by Alipay.
-    #[schema(required)]
-    pub buyer_logon_id: Option<String>,
-    /// Why Alipay refused it.
-    #[schema(required)]
-    pub reason: Option<ReasonView>,
-    /// Set while a person should look, because the terminal cannot settle it by
-    /// itself for long.
-    #[schema(required)]
-    pub attention: Option<SentenceView>,
-    /// How much is proven to be refunded, in yuan.
-    pub refunded_amount: String,
-    /// The sale this is an attempt at.
-    #[schema(required)]
-    pub sale: Option<String>,
-    /// What ended it, when it is cancelled.
-    #[serde(default)]
-    #[schema(required)]
-    pub cancel_action: Option<CancelActionView>,
-    /// For counting down: how many seconds, rounded up, the terminal still waits
-    /// for the code, or for the payment before it cancels. Null when that time
-    /// is over, when the payment is final, and in events.
-    #[serde(default)]
-    #[schema(required)]
-    pub seconds_left: Option<u64>,
-    /// While it waits for its code: why it has not got one although somebody
-    /// tries. `cashier` says the same in a sentence.
-    #[serde(default)]
-    #[schema(required)]
-    pub hint: Option<HintView>,
-    /// What to tell the cashier.
-    pub cashier: SentenceView,
-    /// When it was asked for.
-    #[schema(format = DateTime)]
-    pub created_at: String,
-    /// When it last changed.
-    #[schema(format = DateTime)]
-    pub updated_at: String,
+view! {
+    /// One payment, as it stands.
+    ///
+    /// A register that shows only `money` and the sentence in `cashier` is right.
+    #[schema(as = Payment, example = json!({
+        "out_trade_no": "20150320010101001", "state": "paid", "final": true, "money": "taken", "rev": 4,
+        "amount": "88.88", "subject": "咖啡", "scanner": "lane-1",
+        "trade_no": "2013112011001004330000121536", "receipt_amount": "88.88",
+        "buyer_logon_id": "159****5620", "reason": null, "attention": null,
+        "refunded_amount": "0.00", "sale": null, "cancel_action": null, "seconds_left": null,
+        "hint": null,
+        "cashier": { "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" },
+        "created_at": "2026-11-20T10:00:00+08:00", "updated_at": "2026-11-20T10:00:02+08:00"
+    }))]
+    pub struct PaymentView {
+        /// The merchant order number: the payment's name, here and at Alipay.
+        pub out_trade_no: String,
+        /// What it waits for, or how it ended.
+        #[schema(value_type = StateView)]
+        pub state: Word<StateView>,
+        /// Nothing more will happen to it.
+        #[serde(rename = "final")]
+        pub is_final: bool,
+        /// Where the money is.
+        pub money: MoneyView,
+        /// Grows with every change.
+        pub rev: u64,
+        /// What is collected, in yuan with two decimals.
+        pub amount: String,
+        /// What the buyer sees.
+        pub subject: String,
+        /// The scanner that takes the code.
+        pub scanner: Option<String>,
+        /// Alipay's number for the trade, once it is known.
+        pub trade_no: Option<String>,
+        /// What the merchant gets, in yuan.
+        pub receipt_amount: Option<String>,
+        /// The buyer's account, masked by Alipay.
+        pub buyer_logon_id: Option<String>,
+        /// Why Alipay refused it.
+        pub reason: Option<ReasonView>,
+        /// Set while a person should look, because the terminal cannot settle it by
+        /// itself for long.
+        pub attention: Option<SentenceView>,
+        /// How much is proven to be refunded, in yuan.
+        pub refunded_amount: String,
+        /// The sale this is an attempt at.
+        pub sale: Option<String>,
+        /// What ended it, when it is cancelled.
+        #[schema(value_type = Option<CancelActionView>)]
+        pub cancel_action: Option<Word<CancelActionView>>,
+        /// For counting down: how many seconds, rounded up, the terminal still waits
+        /// for the code, or for the payment before it cancels. Null when that time
+        /// is over, when the payment is final, and in events.
+        pub seconds_left: Option<u64>,
+        /// While it waits for its code: why it has not got one although somebody
+        /// tries. `cashier` says the same in a sentence.
+        pub hint: Option<HintView>,
+        /// What to tell the cashier.
+        pub cashier: SentenceView,
+        /// When it was asked for.
+        #[schema(format = DateTime)]
+        pub created_at: String,
+        /// When it last changed.
+        #[schema(format = DateTime)]
+        pub updated_at: String,
+    }
 }
 
 /// What a payment waits for, or how it ended.
@@ -125,43 +116,45 @@ pub enum CancelActionView {
     None,
 }
 
-/// Why Alipay said no, in its own words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Reason, example = json!({
-    "code": "40004", "sub_code": "ACQ.BUYER_BALANCE_NOT_ENOUGH", "message": "买家余额不足"
-}))]
-pub struct ReasonView {
-    /// `code` of the answer.
-    pub code: String,
-    /// `sub_code` of the answer.
-    #[schema(required)]
-    pub sub_code: Option<String>,
-    /// What to show the cashier.
-    pub message: String,
+view! {
+    /// Why Alipay said no, in its own words.
+    #[schema(as = Reason, example = json!({
+        "code": "40004", "sub_code": "ACQ.BUYER_BALANCE_NOT_ENOUGH", "message": "买家余额不足"
+    }))]
+    pub struct ReasonView {
+        /// `code` of the answer.
+        pub code: String,
+        /// `sub_code` of the answer.
+        pub sub_code: Option<String>,
+        /// What to show the cashier.
+        pub message: String,
+    }
 }
 
-/// Why a payment that waits for its code has not got one yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Hint, example = json!({ "kind": "wechat", "out_trade_no": null }))]
-pub struct HintView {
-    /// What was shown to the scanner: `wechat`, `unionpay`, `other_wallet`,
-    /// `collect_code`, `scale_label`, `torn`, `extra_characters`, `goods`, `unreadable`, `too_early`
-    /// or `code_already_used`. Or what is wrong with the scanner: `scan_lost`,
-    /// `scanner_gone`.
-    pub kind: String,
-    /// With `code_already_used`, the payment that the code was used for.
-    #[serde(default)]
-    #[schema(required)]
-    pub out_trade_no: Option<String>,
+view! {
+    /// Why a payment that waits for its code has not got one yet.
+    #[schema(as = Hint, example = json!({ "kind": "wechat", "out_trade_no": null }))]
+    pub struct HintView {
+        /// What was shown to the scanner: `wechat`, `unionpay`, `other_wallet`,
+        /// `collect_code`, `scale_label`, `torn`, `extra_characters`, `goods`, `unreadable`, `too_early`
+        /// or `code_already_used`. Or what is wrong with the scanner: `scan_lost`,
+        /// `scanner_gone`.
+        pub kind: String,
+        /// With `code_already_used`, the payment that the code was used for.
+        pub out_trade_no: Option<String>,
+    }
 }
 
 /// A part of the list of payments, newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Payments, example = json!({ "payments": [], "next_cursor": null }))]
 pub struct PaymentsView {
     /// The payments.
+    #[serde(default)]
+    #[schema(required)]
     pub payments: Vec<PaymentView>,
     /// For `?cursor=`: where the next part begins; null at the end.
+    #[serde(default, deserialize_with = "lenient")]
     #[schema(required)]
     pub next_cursor: Option<String>,
 }
@@ -171,7 +164,7 @@ impl From<&Payment> for PaymentView {
         let (order, trade) = (payment.order(), payment.trade());
         Self {
             out_trade_no: order.out_trade_no.to_string(),
-            state: payment.public().into(),
+            state: StateView::from(payment.public()).into(),
             is_final: payment.is_final(),
             money: payment.money().into(),
             rev: payment.rev(),
@@ -185,7 +178,7 @@ impl From<&Payment> for PaymentView {
             attention: payment.attention().map(attention_text),
             refunded_amount: refunded(payment).to_string(),
             sale: order.sale.clone(),
-            cancel_action: cancel_action(&payment.state()),
+            cancel_action: cancel_action(&payment.state()).map(Word::from),
             seconds_left: None,
             hint: payment.hint().map(HintView::from),
             cashier: payment.cashier().into(),

@@ -7,14 +7,15 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::code::{Code, Retry, Word};
-use super::{MoneyView, PaymentView, SentenceView};
+use super::code::{Code, Retry, Tells};
+use super::reading::lenient;
+use super::{MoneyView, PaymentView, SentenceView, Word};
 use crate::payment::{OtherCode, OutTradeNo, Payment, Sentence};
 
 /// Why a request was not done (RFC 9457).
 ///
 /// The HTTP status says how the request went, never how a payment ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Problem, example = json!({
     "type": "urn:tilld:problem:scanner_busy",
     "title": "Another payment is waiting on that scanner", "status": 409,
@@ -28,49 +29,64 @@ use crate::payment::{OtherCode, OutTradeNo, Payment, Sentence};
 }))]
 pub struct ProblemView {
     /// `urn:tilld:problem:` and the code.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
+    #[schema(required)]
     pub kind_uri: String,
     /// The problem in general, in English.
+    #[serde(default, deserialize_with = "lenient")]
+    #[schema(required)]
     pub title: String,
     /// The HTTP status.
+    #[serde(default, deserialize_with = "lenient")]
+    #[schema(required)]
     pub status: u16,
     /// This occurrence of it, in English, for the register's programmer.
+    #[serde(default, deserialize_with = "lenient")]
+    #[schema(required)]
     pub detail: String,
     /// The stable name of the problem.
-    pub code: Code,
+    #[serde(default, deserialize_with = "lenient")]
+    #[schema(required, value_type = Code)]
+    pub code: Word<Code>,
     /// Where the money is. `none` only if it was looked up that this request
     /// moved nothing and will move nothing, and that its number has no payment
     /// here; `unknown` says: ask for the payment, do not charge again.
+    #[serde(default, deserialize_with = "lenient")]
+    #[schema(required)]
     pub money: MoneyView,
     /// What the register can do.
-    pub retry: Retry,
+    #[serde(default, deserialize_with = "lenient")]
+    #[schema(required, value_type = Retry)]
+    pub retry: Word<Retry>,
     /// A sentence to read aloud.
+    #[serde(default, deserialize_with = "lenient")]
+    #[schema(required)]
     pub cashier: SentenceView,
     /// The payment concerned: the one in the way, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
     #[schema(nullable = false)]
     pub out_trade_no: Option<String>,
     /// The member of the body, or the query parameter, that is wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
     #[schema(nullable = false)]
     pub member: Option<String>,
     /// With `not_a_payment_code`, what the code is: `wechat`, `unionpay`,
     /// `other_wallet`, `collect_code`, `scale_label`, `torn`, `goods`,
     /// `unreadable`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
     #[schema(nullable = false)]
     pub kind: Option<String>,
     /// With `order_conflict`, the members that differ.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
     #[schema(nullable = false)]
     pub differs: Option<Vec<String>>,
     /// With `unknown_scanner` and `scanner_needed`, the scanners there are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
     #[schema(nullable = false)]
     pub scanners: Option<Vec<String>>,
     /// With `already_paid` and `not_awaiting_code`, the payment; with
     /// `code_already_used`, the earlier one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
     #[schema(nullable = false)]
     pub payment: Option<PaymentView>,
 }
@@ -82,6 +98,7 @@ pub(in crate::api) struct Problem(Box<Told>);
 
 #[derive(Clone, Debug)]
 struct Told {
+    code: Code,
     view: ProblemView,
     /// What the cashier is told when it is found that nothing was charged. Only a
     /// request that certainly moved nothing, and will move nothing, has it.
@@ -94,22 +111,22 @@ impl Problem {
     pub(in crate::api) fn new(code: Code, detail: impl Into<String>) -> Self {
         let row = code.row();
         let sentence = |(zh, en): (&str, &str)| Sentence::new(zh, en);
-        let (money, cashier, unmoved) = match row.word {
-            Word::Refused(cause, advice) => {
+        let (money, cashier, unmoved) = match row.tells {
+            Tells::Refused(cause, advice) => {
                 let none = between(cause, ("，没有扣款", "; nothing was charged"), advice);
                 (MoneyView::Unknown, look_first(cause, advice), Some(none))
             }
-            Word::Unknown(pair) => (MoneyView::Unknown, sentence(pair), None),
-            Word::Taken(pair) => (MoneyView::Taken, sentence(pair), None),
+            Tells::Unknown(pair) => (MoneyView::Unknown, sentence(pair), None),
+            Tells::Taken(pair) => (MoneyView::Taken, sentence(pair), None),
         };
         let view = ProblemView {
             kind_uri: format!("urn:tilld:problem:{}", code.name()),
             title: row.title.to_owned(),
             status: row.status,
             detail: detail.into(),
-            code,
+            code: code.into(),
             money,
-            retry: row.retry,
+            retry: row.retry.into(),
             cashier: cashier.into(),
             out_trade_no: None,
             member: None,
@@ -118,7 +135,7 @@ impl Problem {
             scanners: None,
             payment: None,
         };
-        Self(Box::new(Told { view, unmoved, tells_of_sale: false }))
+        Self(Box::new(Told { code, view, unmoved, tells_of_sale: false }))
     }
 
     /// A member of the body that is wrong.
@@ -210,11 +227,11 @@ impl Problem {
     }
 
     fn say(self, zh: &str, en: &str) -> Self {
-        match self.0.view.code.row().word {
-            Word::Refused(cause, advice) => {
+        match self.0.code.row().tells {
+            Tells::Refused(cause, advice) => {
                 self.with(|view| view.cashier = between(cause, (zh, en), advice).into())
             }
-            Word::Unknown(_) | Word::Taken(_) => self,
+            Tells::Unknown(_) | Tells::Taken(_) => self,
         }
     }
 

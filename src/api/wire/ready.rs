@@ -1,35 +1,35 @@
 //! May a payment begin now? For `GET /v1/ready`.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
+use super::reading::view;
 use super::{KeyState, Link, Status};
 use crate::payment::Sentence;
 
-/// Whether a payment may begin now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Ready, example = json!({ "ready": true, "reasons": [] }))]
-pub struct ReadyView {
-    /// It may, and it can be expected to reach Alipay.
-    pub ready: bool,
-    /// Why not; empty when it may.
-    pub reasons: Vec<ReasonNotReady>,
+view! {
+    /// Whether a payment may begin now.
+    #[schema(as = Ready, example = json!({ "ready": true, "reasons": [] }))]
+    pub struct ReadyView {
+        /// It may, and it can be expected to reach Alipay.
+        pub ready: bool,
+        /// Why not; empty when it may.
+        pub reasons: Vec<ReasonNotReady>,
+    }
 }
 
-/// One reason why no payment may begin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = NotReady, example = json!({
-    "code": "gateway_unreachable", "zh": "连不上支付宝。请检查网络", "en": "Alipay cannot be reached (timed out). See to the network"
-}))]
-pub struct ReasonNotReady {
-    /// Its stable name: `keys_unproven`, `app_key_wrong`, `alipay_key_wrong`,
-    /// `gateway_unreachable`, `clock_wrong`, `journal_unavailable`, `draining` or
-    /// `stopping`; there may be others in time.
-    pub code: String,
-    /// What it is and what to do, in Chinese.
-    pub zh: String,
-    /// The same in English.
-    pub en: String,
+view! {
+    /// One reason why no payment may begin.
+    #[schema(as = NotReady, example = json!({
+        "code": "gateway_unreachable", "zh": "连不上支付宝。请检查网络", "en": "Alipay cannot be reached (timed out). See to the network"
+    }))]
+    pub struct ReasonNotReady {
+        /// Its stable name: `keys_unproven`, `app_key_wrong`, `alipay_key_wrong`,
+        /// `gateway_unreachable`, `clock_wrong`, `journal_unavailable`, `draining` or
+        /// `stopping`; there may be others in time.
+        pub code: String,
+        /// What it is and what to do, in Chinese.
+        pub zh: String,
+        /// The same in English.
+        pub en: String,
+    }
 }
 
 /// Every reason there can be.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{SentenceView, time_text};
+use super::reading::view;
+use super::{SentenceView, Word, time_text};
 use crate::payment::{Sentence, Timestamp};
 use crate::terminal::ClosedBy;
 
@@ -36,23 +37,23 @@ pub struct Status {
     pub clock: Clock,
 }
 
-/// One scanner of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Scanner, example = json!({
-    "id": "lane-1", "kind": "serial", "device": "/dev/ttyACM0", "present": true, "last_news": null
-}))]
-pub struct ScannerStatus {
-    /// Its name in the configuration; payments name it as `scanner`.
-    pub id: String,
-    /// `serial`, `evdev` or `hidraw`.
-    pub kind: String,
-    /// Which device it is.
-    pub device: String,
-    /// It is there and is being read.
-    pub present: bool,
-    /// What was last heard of it, such as why it is gone.
-    #[schema(required)]
-    pub last_news: Option<String>,
+view! {
+    /// One scanner of the configuration.
+    #[schema(as = Scanner, example = json!({
+        "id": "lane-1", "kind": "serial", "device": "/dev/ttyACM0", "present": true, "last_news": null
+    }))]
+    pub struct ScannerStatus {
+        /// Its name in the configuration; payments name it as `scanner`.
+        pub id: String,
+        /// `serial`, `evdev` or `hidraw`.
+        pub kind: String,
+        /// Which device it is.
+        pub device: String,
+        /// It is there and is being read.
+        pub present: bool,
+        /// What was last heard of it, such as why it is gone.
+        pub last_news: Option<String>,
+    }
 }
 
 /// Whether the gateway can be reached.
@@ -115,21 +116,21 @@ pub enum Link {
     Down,
 }
 
-/// The journal's health.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = JournalHealth, example = json!({
-    "writable": true, "reason": null, "path": "/var/lib/tilld/journal.db", "head_seq": 17
-}))]
-pub struct Journal {
-    /// Payments can be taken.
-    pub writable: bool,
-    /// Why not.
-    #[schema(required)]
-    pub reason: Option<String>,
-    /// Where it is.
-    pub path: String,
-    /// The number of its last entry.
-    pub head_seq: u64,
+view! {
+    /// The journal's health.
+    #[schema(as = JournalHealth, example = json!({
+        "writable": true, "reason": null, "path": "/var/lib/tilld/journal.db", "head_seq": 17
+    }))]
+    pub struct Journal {
+        /// Payments can be taken.
+        pub writable: bool,
+        /// Why not.
+        pub reason: Option<String>,
+        /// Where it is.
+        pub path: String,
+        /// The number of its last entry.
+        pub head_seq: u64,
+    }
 }
 
 /// The clocks.
@@ -144,80 +145,82 @@ pub struct Clock {
     pub wrong: Option<String>,
 }
 
-/// How the terminal is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Status)]
-pub struct StatusView {
-    /// The program's version.
-    pub version: String,
-    /// When the daemon started.
-    #[schema(format = DateTime)]
-    pub started_at: String,
-    /// For how many seconds it has run.
-    pub uptime: u64,
-    /// It takes no new payments because it is about to end.
-    pub stopping: bool,
-    /// It takes no new payments because a new version waits to take over.
-    pub draining: bool,
-    /// How many payments are not final.
-    pub open_payments: usize,
-    /// The scanners of the configuration.
-    pub scanners: Vec<ScannerStatus>,
-    /// The gateway.
-    pub gateway: GatewayView,
-    /// The application's key and Alipay's.
-    pub keys: KeysView,
-    /// The journal.
-    pub journal: Journal,
+view! {
+    /// How the terminal is.
+    #[schema(as = Status)]
+    pub struct StatusView {
+        /// The program's version.
+        pub version: String,
+        /// When the daemon started.
+        #[schema(format = DateTime)]
+        pub started_at: String,
+        /// For how many seconds it has run.
+        pub uptime: u64,
+        /// It takes no new payments because it is about to end.
+        pub stopping: bool,
+        /// It takes no new payments because a new version waits to take over.
+        pub draining: bool,
+        /// How many payments are not final.
+        pub open_payments: usize,
+        /// The scanners of the configuration.
+        pub scanners: Vec<ScannerStatus>,
+        /// The gateway.
+        pub gateway: GatewayView,
+        /// The application's key and Alipay's.
+        pub keys: KeysView,
+        /// The journal.
+        pub journal: Journal,
+        /// The clocks.
+        pub clock: ClockView,
+    }
+}
+
+view! {
+    /// The two keys. Payments begin only when both are proven.
+    #[schema(as = KeysHealth)]
+    pub struct KeysView {
+        /// As of the last question that the terminal has asked about them.
+        #[schema(value_type = KeyState)]
+        pub state: Word<KeyState>,
+        /// Which one is wrong and what to do, or why nothing is proven.
+        pub trouble: Option<SentenceView>,
+    }
+}
+
+view! {
+    /// Whether the gateway can be reached.
+    #[schema(as = GatewayHealth)]
+    pub struct GatewayView {
+        /// As of the last exchange.
+        #[schema(value_type = Link)]
+        pub state: Word<Link>,
+        /// Since when.
+        #[schema(format = DateTime)]
+        pub since: Option<String>,
+        /// When it last answered.
+        #[schema(format = DateTime)]
+        pub last_answer_at: Option<String>,
+        /// How far its clock is ahead of the box's, in milliseconds.
+        pub clock_skew_ms: Option<i64>,
+        /// Why it cannot be reached.
+        pub trouble: Option<String>,
+    }
+}
+
+view! {
     /// The clocks.
-    pub clock: ClockView,
-}
-
-/// The two keys. Payments begin only when both are proven.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = KeysHealth)]
-pub struct KeysView {
-    /// As of the last question that the terminal has asked about them.
-    pub state: KeyState,
-    /// Which one is wrong and what to do, or why nothing is proven.
-    #[schema(required)]
-    pub trouble: Option<SentenceView>,
-}
-
-/// Whether the gateway can be reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = GatewayHealth)]
-pub struct GatewayView {
-    /// As of the last exchange.
-    pub state: Link,
-    /// Since when.
-    #[schema(required, format = DateTime)]
-    pub since: Option<String>,
-    /// When it last answered.
-    #[schema(required, format = DateTime)]
-    pub last_answer_at: Option<String>,
-    /// How far its clock is ahead of the box's, in milliseconds.
-    #[schema(required)]
-    pub clock_skew_ms: Option<i64>,
-    /// Why it cannot be reached.
-    #[schema(required)]
-    pub trouble: Option<String>,
-}
-
-/// The clocks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Clock)]
-pub struct ClockView {
-    /// The box's wall clock.
-    #[schema(format = DateTime)]
-    pub now: String,
-    /// Milliseconds on the steady clock, on which all deadlines are points. Only
-    /// differences mean something.
-    pub steady_ms: i64,
-    /// Why no new payments are taken, if the box's clock is so wrong that the
-    /// gateway would refuse them.
-    #[schema(required)]
-    pub wrong: Option<String>,
+    #[schema(as = Clock)]
+    pub struct ClockView {
+        /// The box's wall clock.
+        #[schema(format = DateTime)]
+        pub now: String,
+        /// Milliseconds on the steady clock, on which all deadlines are points. Only
+        /// differences mean something.
+        pub steady_ms: i64,
+        /// Why no new payments are taken, if the box's clock is so wrong that the
+        /// gateway would refuse them.
+        pub wrong: Option<String>,
+    }
 }
 
 impl From<Status> for StatusView {
@@ -232,14 +235,14 @@ impl From<Status> for StatusView {
             open_payments: status.open_payments,
             scanners: status.scanners,
             gateway: GatewayView {
-                state: link,
+                state: link.into(),
                 since: since.map(time_text),
                 last_answer_at: last_answer_at.map(time_text),
                 clock_skew_ms,
                 trouble,
             },
             keys: KeysView {
-                state: status.keys.state,
+                state: status.keys.state.into(),
                 trouble: status.keys.trouble.map(SentenceView::from),
             },
             journal: status.journal,

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use crate::api::client::{Client, Event, News, PaymentView, Sentence};
+use crate::api::client::{Client, Event, News};
+use crate::api::{CancelActionView, PaymentView, SentenceView as Sentence};
 use crate::cli::out::{Out, folded, width};
 use crate::cli::words::{self as common, Phrase};
 use crate::sandbox::{Arrived, Ledger, Number};
@@ -251,21 +252,23 @@ impl<'a> Lines<'a> {
 
     fn payment(&mut self, at_ms: i64, view: &PaymentView) {
         let Some((state, _)) = self.numbers.get_mut(&view.out_trade_no) else { return };
-        if *state == view.state {
+        let told = view.state.to_string();
+        if *state == told {
             return;
         }
-        state.clone_from(&view.state);
+        state.clone_from(&told);
         let reason = view.reason.as_ref().map(|reason| &reason.message);
-        let action = view.cancel_action.as_deref();
-        let (rank, what) = match (view.state.as_str(), reason, action) {
+        let refunded =
+            view.cancel_action.as_ref().is_some_and(|action| *action == CancelActionView::Refund);
+        let (rank, what) = match (told.as_str(), reason, refunded) {
             ("awaiting_code", ..) => (0, words::AWAITS_CODE.both(&[])),
             ("processing", ..) => (1, words::SENDS_PAY.both(&[])),
             ("awaiting_buyer", ..) => (3, words::AWAITS_BUYER.both(&[])),
-            ("cancelling", Some(why), _) => (3, words::CLOSES_BEHIND.both(&[&why.en])),
+            ("cancelling", Some(why), _) => (3, words::CLOSES_BEHIND.both(&[why])),
             ("cancelling", ..) => (5, words::GIVES_UP.both(&[])),
             ("paid", ..) => (7, words::IS_PAID.both(&[])),
             ("declined", ..) => (7, words::IS_DECLINED.both(&[])),
-            ("cancelled", _, Some("refund")) => (7, words::IS_RETURNED.both(&[])),
+            ("cancelled", _, true) => (7, words::IS_RETURNED.both(&[])),
             ("cancelled", ..) => (7, words::IS_CANCELLED.both(&[])),
             (other, ..) => (7, Sentence { zh: other.to_owned(), en: other.to_owned() }),
         };

@@ -20,7 +20,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::api::client::{Listed, Money, PaymentView, Sentence};
+use crate::api::{MoneyView as Money, PaymentView, PaymentsView, SentenceView as Sentence};
 use crate::sandbox::{Number, Status};
 
 use super::out::{Out, Side, folded, table};
@@ -157,7 +157,8 @@ async fn play_one(
 fn judge(scene: &Scene, view: &PaymentView, number: &Number) -> Vec<Sentence> {
     let mut differs = Vec::new();
     let (state, money) = scene.ends.words();
-    let told = (view.state.as_str(), money_name(view.money));
+    let state_told = view.state.to_string();
+    let told = (state_told.as_str(), money_name(view.money));
     if told != (state, money) {
         differs.push(words::DIFFERS_STATE.both(&[told.0, told.1, state, money]));
     }
@@ -197,7 +198,7 @@ async fn compare_books(stage: &Stage, differs: &mut Vec<Sentence>) -> Books {
         books.returned += returned;
     }
     let listed = match stage.client.get("/v1/payments?limit=500").await {
-        Ok(answer) => answer.read::<Listed>().ok(),
+        Ok(answer) => answer.read::<PaymentsView>().ok(),
         Err(_) => None,
     };
     let payments = listed.map(|listed| listed.payments).unwrap_or_default();
@@ -316,7 +317,7 @@ impl Show<'_> {
             vec![
                 format!("{mark} {}", one.scene.title.text(lang)),
                 yuan(one.scene.fen),
-                name(&one.view.state, lang),
+                name(&one.view.state.to_string(), lang),
                 yuan(one.ledger.0),
                 yuan(one.ledger.1),
             ]
@@ -469,7 +470,8 @@ mod tests {
             // Both agree, but it is not what was promised.
             ("cancelled", Money::None, None, 0, 2),
         ] {
-            let view = PaymentView { state: state.to_owned(), money, ..PaymentView::default() };
+            let state = serde_json::from_value(state.into()).expect("a word");
+            let view = PaymentView { state, money, ..PaymentView::default() };
             let arrived = Arrived {
                 seq: 1,
                 at_ms: 0,
@@ -481,7 +483,7 @@ mod tests {
             };
             let number = Number { trade, history: vec![arrived; pays], ..Number::default() };
             let differs = judge(scene, &view, &number);
-            assert_eq!(differs.len(), faults, "{state} {number:?}: {differs:?}");
+            assert_eq!(differs.len(), faults, "{view:?} {number:?}: {differs:?}");
         }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::api::client::{Answer, ClientError, PaymentView, SecretText, Sentence, hide_codes};
+use crate::api::client::{Answer, ClientError, SecretText, hide_codes};
+use crate::api::{PaymentView, SentenceView as Sentence, StateView, Word};
 use crate::cli::words::{Lang, Phrase};
 use crate::sandbox::{Fault, Number};
 
@@ -150,8 +151,8 @@ impl Play<'_, '_> {
         };
         if let Ok(view) = &ended {
             // The events may lag behind, and the last word belongs to the scene.
-            let until = Instant::now() + PATIENCE;
-            while !self.lines.has_heard(&number, &view.state) && Instant::now() < until {
+            let (state, until) = (view.state.to_string(), Instant::now() + PATIENCE);
+            while !self.lines.has_heard(&number, &state) && Instant::now() < until {
                 self.lines.during(sleep(LOOK)).await;
             }
         }
@@ -171,7 +172,7 @@ impl Play<'_, '_> {
         self.ask().await;
         self.pause(300).await;
         self.scan("287704");
-        self.until_state("awaiting_buyer").await?;
+        self.until_state(StateView::AwaitingBuyer).await?;
         self.pause(1_300).await;
         self.confirm();
         Ok(())
@@ -206,7 +207,7 @@ impl Play<'_, '_> {
         self.ask().await;
         self.pause(300).await;
         self.scan("287704");
-        self.until_state("awaiting_buyer").await?;
+        self.until_state(StateView::AwaitingBuyer).await?;
         self.pause(1_400).await;
         self.stop().await;
         Ok(())
@@ -233,7 +234,7 @@ impl Play<'_, '_> {
         self.until_pay(|number| number.trade.is_some()).await?;
         self.pause(500).await;
         self.stop().await;
-        self.until_state("cancelling").await?;
+        self.until_state(StateView::Cancelling).await?;
         self.stage.sandbox.clear_faults();
         Ok(())
     }
@@ -251,7 +252,7 @@ impl Play<'_, '_> {
         self.lines.say(Who::Register, what);
         let number = self.scene.number();
         self.answered(&number, &body, 201, "").await;
-        self.until_state("awaiting_buyer").await?;
+        self.until_state(StateView::AwaitingBuyer).await?;
 
         self.pause(400).await;
         self.lines.say(Who::Register, words::ASKS_AGAIN.both(&[]));
@@ -266,7 +267,7 @@ impl Play<'_, '_> {
 
         self.pause(400).await;
         self.confirm();
-        self.until_state("paid").await?;
+        self.until_state(StateView::Paid).await?;
         self.pause(300).await;
         self.lines.say(Who::Register, words::ASKS_ANEW.both(&[]));
         self.answered(&second, &other, 409, "sale_already_paid").await;
@@ -355,8 +356,8 @@ impl Play<'_, '_> {
         let (got, name) = match &answer {
             Ok(Answer { status, .. }) => (*status, String::new()),
             Err(ClientError::Problem { problem, .. }) => {
-                self.is_told(problem.status, &problem.cashier);
-                (problem.status, problem.code.clone())
+                self.is_told(problem.view.status, &problem.view.cashier);
+                (problem.view.status, problem.view.code.to_string())
             }
             Err(why) => (0, why.to_string()),
         };
@@ -430,8 +431,9 @@ impl Play<'_, '_> {
         self.payment(words::AWAITED_END.both(&[]), |view| view.is_final).await
     }
 
-    async fn until_state(&mut self, state: &str) -> Result<PaymentView, Vain> {
-        self.payment(words::AWAITED_STATE.both(&[state]), |view| view.state == state).await
+    async fn until_state(&mut self, state: StateView) -> Result<PaymentView, Vain> {
+        let name = Word::from(state).to_string();
+        self.payment(words::AWAITED_STATE.both(&[&name]), |view| view.state == state).await
     }
 
     /// Until the ledger has got so far with the payment.

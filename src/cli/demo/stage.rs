@@ -15,7 +15,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
-use crate::api::client::{Client, StatusView};
+use crate::api::StatusView;
+use crate::api::client::Client;
 use crate::payment::SecretText;
 use crate::sandbox::{Options, Running, Sandbox, SandboxError};
 
@@ -274,7 +275,7 @@ impl Stage {
         loop {
             if let Ok(answer) = self.client.get("/v1/status").await
                 && let Ok(status) = answer.read::<StatusView>()
-                && status.scanners.iter().all(|scanner| scanner.present == Some(true))
+                && status.scanners.iter().all(|scanner| scanner.present)
             {
                 return Ok(());
             }

@@ -20,6 +20,7 @@ mod heard;
 mod keys;
 mod log;
 mod run;
+mod signer;
 mod system;
 mod verify;
 

@@ -3,6 +3,7 @@
 mod act;
 mod inputs;
 mod line;
+mod ready;
 mod start;
 mod time;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use self::line::Line;
+use self::ready::Ready;
 use self::start::Signals;
 pub(super) use self::start::run;
 use super::backend::{Asked, Recent, Replying};
@@ -21,6 +23,7 @@ use super::calls::Calls;
 use super::gate::Gate;
 use super::heard::Dated;
 use super::keys::Keys;
+use super::signer::Signer;
 use super::system::Watchdog;
 use super::{Clock, Ended};
 use crate::alipay::{Client, Probed};
@@ -48,6 +51,15 @@ struct Sending {
     payment: Payment,
     /// The buyer's, with a pay.
     code: Option<AuthCode>,
+    /// It was made ready while that was written.
+    ready: Option<Ready>,
+}
+
+/// An entry on its way to the disk.
+struct Writing {
+    line: Line,
+    /// The call that follows.
+    ready: Option<Ready>,
 }
 
 /// Everything that the loop waits for.
@@ -80,7 +92,8 @@ struct Loop {
     /// What is to be sent to the gateway.
     calls: Calls<Sending>,
     replies: HashMap<RequestId, Replying>,
-    lines: HashMap<Ticket, Line>,
+    writing: HashMap<Ticket, Writing>,
+    signer: Signer,
     last_request: RequestId,
 }
 
@@ -97,7 +110,7 @@ impl Loop {
         self.health(&health.borrow_and_update().clone())?;
         self.judge()?;
         let recovered = self.terminal.recover(open, self.clock.now()).map_err(lost_track)?;
-        self.act(recovered);
+        self.act(recovered, None);
         self.tell_scanners();
         self.board.open_payments(self.terminal.open_count());
         let mut said = Said::ready(&self.board, self.clock.steady());
@@ -154,7 +167,7 @@ impl Loop {
         while let Ok(request) = asked.try_recv() {
             self.decide(request)?;
         }
-        while !self.lines.is_empty() {
+        while !self.writing.is_empty() {
             match tokio::time::timeout_at(end, back.recv()).await {
                 Ok(Some(back)) => self.came_back(back)?,
                 Ok(None) | Err(_) => break,
@@ -165,8 +178,13 @@ impl Loop {
 
     /// The one place where a decision is made and carried out.
     fn handle(&mut self, input: Input) -> Result<(), Ended> {
+        self.handle_with(input, None)
+    }
+
+    /// The same, with the call made ready that is due if the terminal says so.
+    fn handle_with(&mut self, input: Input, ready: Option<Ready>) -> Result<(), Ended> {
         let out = self.terminal.handle(input, self.clock.now()).map_err(lost_track)?;
-        self.act(out);
+        self.act(out, ready);
         self.tell_scanners();
         Ok(())
     }

@@ -129,6 +129,8 @@ pub enum Output {
         ticket: Ticket,
         /// The entry.
         entry: Entry,
+        /// The call that follows, so that it can be made ready meanwhile.
+        ahead: Option<Ahead>,
     },
     /// Send this call. What it needs is on disk.
     Send {
@@ -148,6 +150,19 @@ pub enum Output {
         /// What to say.
         reply: Reply,
     },
+}
+
+/// A call that waits for its entry: once that is on disk, [`Output::Send`] names
+/// it again, with the payment as it is in the entry. Until then nothing of it may
+/// leave the box, and if the entry is not written it never does.
+#[derive(Debug)]
+pub struct Ahead {
+    /// As in [`Output::Send`].
+    pub serial: Serial,
+    /// Which call.
+    pub call: crate::payment::Call,
+    /// The buyer's code, with a pay.
+    pub code: Option<AuthCode>,
 }
 
 /// How codes are told apart and known again.
@@ -399,9 +414,10 @@ impl Terminal {
             }
             return;
         }
+        let ahead = next.call.map(|call| Ahead { serial, call, code: open.code_for(call) });
         let entry = open.slot.write(ticket, serial, next, event, asked);
         self.writing.insert(ticket, number.clone());
-        out.push(Output::Write { ticket, entry });
+        out.push(Output::Write { ticket, entry, ahead });
     }
 
     /// Lists a payment under its deadline, or not at all.
@@ -527,7 +543,7 @@ impl Terminal {
     /// which costs nobody money.
     fn note(&mut self, entry: Entry, out: &mut Vec<Output>) {
         let ticket = Ticket(self.fresh());
-        out.push(Output::Write { ticket, entry });
+        out.push(Output::Write { ticket, entry, ahead: None });
     }
 
     fn fresh(&mut self) -> u64 {

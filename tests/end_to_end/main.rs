@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod ahead;
 mod clock;
 mod codes;
 mod configuration;

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use super::{Back, Line, Loop, Sending};
+use super::{Back, Line, Loop, Ready, Sending, Writing};
+use crate::alipay::ask::Ask;
 use crate::daemon::asking;
+use crate::daemon::signer::Signing;
 use crate::payment::{Call, Entry};
-use crate::terminal::{Output, Ticket};
+use crate::terminal::{Ahead, Output, Serial, Ticket};
 
 impl Loop {
-    pub(super) fn act(&mut self, out: Vec<Output>) {
+    pub(super) fn act(&mut self, out: Vec<Output>, mut ready: Option<Ready>) {
         for output in out {
             match output {
-                Output::Write { ticket, entry, .. } => self.write(ticket, entry),
+                Output::Write { ticket, entry, ahead } => self.write(ticket, entry, ahead),
                 Output::Send { serial, call, payment, code } => {
-                    self.calls.add(call == Call::Pay, Sending { serial, call, payment, code });
+                    let ready = ready.take_if(|ready| ready.serial == serial);
+                    let sending = Sending { serial, call, payment, code, ready };
+                    self.calls.add(call == Call::Pay, sending);
                 }
                 Output::Reply { id, reply } => {
                     if let Some(asked) = self.replies.remove(&id) {
@@ -27,33 +31,63 @@ impl Loop {
 
     /// Sends what may be sent now.
     fn send(&mut self) {
-        while let Some(Sending { serial, call, payment, code }) = self.calls.next() {
+        while let Some(Sending { serial, call, payment, code, ready }) = self.calls.next() {
             let (client, back) = (Arc::clone(&self.client), self.back.clone());
             let now = self.clock.now().gateway;
-            let number = payment.order().out_trade_no.clone();
-            let asked = asking::ask(call, &payment, code);
+            let signing = ready.and_then(|ready| ready.if_good(&client, now));
             tokio::spawn(async move {
-                let answered = match asked {
-                    Ok(ask) => Box::new(client.send(client.prepare(ask, now)).await),
+                let signed = match signing {
+                    Some(signing) => signing.done().await,
+                    None => None,
+                };
+                let signed = match signed {
+                    Some(signed) => Ok(signed),
+                    None => asking::ask(call, &payment, code).map(|ask| client.prepare(ask, now)),
+                };
+                let answered = match signed {
+                    Ok(signed) => Box::new(client.send(signed).await),
                     Err(not_sent) => not_sent,
                 };
+                let number = payment.order().out_trade_no.clone();
                 // Nobody listens any more: the daemon is ending.
                 let _ = back.send(Back::Answered(number, serial, answered));
             });
         }
     }
 
-    fn write(&mut self, ticket: Ticket, entry: Entry) {
-        self.lines.insert(ticket, Line::of(&entry));
+    /// Has an entry written, and makes the call ready that follows it.
+    fn write(&mut self, ticket: Ticket, entry: Entry, ahead: Option<Ahead>) {
         if let Entry::Gateway { up, text } = &entry {
             self.board.gateway(*up, text, self.clock.wall());
         }
+        let line = Line::of(&entry);
+        let asked = ahead.and_then(|Ahead { serial, call, code }| match &entry {
+            Entry::Payment { payment, .. } => {
+                Some((serial, asking::ask(call, payment, code).ok()?))
+            }
+            Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => None,
+        });
         let pending = self.writer.append(entry, self.clock.wall());
         let back = self.back.clone();
         tokio::spawn(async move {
             let written = pending.await;
             let _ = back.send(Back::Written(ticket, written));
         });
+        let ready = asked.and_then(|(serial, ask)| self.make_ready(serial, ask));
+        self.writing.insert(ticket, Writing { line, ready });
+    }
+
+    /// Signs a call whose entry is being written. Alone here, where there is
+    /// nothing else to do before the disk has answered, and a second thread would
+    /// only be one more to wait for; with company there, to hold up nobody.
+    fn make_ready(&mut self, serial: Serial, ask: Ask) -> Option<Ready> {
+        let (client, dated) = (Arc::clone(&self.client), self.clock.now().gateway);
+        let signing = if self.writing.is_empty() {
+            Signing::Done(client.prepare(ask, dated))
+        } else {
+            self.signer.sign(Arc::clone(&client), ask, dated)?
+        };
+        Some(Ready { serial, client, dated, signing })
     }
 
     /// Tells each scanner when a payment begins or ceases to wait for its code.

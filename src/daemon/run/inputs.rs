@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Back, Line, Loop};
+use super::{Back, Line, Loop, Writing};
 use crate::alipay::Probed;
 use crate::daemon::Ended;
 use crate::daemon::backend::Asked;
@@ -143,7 +143,9 @@ impl Loop {
                 }
             }
             Back::Written(ticket, Ok(seq)) => {
-                let line = self.lines.remove(&ticket);
+                let writing = self.writing.remove(&ticket);
+                let (line, ready) =
+                    writing.map_or((None, None), |Writing { line, ready }| (Some(line), ready));
                 if let Some(payment) = line.and_then(|line| line.log(seq)) {
                     self.recent.put(payment);
                 }
@@ -152,7 +154,7 @@ impl Loop {
                     *head = seq.max(*head);
                     moved
                 });
-                self.handle(Input::Written(ticket))
+                self.handle_with(Input::Written(ticket), ready)
             }
             Back::Written(ticket, Err(why)) => self.not_written(ticket, &why),
         }
@@ -172,7 +174,8 @@ impl Loop {
     }
 
     fn not_written(&mut self, ticket: Ticket, why: &AppendError) -> Result<(), Ended> {
-        let line = self.lines.remove(&ticket);
+        // What was made ready for it is never sent.
+        let line = self.writing.remove(&ticket).map(|writing| writing.line);
         match why {
             AppendError::NotWritten(reason) => {
                 tracing::warn!(reason, "an entry could not be written");

@@ -15,6 +15,7 @@ use crate::daemon::calls::Calls;
 use crate::daemon::check::Setup;
 use crate::daemon::gate::Gate;
 use crate::daemon::keys::Keys;
+use crate::daemon::signer::Signer;
 use crate::daemon::system::{self, Heartbeat, Watchdog};
 use crate::daemon::{self, Clock, Ended};
 use crate::journal::{self, OpenError};
@@ -144,7 +145,8 @@ pub(in crate::daemon) async fn run(setup: Setup) -> Result<(), Ended> {
         scanners: handles.into_iter().map(|handle| (handle, false)).collect(),
         calls: Calls::new(),
         replies: HashMap::new(),
-        lines: HashMap::new(),
+        writing: HashMap::new(),
+        signer: Signer::new(),
         last_request: RequestId(0),
     };
     let (stop_api, api_stopping) = watch::channel(false);

@@ -11,6 +11,8 @@ use crate::payment::{
 pub(crate) enum Bug {
     /// Rule 2: sends and tells before the entry is on disk.
     ActsBeforeDisk,
+    /// Rule 2: a call that was made ready does not wait for its entry.
+    SendsWhatIsReady,
     /// Rule 2: entries are acknowledged without an fsync.
     NoFsync,
     /// Rule 3: another attempt for a sale in doubt may begin.
@@ -81,8 +83,9 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::ActsBeforeDisk,
+        Self::SendsWhatIsReady,
         Self::NoFsync,
         Self::NoSaleGuard,
         Self::BelievesUnverified,

@@ -16,6 +16,7 @@ mod gateway;
 mod register;
 mod shown;
 mod world;
+mod writes;
 
 pub(crate) use bugs::Bug;
 

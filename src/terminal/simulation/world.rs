@@ -8,12 +8,13 @@ use super::bugs::{Bug, reason};
 use super::ends::Ends;
 use super::gateway::{Gateway, Later, Nature, Paying, Status, unsettled};
 use super::shown::Shown;
+use super::writes::{Ready, Write};
 use crate::payment::{
     Account, Amount, Answer, Answered, AuthCode, Call, CancelAnswer, CodeKey, Entry, Hint, Moment,
     PayAnswer, Payment, QueryAnswer, Refusal, Rules, ScaleLabels, ScannerNews, State, Timestamp,
     TroubleKind, Wire,
 };
-use crate::terminal::{Codes, Input, Output, Request, RequestId, Serial, Terminal, Ticket};
+use crate::terminal::{Codes, Input, Output, Request, RequestId, Serial, Terminal};
 
 /// When the trouble is over and everything has to come to its end.
 const HEALED_AT: i64 = 400_000;
@@ -83,7 +84,9 @@ pub(super) struct World {
     pub(super) unrest: i64,
     /// Acknowledged, but (with a bug) not on the medium.
     pub(super) cache: Vec<Payment>,
-    pub(super) writes: VecDeque<(Ticket, Entry)>,
+    pub(super) writes: VecDeque<Write>,
+    /// The call that was made ready for the entry that was just written.
+    pub(super) ready: Option<Ready>,
     pub(super) disk_full: bool,
     /// Until then nothing reaches the disk, and nothing fails.
     pub(super) disk_stalls_until: i64,
@@ -159,6 +162,7 @@ pub(super) fn play(seed: u64, bug: Option<Bug>) -> Report {
         unrest: 0,
         cache: Vec::new(),
         writes: VecDeque::new(),
+        ready: None,
         disk_full: false,
         disk_stalls_until: 0,
         network_from: 0,
@@ -462,7 +466,7 @@ impl World {
         // What was being written may or may not have reached the disk.
         let reached = self.random.below(self.writes.len() as u64 + 1);
         let writes = std::mem::take(&mut self.writes);
-        for (_, entry) in writes.into_iter().take(usize::try_from(reached).unwrap_or(0)) {
+        for Write { entry, .. } in writes.into_iter().take(usize::try_from(reached).unwrap_or(0)) {
             if let Entry::Payment { payment, .. } = entry {
                 self.put_on_disk(payment);
             }
@@ -493,7 +497,13 @@ impl World {
     pub(super) fn act(&mut self, out: Vec<Output>) {
         for output in out {
             match output {
-                Output::Write { ticket, entry, .. } => {
+                Output::Write { ticket, entry, ahead } => {
+                    let ready = Ready::of(&entry, ahead);
+                    if self.bug == Some(Bug::SendsWhatIsReady)
+                        && let Some(Ready { serial, call, payment, code }) = &ready
+                    {
+                        self.send(*call, payment, *serial, code.as_ref());
+                    }
                     if self.bug == Some(Bug::ActsBeforeDisk)
                         && let Entry::Payment { payment, step } = &entry
                     {
@@ -502,14 +512,22 @@ impl World {
                             self.send(call, payment, Serial(0), None);
                         }
                     }
-                    self.writes.push_back((ticket, entry));
+                    self.writes.push_back(Write { ticket, entry, ready });
                     let stalls = (self.disk_stalls_until - self.now).max(0).unsigned_abs();
                     let wait = stalls + 1 + self.random.below(20);
                     self.after(wait, Happening::Flush { life: self.life });
                 }
                 Output::Send { serial, call, payment, code } => {
-                    if self.bug != Some(Bug::ActsBeforeDisk) || call != Call::Pay {
-                        self.send(call, &payment, serial, code.as_ref());
+                    let due = Ready { serial, call, payment, code };
+                    let ready = self.ready.take_if(|ready| ready.serial == serial);
+                    let was_sent = (self.bug == Some(Bug::ActsBeforeDisk) && call == Call::Pay)
+                        || (self.bug == Some(Bug::SendsWhatIsReady) && ready.is_some());
+                    match ready {
+                        Some(ready) if ready != due => {
+                            self.broke(format!("{ready:?} was made ready, and due is {due:?}"));
+                        }
+                        _ if was_sent => {}
+                        _ => self.send(call, &due.payment, serial, due.code.as_ref()),
                     }
                 }
                 Output::Reply { id, reply } => self.replied(id, reply),
@@ -520,7 +538,7 @@ impl World {
     // --- the disk ----------------------------------------------------------------
 
     pub(super) fn flush(&mut self) {
-        let Some((ticket, entry)) = self.writes.pop_front() else { return };
+        let Some(Write { ticket, entry, ready }) = self.writes.pop_front() else { return };
         if self.disk_full {
             self.handle(Input::NotWritten(ticket, "disk full".to_owned()));
             return;
@@ -539,7 +557,9 @@ impl World {
             } else {
                 self.put_on_disk(payment.clone());
             }
+            self.ready = ready;
             self.handle(Input::Written(ticket));
+            self.ready = None;
             self.tell(&payment);
         } else {
             self.handle(Input::Written(ticket));

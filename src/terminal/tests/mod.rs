@@ -14,6 +14,8 @@ struct Till {
     terminal: Terminal,
     disk: BTreeMap<OutTradeNo, Payment>,
     unwritten: Vec<(Ticket, Entry)>,
+    /// The calls that were named with an entry, as they may be sent.
+    ahead: HashMap<Serial, (crate::payment::Call, Payment, Option<AuthCode>)>,
     notes: Vec<Entry>,
     sent: Vec<(Serial, crate::payment::Call, OutTradeNo)>,
     replies: Vec<(u64, Reply)>,
@@ -27,6 +29,7 @@ impl Till {
             terminal: Terminal::new(Rules::default(), till_codes(), scanners),
             disk: BTreeMap::new(),
             unwritten: Vec::new(),
+            ahead: HashMap::new(),
             notes: Vec::new(),
             sent: Vec::new(),
             replies: Vec::new(),
@@ -43,8 +46,19 @@ impl Till {
         let out = self.terminal.handle(input, self.moment()).expect("legal");
         for output in out {
             match output {
-                Output::Write { ticket, entry, .. } => self.unwritten.push((ticket, entry)),
-                Output::Send { serial, call, payment, .. } => {
+                Output::Write { ticket, entry, ahead } => {
+                    if let Entry::Payment { payment, .. } = &entry {
+                        let named = ahead.map(|a| (a.serial, (a.call, payment.clone(), a.code)));
+                        self.ahead.extend(named);
+                    }
+                    self.unwritten.push((ticket, entry));
+                }
+                Output::Send { serial, call, payment, code } => {
+                    let sent = (call, payment.clone(), code);
+                    match self.ahead.remove(&serial) {
+                        Some(named) => assert_eq!(named, sent),
+                        None => assert_eq!(call, crate::payment::Call::Query, "unwritten"),
+                    }
                     // A question may be asked unwritten; what changes anything may
                     // not.
                     if call != crate::payment::Call::Query {
@@ -246,6 +260,29 @@ fn nothing_is_sent_or_told_before_it_is_on_disk() {
     till.sync();
     assert_eq!(till.state("T1"), State::Paid);
     assert_eq!(till.terminal.open_count(), 0);
+}
+
+/// What a test's [`Till::handle`] compares at every call: it is sent as it was named.
+#[test]
+fn a_call_is_named_with_its_entry_and_never_sent_if_that_is_not_written() {
+    let mut till = Till::new(&["lane"]);
+    till.pay(1, request("T1"));
+    assert!(till.ahead.is_empty(), "nothing follows");
+    till.sync();
+    till.scan("lane", CODE, till.now);
+    let (call, _, brought) = till.ahead.values().next().expect("named").clone();
+    assert_eq!((call, brought), (crate::payment::Call::Pay, Some(code(CODE))));
+    till.fail_writes();
+    let not_written = std::mem::take(&mut till.ahead);
+    till.now += 5_000;
+    till.handle(Input::Tick);
+    till.sync();
+    till.scan("lane", CODE, till.now);
+    till.sync();
+    assert_eq!(till.calls(), [crate::payment::Call::Pay]);
+    assert!(till.sent.iter().all(|(serial, ..)| !not_written.contains_key(serial)));
+    till.answer(paid());
+    assert!(till.ahead.is_empty(), "nothing follows");
 }
 
 #[test]

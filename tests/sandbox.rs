@@ -8,6 +8,7 @@
 )]
 
 mod sandbox_client;
+mod sandbox_refunds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -462,52 +463,6 @@ async fn time_closes_what_is_not_confirmed_and_ends_the_cancel() {
     running.stop().await;
 }
 
-#[tokio::test]
-async fn refunds_count_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let running = start(Options::new(dir.path())).await;
-    let till = Till::of(&running);
-    let name = number();
-    till.call("alipay.trade.pay", &pay_biz(&name, "10.00", &code())).await;
-    let refund = |request: &str, amount: &str| json!({ "out_trade_no": name, "out_request_no": request, "refund_amount": amount });
-    for (biz, expected) in [
-        (refund("R1", "4.00"), "10000 Y 4.00"),
-        (refund("R1", "4.00"), "10000 N 4.00"),
-        (refund("R1", "3.00"), "40004 ACQ.DISCORDANT_REPEAT_REQUEST"),
-        (refund("R2", "6.01"), "40004 ACQ.REFUND_AMT_NOT_EQUAL_TOTAL"),
-        (refund("R2", "1.00"), "10000 Y 5.00"),
-        (refund("R3", "5.00"), "10000 Y 10.00"),
-        (refund("R4", "0.01"), "40004 ACQ.TRADE_HAS_CLOSE"),
-        (refund("R2", "1.00"), "10000 N 10.00"),
-        (json!({ "out_trade_no": name, "refund_amount": "1.00" }), "40004 ACQ.INVALID_PARAMETER"),
-        (
-            json!({ "out_trade_no": "NEVER", "refund_amount": "1.00", "out_request_no": "1" }),
-            "40004 ACQ.TRADE_NOT_EXIST",
-        ),
-    ] {
-        let content = till.content(&till.call("alipay.trade.refund", &biz).await);
-        let told = ["code", "sub_code", "fund_change", "refund_fee"];
-        let told: Vec<&str> = told.iter().filter_map(|name| content[name].as_str()).collect();
-        assert_eq!(told.join(" "), expected, "{biz}");
-    }
-    let trade = running.ledger().trade(&name).unwrap();
-    assert_eq!((trade.charged_fen, trade.refunded_fen), (1000, 1000));
-    assert_eq!(trade.status, Status::TradeClosed);
-    let heard = till.call("alipay.trade.cancel", &json!({ "out_trade_no": name })).await;
-    assert_eq!(till.word(&heard, "", ""), "40004 ACQ.REASON_TRADE_REFUND_FEE_ERR");
-
-    let ask = |request: &str| json!({ "out_trade_no": name, "out_request_no": request });
-    let method = "alipay.trade.fastpay.refund.query";
-    let known = till.content(&till.call(method, &ask("R1")).await);
-    assert_eq!(
-        (&known["refund_status"], &known["refund_amount"]),
-        (&json!("REFUND_SUCCESS"), &json!("4.00"))
-    );
-    let unknown = till.content(&till.call(method, &ask("R9")).await);
-    assert_eq!((&unknown["code"], &unknown["refund_status"]), (&json!("10000"), &Value::Null));
-    running.stop().await;
-}
-
 // --- the shape of answers ----------------------------------------------------
 
 #[tokio::test]
@@ -784,13 +739,11 @@ async fn tests_can_script_faults_and_read_the_ledger() {
 }
 
 #[test]
-fn the_page_holds_the_table_of_endings() {
+fn the_page_holds_the_tables_of_endings() {
     let page = std::fs::read_to_string("docs/sandbox.md").unwrap();
-    assert!(
-        page.contains(&endings::markdown()),
-        "write into docs/sandbox.md:\n{}",
-        endings::markdown()
-    );
+    for table in [endings::markdown(), endings::refund_markdown()] {
+        assert!(page.contains(&table), "write into docs/sandbox.md:\n{table}");
+    }
 }
 
 // --- helpers ---------------------------------------------------------------

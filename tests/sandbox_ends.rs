@@ -11,14 +11,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tilld::alipay::ask::{Ask, Expect, Pay};
+use tilld::alipay::ask::{Ask, Expect, Pay, Refund};
 use tilld::alipay::sign::{PrivateKey, PublicKey, SignType};
 use tilld::alipay::{Client, Gateway, Settings};
 use tilld::payment::{
     Answer, Answered, AuthCode, Call, CancelAnswer, CodeMark, Event, Moment, Money, Order,
-    PayAnswer, Payment, Public, QueryAnswer, Rules, SecretText, Tag, Timestamp,
+    PayAnswer, Payment, Public, QueryAnswer, RefundAnswer, RefundQueryAnswer, Rules, SecretText,
+    Tag, Timestamp,
 };
-use tilld::sandbox::endings::{ENDINGS, Ending, Ends};
+use tilld::sandbox::endings::{Back, BackEnds, ENDINGS, Ending, Ends, REFUND_ENDINGS};
 use tilld::sandbox::{Elsewhere, Fault, Habits, Options, Running, Sandbox};
 
 /// More steps than any payment needs that ends at all.
@@ -57,6 +58,67 @@ async fn a_right_terminal_ends_where_the_table_says() {
         }
     }
     running.stop().await;
+}
+
+/// Gives back as a right terminal does, as far as it can be told without one: it
+/// asks whenever it does not know, asks again for what is not done, under one
+/// number, and believes no refusal before it has asked.
+#[tokio::test]
+async fn a_refund_ends_where_the_table_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { speed: 10.0, ..Options::new(dir.path()) };
+    let running = Sandbox::start(options).await.expect("the sandbox starts");
+    let client = client(&running);
+    for ending in REFUND_ENDINGS {
+        let name = format!("BACK_{:02}", ending.number);
+        let paid = tell(&client, Call::Pay, &name).await;
+        let Answer::Pay(PayAnswer::Paid(trade)) = paid.answer else { panic!("{paid:?}") };
+        let refund = Refund {
+            number: name.parse().unwrap(),
+            trade_no: trade.trade_no,
+            trade_amount: "1.00".parse().unwrap(),
+            request: format!("{name}_R1"),
+            amount: "0.40".parse().unwrap(),
+            reason: Some(format!("66.{:02}", ending.number)),
+            operator_id: None,
+        };
+        let ends = give_back(&running, &client, &refund, ending.refund == Back::Late).await;
+        assert_eq!(ends, ending.ends, "ending {}", ending.number);
+        let trade = running.ledger().trade(&name).expect("a trade");
+        let ours = trade.refunds.iter().filter(|one| one.out_request_no == refund.request);
+        let ours: Vec<u64> = ours.map(|one| one.fen).filter(|fen| *fen == 40).collect();
+        match ends {
+            BackEnds::Returned => assert_eq!(ours, [40], "ending {}", ending.number),
+            BackEnds::Refused => assert!(ours.is_empty(), "ending {}", ending.number),
+            BackEnds::Open => {}
+        }
+    }
+    running.stop().await;
+}
+
+async fn give_back(running: &Running, client: &Client, refund: &Refund, late: bool) -> BackEnds {
+    let now = || moment(0).gateway;
+    for _ in 0..10 {
+        let ask = Ask::Refund(Box::new(refund.clone()));
+        let answered = client.send(client.prepare(ask, now())).await;
+        let Answer::Refund(answer) = answered.answer else { panic!("{answered:?}") };
+        if matches!(answer, RefundAnswer::Done(_)) {
+            return BackEnds::Returned;
+        }
+        if late {
+            late_one_is_through(running, refund.number.as_str()).await;
+        }
+        let ask = Ask::RefundQuery(Box::new(refund.query()));
+        let answered = client.send(client.prepare(ask, now())).await;
+        let Answer::RefundQuery(told) = answered.answer else { panic!("{answered:?}") };
+        match (told, answer) {
+            (RefundQueryAnswer::Done(_), _) => return BackEnds::Returned,
+            (RefundQueryAnswer::Foreign(_), _)
+            | (RefundQueryAnswer::NotDone, RefundAnswer::Refused(_)) => return BackEnds::Refused,
+            (RefundQueryAnswer::NotDone | RefundQueryAnswer::Unknown(_), _) => {}
+        }
+    }
+    BackEnds::Open
 }
 
 /// What the gateway's other habits sound like to this project's own client.
@@ -166,10 +228,9 @@ async fn tell(client: &Client, call: Call, name: &str) -> Answered {
     let order = Order::new(name.parse().unwrap(), amount, "咖啡".to_owned());
     let ask = match call {
         Call::Pay => {
-            let code = format!(
-                "2899{:014}",
-                name.len() * 100 + usize::from(name.as_bytes()[name.len() - 1])
-            );
+            // Another code for each name.
+            let sum = name.bytes().fold(0_u64, |sum, b| (sum * 31 + u64::from(b)) % 100_000_000);
+            let code = format!("2899{sum:014}");
             Ask::Pay(Box::new(Pay {
                 order: Arc::new(order),
                 code: AuthCode::read(&SecretText::new(code)).expect("a code"),
@@ -208,14 +269,14 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
             let ask = ask(call, &payment, &code);
             let answered = client.send(client.prepare(ask, moment(jumped).gateway)).await;
             if call == Call::Cancel && ending.number == 33 {
-                late_pay_is_through(running, &name(ending)).await;
+                late_one_is_through(running, &name(ending)).await;
             }
             Event::Answered(answered)
         } else if let Some(due) = payment.due() {
             jumped += (due.millis() - moment(jumped).steady.millis()).max(0);
             running.set_skew_ms(jumped);
             if ending.number == 32 {
-                late_pay_is_through(running, &name(ending)).await;
+                late_one_is_through(running, &name(ending)).await;
             }
             Event::Due
         } else {
@@ -239,14 +300,14 @@ fn ask(call: Call, payment: &Payment, code: &AuthCode) -> Ask {
     }
 }
 
-async fn late_pay_is_through(running: &Running, name: &str) {
+async fn late_one_is_through(running: &Running, name: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     let through = || {
         let number = running.ledger().number(name);
         number.is_some_and(|n| n.history.iter().any(|one| one.method.starts_with("late")))
     };
     while !through() {
-        assert!(Instant::now() < deadline, "the late pay never came");
+        assert!(Instant::now() < deadline, "what was late never came");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -118,6 +118,11 @@ impl Content {
         }
     }
 
+    /// Takes a member out again.
+    pub(super) fn leave_out(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
+    }
+
     /// The text under a name, or nothing.
     pub(super) fn get(&self, name: &str) -> &str {
         self.0

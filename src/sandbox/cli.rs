@@ -73,7 +73,7 @@ fn greeting(running: &Running, chinese: bool) -> String {
     let config = config.display();
     let socket = running.folder().socket();
     let socket = socket.display();
-    let table = endings::table(chinese);
+    let (table, refunds) = (endings::table(chinese), endings::refund_table(chinese));
     // Linux gives the path of a socket 108 bytes.
     let long = if running.folder().socket().as_os_str().len() > 107 {
         if chinese {
@@ -93,7 +93,8 @@ fn greeting(running: &Running, chinese: bool) -> String {
              \x20 2. 收一笔款    till --socket {socket} pay 12.50 --subject 咖啡 --code 2800000000000001\n\
              \x20    付款码可用任意 25–30 开头的 16–24 位数字，每个只能用一次\n\
              \x20 3. 看账本      curl http://{addr}/sandbox/ledger\n\n\
-             金额 77.NN 或以 2877NN 开头的付款码选择第 NN 种结局，其余的直接付款成功：\n\n{table}"
+             金额 77.NN 或以 2877NN 开头的付款码选择第 NN 种结局，其余的直接付款成功：\n\n{table}\n\
+             退款金额 66.NN 或以 66.NN 开头的退款原因选择退款的第 NN 种结局：\n\n{refunds}"
         )
     } else {
         format!(
@@ -105,19 +106,27 @@ fn greeting(running: &Running, chinese: bool) -> String {
              \x20    a code is any 16 to 24 digits that start with 25 to 30, and works once\n\
              \x20 3. see the ledger     curl http://{addr}/sandbox/ledger\n\n\
              An amount of 77.NN, or a code that starts with 2877NN, picks ending NN; everything else is\n\
-             simply paid:\n\n{table}"
+             simply paid:\n\n{table}\n\
+             A refund of 66.NN, or one whose reason starts with 66.NN, picks ending NN of refunds:\n\n{refunds}"
         )
     }
 }
 
 fn help() -> String {
     let chinese = chinese();
-    let title = if chinese {
-        "金额 77.NN 或以 2877NN 开头的付款码选择结局："
+    let (title, refunds) = if chinese {
+        (
+            "金额 77.NN 或以 2877NN 开头的付款码选择结局：",
+            "退款金额 66.NN 或以 66.NN 开头的退款原因选择退款的结局：",
+        )
     } else {
-        "Endings, picked by an amount of 77.NN or a code that starts with 2877NN:"
+        (
+            "Endings, picked by an amount of 77.NN or a code that starts with 2877NN:",
+            "Endings of refunds, picked by 66.NN as the amount or at the start of the reason:",
+        )
     };
-    format!("{title}\n\n{}", endings::table(chinese))
+    let (table, refund_table) = (endings::table(chinese), endings::refund_table(chinese));
+    format!("{title}\n\n{table}\n{refunds}\n\n{refund_table}")
 }
 
 /// Whether the person reads Chinese, by the usual variables in the usual order.

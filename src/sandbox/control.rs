@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::faults::Fault;
 use super::habits::Elsewhere;
+use super::refund::RefundElsewhere;
 use super::server::Shared;
 
 #[derive(Deserialize)]
@@ -30,7 +31,14 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
                 .map(|e| json!({ "number": e.number, "amount": format!("77.{:02}", e.number),
                     "code_prefix": format!("2877{:02}", e.number), "what": e.en, "ends": e.ends.name() }))
                 .collect();
-            ok(json!({ "endings": all }))
+            let refunds: Vec<Value> = super::endings::REFUND_ENDINGS
+                .iter()
+                .map(|e| {
+                    json!({ "number": e.number, "amount": format!("66.{:02}", e.number),
+                    "what": e.en, "ends": e.ends.name() })
+                })
+                .collect();
+            ok(json!({ "endings": all, "refunds": refunds }))
         }
         ("GET", ["faults"]) => ok(json!({ "faults": shared.world().faults.all() })),
         ("DELETE", ["faults"]) => {
@@ -47,6 +55,19 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
         },
         ("POST", ["trades", name, "confirm"]) => buyer(shared, name, true),
         ("POST", ["trades", name, "giveup"]) => buyer(shared, name, false),
+        ("POST", ["trades", name, "refund"]) => {
+            let wanted = if body.is_empty() { Ok(RefundElsewhere::default()) } else { read(body) };
+            match wanted {
+                Ok(wanted) => {
+                    let (mut world, now) = (shared.world(), shared.clock.now());
+                    match world.refund_elsewhere(name, &wanted, now) {
+                        Ok(()) => ok(json!(world.book.number(name, now))),
+                        Err(reason) => (StatusCode::CONFLICT, json!({ "error": reason })),
+                    }
+                }
+                Err(reason) => bad(&reason),
+            }
+        }
         ("POST", ["clock"]) => match read::<Skew>(body) {
             Ok(Skew { skew_ms }) => {
                 shared.clock.set_skew(skew_ms);
@@ -91,6 +112,7 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
                 "GET, POST, DELETE /sandbox/faults",
                 "POST /sandbox/trades", "POST /sandbox/trades/{out_trade_no}/confirm",
                 "POST /sandbox/trades/{out_trade_no}/giveup",
+                "POST /sandbox/trades/{out_trade_no}/refund",
                 "POST /sandbox/clock", "POST /sandbox/settings", "POST /sandbox/reset",
             ]}),
         ),

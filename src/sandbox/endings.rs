@@ -1,10 +1,17 @@
 //! The endings that a payment can take, and what picks them.
 //!
-//! One table is all there is: the ledger plays it, `till sandbox --help` prints
-//! it, and a test holds `docs/sandbox.md` against it.
+//! One table for payments and one for refunds is all there is: the ledger plays
+//! them, `till sandbox --help` prints them, and a test holds `docs/sandbox.md`
+//! against them.
+
+mod refund;
 
 use std::fmt::Write as _;
 
+pub use self::refund::{
+    Back, BackEnds, BackQuery, REFUND_ENDINGS, RefundEnding, refund_by_number, refund_markdown,
+    refund_picked, refund_table,
+};
 use super::answer::{Said, Voice};
 
 /// One way in which a payment can go.
@@ -278,7 +285,7 @@ pub static ENDINGS: &[Ending] = endings! {
 
 /// How long the slow answer takes, before `--speed`.
 pub(super) const SLOW_MS: u64 = 30_000;
-/// How late the late pays are, before `--speed`.
+/// How late the late pays and refunds are, before `--speed`.
 pub(super) const LATE_MS: u64 = 3_000;
 
 /// The ending with this number.

@@ -53,7 +53,8 @@ pub struct Fault {
     pub answer: Option<Said>,
     /// Wait before answering, in milliseconds (not scaled by `--speed`).
     pub delay_ms: Option<u64>,
-    /// A pay: close the connection and do it only after so many milliseconds.
+    /// A pay or a refund: close the connection and do it only after so many
+    /// milliseconds.
     pub late_ms: Option<u64>,
 }
 
@@ -98,8 +99,9 @@ impl Fault {
         if self.voices().iter().flatten().count() > 1 {
             return Err("one fault goes wrong in one way: give each its own entry".to_owned());
         }
-        if self.late_ms.is_some() && self.method() != Some(Method::Pay) {
-            return Err("late_ms is for the method pay only".to_owned());
+        let can_be_late = matches!(self.method(), Some(Method::Pay | Method::Refund));
+        if self.late_ms.is_some() && !can_be_late {
+            return Err("late_ms is for the methods pay and refund only".to_owned());
         }
         if self.no_action && (self.method() != Some(Method::Cancel) || self.execute == Some(true)) {
             return Err("no_action is for the method cancel only, and executes nothing".to_owned());

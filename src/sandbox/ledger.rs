@@ -12,7 +12,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::endings::{self, Ending};
+use super::endings::{self, Ending, RefundEnding};
+
+/// A trade can be given back for so long after it was paid.
+const REFUND_WINDOW_MS: i64 = 365 * 24 * 3600 * 1000;
 
 /// How a trade stands, in Alipay's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +104,20 @@ impl Trade {
         self.charged_fen.saturating_sub(self.refunded_fen)
     }
 
+    /// Gives back so much under the merchant's number of a refund.
+    pub(super) fn refund(&mut self, request: &str, fen: u64, reason: Option<&str>, now: i64) {
+        self.give_back(fen);
+        let (out_request_no, reason) = (request.to_owned(), reason.map(str::to_owned));
+        self.refunds.push(Refund { out_request_no, fen, reason, at_ms: now });
+    }
+
+    /// Nothing is given back of it any more.
+    pub(super) fn finish(&mut self) {
+        if self.status == Status::TradeSuccess {
+            self.status = Status::TradeFinished;
+        }
+    }
+
     /// Gives back so much.
     pub(super) fn give_back(&mut self, fen: u64) {
         self.refunded_fen = self.refunded_fen.saturating_add(fen);
@@ -121,6 +138,24 @@ pub struct Refund {
     pub reason: Option<String>,
     /// When, in milliseconds.
     pub at_ms: i64,
+}
+
+/// What was asked about one refund.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requested {
+    /// The ending that the first request picked.
+    pub ending: Option<u8>,
+    /// How many refunds were worked on.
+    pub refunds: u32,
+    /// How many queries.
+    pub queries: u32,
+}
+
+impl Requested {
+    /// The ending that it plays.
+    pub(super) fn script(self) -> Option<&'static RefundEnding> {
+        self.ending.and_then(endings::refund_by_number)
+    }
 }
 
 /// One request that got past the front door.
@@ -159,6 +194,9 @@ pub struct Number {
     pub queries: u32,
     /// How many cancels.
     pub cancels: u32,
+    /// What was asked about refunds, by the merchant's number for each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requested: BTreeMap<String, Requested>,
     /// Every request, in order of arrival.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Arrived>,
@@ -170,12 +208,15 @@ impl Number {
         self.ending.and_then(endings::by_number)
     }
 
-    /// An unpaid trade closes by itself when its time is over.
+    /// An unpaid trade closes by itself when its time is over, and a paid one is
+    /// finished when it is too old for a refund.
     pub(super) fn let_time_pass(&mut self, now: i64) {
-        if let Some(trade) = &mut self.trade
-            && now >= trade.expire_ms
-        {
+        let Some(trade) = &mut self.trade else { return };
+        if now >= trade.expire_ms {
             trade.close();
+        }
+        if trade.paid_ms.is_some_and(|paid| now.saturating_sub(paid) >= REFUND_WINDOW_MS) {
+            trade.finish();
         }
     }
 }

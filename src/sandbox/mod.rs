@@ -44,7 +44,7 @@ pub use answer::{Said, Voice};
 pub use faults::Fault;
 pub use folder::Folder;
 pub use habits::{Elsewhere, Habits};
-pub use ledger::{Arrived, Number, Refund, Status, Trade};
+pub use ledger::{Arrived, Number, Refund, Requested, Status, Trade};
 
 use server::Shared;
 

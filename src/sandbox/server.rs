@@ -22,8 +22,7 @@ use super::answer::{Delivery, Spoken, refuse, speak};
 use super::clock::{Clock, http_date};
 use super::control;
 use super::gateway::{self, App, Call};
-use super::order::Order;
-use super::trade::World;
+use super::trade::{Late, World};
 use crate::alipay::sign::PrivateKey;
 
 /// What all connections share.
@@ -191,8 +190,8 @@ async fn act(shared: &Arc<Shared>, call: &Call, now: i64) -> Result<Response<Ans
         spoken = acted.voice.name(),
         "answering"
     );
-    if let Some((after, order)) = acted.late {
-        tokio::spawn(late(Arc::downgrade(shared), after, order));
+    if let Some((after, what)) = acted.late {
+        tokio::spawn(late(Arc::downgrade(shared), after, what));
     }
     if acted.delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(acted.delay_ms)).await;
@@ -215,14 +214,14 @@ async fn act(shared: &Arc<Shared>, call: &Call, now: i64) -> Result<Response<Ans
     }
 }
 
-/// A pay that comes through when nobody waits for it any more.
-async fn late(shared: std::sync::Weak<Shared>, after_ms: u64, order: Order) {
+/// What comes through when nobody waits for it any more.
+async fn late(shared: std::sync::Weak<Shared>, after_ms: u64, what: Late) {
     tokio::time::sleep(Duration::from_millis(after_ms)).await;
     let Some(shared) = shared.upgrade() else { return };
     let now = shared.clock.now();
-    let paid = shared.world().pay_late(&order, now);
-    match paid {
-        Ok(said) => info!(out_trade_no = order.out_trade_no, said, "a late pay came through"),
+    let done = shared.world().execute_late(&what, now);
+    match done {
+        Ok(said) => info!(said, "what was late came through"),
         Err(error) => warn!(%error, "cannot write the ledger"),
     }
 }

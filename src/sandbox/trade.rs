@@ -14,6 +14,7 @@ use super::gateway::{Call, Method};
 use super::habits::Habits;
 use super::ledger::{Arrived, Book, Number, Status, Trade};
 use super::order::{Order, code_invalid, is_number, missing, text};
+use super::refund::Wanted;
 use super::says::{cancel_answer, failed_pay, funds, paid_answer, people, waiting_answer, yuan};
 use crate::alipay::request::PROBE;
 
@@ -38,6 +39,12 @@ pub(super) struct World {
     pub(super) probes: u64,
 }
 
+/// What is executed when nobody waits for its answer any more.
+pub(super) enum Late {
+    Pay(Order),
+    Refund(Wanted),
+}
+
 /// What came of a request.
 pub(super) struct Acted {
     pub(super) content: Content,
@@ -47,8 +54,8 @@ pub(super) struct Acted {
     pub(super) delay_ms: u64,
     /// Whether it was worked on, or lost or held up before.
     pub(super) executed: bool,
-    /// A pay that is still on its way.
-    pub(super) late: Option<(u64, Order)>,
+    /// What is still on its way, and for how long.
+    pub(super) late: Option<(u64, Late)>,
     /// The order, and the request's number in the ledger.
     pub(super) recorded: Option<(String, u64)>,
     pub(super) ending: Option<u8>,
@@ -71,6 +78,11 @@ impl Acted {
         }
     }
 
+    /// What the business says, whether it did it or not.
+    pub(super) fn answers(said: Result<Content, Said>) -> Self {
+        Self::says(said.unwrap_or_else(|said| Content::said(&said)))
+    }
+
     /// The codes that are, or would be, answered.
     pub(super) fn said(&self) -> (&str, &str) {
         if let Voice::Says(said) | Voice::SaysUnsigned(said) = &self.voice {
@@ -81,7 +93,7 @@ impl Acted {
     }
 
     /// Nothing was done, and somebody has to say so.
-    fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Self { executed: false, ..Self::says(Content::code("20000")) }
     }
 }
@@ -115,7 +127,13 @@ impl World {
                 acted.delay_ms = delay;
             }
             if let Some(after) = fault.late_ms {
-                acted.late = Order::read(&call.biz, now).ok().map(|order| (after, order));
+                let late = match call.method {
+                    Method::Refund => self.wanted(&call.biz).ok().map(Late::Refund),
+                    Method::Pay | Method::Query | Method::Cancel | Method::RefundQuery => {
+                        Order::read(&call.biz, now).ok().map(Late::Pay)
+                    }
+                };
+                acted.late = late.map(|late| (after, late));
             }
             acted.date = fault.date;
         }
@@ -216,7 +234,7 @@ impl World {
         let forged = paid_answer(&order.out_trade_no, &new_trade(&order, now, true));
         let lost = |late| Acted { voice: Voice::Nothing, late, ..Acted::nothing() };
         if pay == Pay::LateAfterReceipt {
-            return lost(Some((self.scaled(LATE_MS), order)));
+            return lost(Some((self.scaled(LATE_MS), Late::Pay(order))));
         }
         if pay == Pay::LateAfterCancel {
             self.held.insert(order.out_trade_no.clone(), order);
@@ -230,19 +248,29 @@ impl World {
         Acted { voice, forged: Some(forged), ..acted }
     }
 
-    /// A pay that comes through late: its answer has nobody to go to.
-    pub(super) fn pay_late(&mut self, order: &Order, now: i64) -> io::Result<String> {
-        let content = self.pay_now(order, Pay::Charge, now);
+    /// What comes through late: its answer has nobody to go to. Says what it would
+    /// have been.
+    pub(super) fn execute_late(&mut self, late: &Late, now: i64) -> io::Result<String> {
+        let (method, name, content) = match late {
+            Late::Pay(order) => {
+                let content = self.pay_now(order, Pay::Charge, now);
+                ("late alipay.trade.pay", &order.out_trade_no, content)
+            }
+            Late::Refund(wanted) => {
+                let content = self.refund_late(wanted, now);
+                ("late alipay.trade.refund", &wanted.name, content)
+            }
+        };
         let arrived = Arrived {
             seq: 0,
             at_ms: now,
-            method: "late alipay.trade.pay".to_owned(),
+            method: method.to_owned(),
             executed: true,
             answered: false,
             code: content.get("code").to_owned(),
             sub_code: content.get("sub_code").to_owned(),
         };
-        self.book.record(&order.out_trade_no, arrived)?;
+        self.book.record(name, arrived)?;
         Ok(format!("{} {}", content.get("code"), content.get("sub_code")))
     }
 
@@ -390,7 +418,8 @@ impl World {
         }
         let Some(trade) = &mut number.trade else {
             number.fenced |= fence;
-            let late = self.held.remove(&name).map(|order| (self.scaled(LATE_MS), order));
+            let held = self.held.remove(&name);
+            let late = held.map(|order| (self.scaled(LATE_MS), Late::Pay(order)));
             let content = cancel_answer(&name, None, now);
             return Ok(Acted { late, ..Acted::says(content) });
         };

@@ -13,6 +13,10 @@
 //! thing that is certain without an answer is that a request never left the
 //! box, and [`Client::send`] tells it apart.
 //!
+//! What Alipay tells of its own accord ([`notify`], [`returned`]) is verified the
+//! same way, and a page for the buyer's browser ([`link`]) is signed as a request
+//! is; neither is sent or served from here.
+//!
 //! Deliberately absent: retries, redirects, the environment's proxy, a switch
 //! to leave the verification out, certificate mode, content encryption, GBK.
 
@@ -20,10 +24,15 @@ pub mod ask;
 pub mod content;
 pub mod envelope;
 pub mod keys;
+pub mod link;
+pub mod notify;
 pub mod request;
+pub mod returned;
 pub mod sign;
+pub mod told;
 
 mod certificate;
+pub(crate) mod form;
 mod https;
 mod letters;
 mod mask;

@@ -278,7 +278,7 @@ impl Case<'_> {
 ///
 /// The gateway writes `"88.88"`, `100.2`, and, where a program of its writes a
 /// binary float, perhaps `1.0E7`. No float is made of it here.
-fn fen(text: &str) -> Option<u64> {
+pub(super) fn fen(text: &str) -> Option<u64> {
     let (number, exponent) = match text.split_once(['e', 'E']) {
         Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
         None => (text, 0),

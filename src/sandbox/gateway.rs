@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Said;
 use super::clock::read_beijing;
+use crate::alipay::form;
 use crate::alipay::sign::{PublicKey, SignType, canonical};
 
 /// The application that the sandbox knows.
@@ -248,34 +249,11 @@ fn member(method: &str) -> String {
     format!("{}_response", method.replace('.', "_"))
 }
 
-/// Decodes a form. Nothing is repaired: a stray `%` or bytes that are no UTF-8
-/// are an error, because the signature could not be about them.
+/// Decodes a form in UTF-8; bytes that are none are an error as well.
 fn decode(form: &[u8]) -> Option<Vec<(String, String)>> {
-    form.split(|b| *b == b'&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let mut halves = pair.splitn(2, |b| *b == b'=');
-            let name = decode_text(halves.next()?)?;
-            Some((name, decode_text(halves.next().unwrap_or_default())?))
-        })
-        .collect()
-}
-
-fn decode_text(text: &[u8]) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.iter();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(*rest.next()?).to_digit(16);
-                let (high, low) = (digit()?, digit()?);
-                u8::try_from(high * 16 + low).ok()?
-            }
-            other => *other,
-        });
-    }
-    String::from_utf8(bytes).ok()
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
+    let pairs = form::decode(form)?;
+    pairs.into_iter().map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 mod envelope;
 mod gateway;
 mod keys;
+mod link;
 mod played;
 mod refund;
 mod request;
+mod told;
 mod verdict;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //! `verdict.rs`; none of the others changes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::payment::{Amount, AuthCode, Order, OutTradeNo, Timestamp};
 
@@ -23,6 +24,8 @@ pub enum Ask {
     Refund(Box<Refund>),
     /// Did that refund give it back?
     RefundQuery(Box<RefundQuery>),
+    /// Makes a code that the buyer scans.
+    Precreate(Box<Precreate>),
 }
 
 /// What a pay says. The code is wiped when it is dropped.
@@ -36,6 +39,22 @@ pub struct Pay {
     pub time_expire: Timestamp,
     /// What a query may give back, to tell whose trade it is; letters and digits.
     pub tag: Option<String>,
+}
+
+/// What a precreate says.
+#[derive(Clone, Debug)]
+pub struct Precreate {
+    /// What is sold.
+    pub order: Arc<Order>,
+    /// After this nobody can pay it.
+    pub time_expire: Timestamp,
+    /// How long the code can be scanned. Without this it could for two hours,
+    /// whatever the order says; whole minutes, at least one.
+    pub code_lives: Duration,
+    /// What a query may give back, to tell whose trade it is; letters and digits.
+    pub tag: Option<String>,
+    /// Where Alipay notifies.
+    pub notify_url: Option<String>,
 }
 
 /// What a refund says.
@@ -108,6 +127,8 @@ pub enum Method {
     Refund,
     /// `alipay.trade.fastpay.refund.query`
     RefundQuery,
+    /// `alipay.trade.precreate`
+    Precreate,
 }
 
 impl Method {
@@ -120,6 +141,7 @@ impl Method {
             Self::Cancel => "alipay.trade.cancel",
             Self::Refund => "alipay.trade.refund",
             Self::RefundQuery => "alipay.trade.fastpay.refund.query",
+            Self::Precreate => "alipay.trade.precreate",
         }
     }
 }
@@ -134,6 +156,7 @@ impl Ask {
             Self::Cancel(_) => Method::Cancel,
             Self::Refund(_) => Method::Refund,
             Self::RefundQuery(_) => Method::RefundQuery,
+            Self::Precreate(_) => Method::Precreate,
         }
     }
 
@@ -145,6 +168,20 @@ impl Ask {
             Self::Query(expect) | Self::Cancel(expect) => expect.clone(),
             Self::Refund(refund) => refund.expect(),
             Self::RefundQuery(query) => query.expect(),
+            Self::Precreate(precreate) => Expect::of(&precreate.order),
+        }
+    }
+
+    /// Where Alipay notifies of what comes of it, if that is said.
+    #[must_use]
+    pub fn notify_url(&self) -> Option<&str> {
+        match self {
+            Self::Precreate(precreate) => precreate.notify_url.as_deref(),
+            Self::Pay(_)
+            | Self::Query(_)
+            | Self::Cancel(_)
+            | Self::Refund(_)
+            | Self::RefundQuery(_) => None,
         }
     }
 
@@ -153,7 +190,11 @@ impl Ask {
     pub fn code(&self) -> Option<&AuthCode> {
         match self {
             Self::Pay(pay) => Some(&pay.code),
-            Self::Query(_) | Self::Cancel(_) | Self::Refund(_) | Self::RefundQuery(_) => None,
+            Self::Query(_)
+            | Self::Cancel(_)
+            | Self::Refund(_)
+            | Self::RefundQuery(_)
+            | Self::Precreate(_) => None,
         }
     }
 }

@@ -1,12 +1,15 @@
 //! What each call says to the business behind the gateway: `biz_content`, member
 //! by member.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::ask::{Expect, Pay, Refund, RefundQuery};
+use super::ask::{Expect, Pay, Precreate, Refund, RefundQuery};
 use super::request::{RequestError, beijing};
+use crate::payment::Order;
 
 /// Which till this is, for Alipay's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,16 +74,7 @@ struct PayContent<'a> {
 /// [`RequestError::Goods`], [`RequestError::Time`].
 pub fn pay(pay: &Pay, till: &Till) -> Result<Zeroizing<String>, RequestError> {
     let order = &pay.order;
-    let goods = match filled(order.goods_detail.as_deref()) {
-        Some(text) => {
-            let raw: &RawValue = serde_json::from_str(text).map_err(|_| RequestError::Goods)?;
-            if !raw.get().starts_with('[') {
-                return Err(RequestError::Goods);
-            }
-            Some(raw)
-        }
-        None => None,
-    };
+    let goods = goods(order)?;
     let content = PayContent {
         out_trade_no: order.out_trade_no.as_str(),
         scene: "bar_code",
@@ -102,6 +96,58 @@ pub fn pay(pay: &Pay, till: &Till) -> Result<Zeroizing<String>, RequestError> {
     serde_json::to_writer(&mut *json, &content).map_err(|_| RequestError::Goods)?;
     let json = std::str::from_utf8(&json).map_err(|_| RequestError::Goods)?;
     Ok(Zeroizing::new(json.to_owned()))
+}
+
+fn goods(order: &Order) -> Result<Option<&RawValue>, RequestError> {
+    let Some(text) = filled(order.goods_detail.as_deref()) else { return Ok(None) };
+    let raw: &RawValue = serde_json::from_str(text).map_err(|_| RequestError::Goods)?;
+    if raw.get().starts_with('[') { Ok(Some(raw)) } else { Err(RequestError::Goods) }
+}
+
+#[derive(Serialize)]
+struct PrecreateContent<'a> {
+    out_trade_no: &'a str,
+    subject: &'a str,
+    total_amount: &'a str,
+    product_code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
+    #[serde(flatten)]
+    place: Place<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goods_detail: Option<&'a RawValue>,
+    time_expire: &'a str,
+    qr_code_timeout_express: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passback_params: Option<&'a str>,
+}
+
+/// The business content of a precreate. The order's end and the code's are two
+/// things: without the second a code can be scanned for two hours.
+///
+/// # Errors
+///
+/// [`RequestError::Goods`], [`RequestError::Time`].
+pub fn precreate(precreate: &Precreate, till: &Till) -> Result<Zeroizing<String>, RequestError> {
+    let order = &precreate.order;
+    let content = PrecreateContent {
+        out_trade_no: order.out_trade_no.as_str(),
+        subject: &order.subject,
+        total_amount: &order.amount.wire(),
+        product_code: "FACE_TO_FACE_PAYMENT",
+        body: filled(order.body.as_deref()),
+        place: till.place(order.operator_id.as_deref()),
+        goods_detail: goods(order)?,
+        time_expire: &beijing(precreate.time_expire)?,
+        qr_code_timeout_express: &minutes(precreate.code_lives),
+        passback_params: filled(precreate.tag.as_deref()),
+    };
+    Ok(json(&content))
+}
+
+/// A length of time as Alipay writes it: whole minutes, at least one.
+fn minutes(length: Duration) -> String {
+    format!("{}m", length.as_secs().div_ceil(60).max(1))
 }
 
 /// The business content of a query and of a cancel.

@@ -27,7 +27,9 @@ use super::proof::Proof;
 use super::request::{self, Request, RequestError};
 use super::sign::{PrivateKey, PublicKey, SignType};
 use super::verdict;
-use crate::payment::{Amount, Answer, Answered, PayAnswer, Timestamp, Trouble, TroubleKind, Wire};
+use crate::payment::{
+    Amount, Answer, Answered, PayAnswer, PrecreateAnswer, Timestamp, Trouble, TroubleKind, Wire,
+};
 
 /// Where the gateway is, and who we are to it.
 pub struct Settings {
@@ -235,9 +237,11 @@ impl Client {
             Ask::Query(expect) | Ask::Cancel(expect) => content::by_number(expect),
             Ask::Refund(refund) => content::refund(refund, &self.till)?,
             Ask::RefundQuery(query) => content::refund_query(query)?,
+            Ask::Precreate(precreate) => content::precreate(precreate, &self.till)?,
         };
-        let common =
+        let mut common =
             request::common(&self.app_id, ask.method().name(), self.sign_type, gateway_now)?;
+        common.extend(ask.notify_url().map(|url| ("notify_url", url.to_owned())));
         request::build(&common, &biz_content, self.sign_type, &self.private_key)
     }
 
@@ -364,6 +368,7 @@ fn not_sent(method: Method, text: String) -> Answer {
     let trouble = Trouble { kind: TroubleKind::Unreachable, text };
     match method {
         Method::Pay => Answer::Pay(PayAnswer::NotSent(trouble)),
+        Method::Precreate => Answer::Precreate(PrecreateAnswer::NotSent(trouble)),
         Method::Query | Method::Cancel | Method::Refund | Method::RefundQuery => {
             verdict::unknown(method, trouble)
         }

@@ -69,7 +69,8 @@ impl Proof {
             | Answer::Pay(_)
             | Answer::Cancel(_)
             | Answer::Refund(_)
-            | Answer::RefundQuery(_) => Self::Nothing,
+            | Answer::RefundQuery(_)
+            | Answer::Precreate(_) => Self::Nothing,
         }
     }
 

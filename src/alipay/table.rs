@@ -8,8 +8,10 @@
 //! the verdict. New knowledge about the gateway is a new line here, and the
 //! same line in the test.
 
+mod precreate;
 mod refund;
 
+pub(crate) use precreate::{PrecreateVerdict, precreate};
 pub(crate) use refund::{RefundQueryVerdict, RefundVerdict, refund, refund_query};
 
 /// What the codes of an answer to a pay mean, before anybody looks at whose

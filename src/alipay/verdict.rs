@@ -7,6 +7,7 @@
 //! and says nothing about ours. Another amount under our number is *foreign*:
 //! somebody else has the number.
 
+mod precreate;
 mod refund;
 
 use super::ask::{Expect, Method};
@@ -15,8 +16,8 @@ use super::mask::Mask;
 use super::request;
 use super::table::{self, CancelVerdict, PayVerdict, QueryVerdict, Words};
 use crate::payment::{
-    Answer, CancelAnswer, Fen, PayAnswer, QueryAnswer, Reason, RefundAnswer, RefundQueryAnswer,
-    Said, Trade, Trouble, TroubleKind, Wire,
+    Answer, CancelAnswer, Fen, PayAnswer, PrecreateAnswer, QueryAnswer, Reason, RefundAnswer,
+    RefundQueryAnswer, Said, Trade, Trouble, TroubleKind, Wire,
 };
 
 /// Judges a verified answer, and takes out of it what the journal keeps.
@@ -33,6 +34,7 @@ pub(crate) fn judge(
         Method::Cancel => Answer::Cancel(case.cancel()),
         Method::Refund => Answer::Refund(case.refund()),
         Method::RefundQuery => Answer::RefundQuery(case.refund_query()),
+        Method::Precreate => Answer::Precreate(case.precreate()),
     };
     (answer, case.wire())
 }
@@ -45,6 +47,7 @@ pub(crate) fn unknown(method: Method, trouble: Trouble) -> Answer {
         Method::Cancel => Answer::Cancel(CancelAnswer::Unknown(trouble)),
         Method::Refund => Answer::Refund(RefundAnswer::Unknown(trouble)),
         Method::RefundQuery => Answer::RefundQuery(RefundQueryAnswer::Unknown(trouble)),
+        Method::Precreate => Answer::Precreate(PrecreateAnswer::Unknown(trouble)),
     }
 }
 

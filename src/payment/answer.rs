@@ -4,8 +4,10 @@
 //! of it. Every kind of call has its own answers, so that a pair that cannot
 //! happen cannot be written down.
 
+mod precreate;
 mod refund;
 
+pub use precreate::PrecreateAnswer;
 pub use refund::{Back, RefundAnswer, RefundQueryAnswer};
 
 use super::{Said, Timestamp};
@@ -160,6 +162,8 @@ pub enum Answer {
     Refund(RefundAnswer),
     /// To `refund query`.
     RefundQuery(RefundQueryAnswer),
+    /// To `precreate`.
+    Precreate(PrecreateAnswer),
 }
 
 /// The judgement on an answer, in one word.
@@ -193,11 +197,13 @@ pub enum Judged {
     Unproven,
     /// No money went back, so far.
     NotDone,
+    /// There is a code for the buyer to scan.
+    Made,
 }
 
 impl Judged {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Paid,
         Self::Waiting,
         Self::Declined,
@@ -212,6 +218,7 @@ impl Judged {
         Self::NoAction,
         Self::Unproven,
         Self::NotDone,
+        Self::Made,
     ];
 
     /// The word in the journal, the API and the log.
@@ -232,6 +239,7 @@ impl Judged {
             Self::NoAction => "no_action",
             Self::Unproven => "unproven",
             Self::NotDone => "not_done",
+            Self::Made => "made",
         }
     }
 }
@@ -268,6 +276,7 @@ impl Answer {
             },
             Self::Refund(answer) => answer.judged(),
             Self::RefundQuery(answer) => answer.judged(),
+            Self::Precreate(answer) => answer.judged(),
         }
     }
 
@@ -301,6 +310,7 @@ impl Answer {
             },
             Self::Refund(answer) => answer.trouble(),
             Self::RefundQuery(answer) => answer.trouble(),
+            Self::Precreate(answer) => answer.trouble(),
         }
     }
 }

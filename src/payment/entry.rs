@@ -92,11 +92,13 @@ pub enum StepName {
     RefundAnswered,
     /// The query about it was.
     RefundQueryAnswered,
+    /// The precreate was.
+    PrecreateAnswered,
 }
 
 impl StepName {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Requested,
         Self::Code,
         Self::Hint,
@@ -108,6 +110,7 @@ impl StepName {
         Self::CancelAnswered,
         Self::RefundAnswered,
         Self::RefundQueryAnswered,
+        Self::PrecreateAnswered,
     ];
 
     /// The name in the journal, the API and the log.
@@ -125,6 +128,7 @@ impl StepName {
             Self::CancelAnswered => "cancel_answered",
             Self::RefundAnswered => "refund_answered",
             Self::RefundQueryAnswered => "refund_query_answered",
+            Self::PrecreateAnswered => "precreate_answered",
         }
     }
 }

@@ -42,8 +42,8 @@ mod tests;
 pub use account::{Account, Asker};
 pub use amount::{Amount, AmountError};
 pub use answer::{
-    Answer, Answered, Back, CancelAnswer, Judged, PayAnswer, QueryAnswer, Reason, RefundAnswer,
-    RefundQueryAnswer, Trade, Trouble, TroubleKind, Wire,
+    Answer, Answered, Back, CancelAnswer, Judged, PayAnswer, PrecreateAnswer, QueryAnswer, Reason,
+    RefundAnswer, RefundQueryAnswer, Trade, Trouble, TroubleKind, Wire,
 };
 pub use clock::{Moment, Rules, Timestamp};
 pub use code::{AuthCode, OtherCode, ScaleLabels, SecretText, is_printed_on_goods, split_aim};

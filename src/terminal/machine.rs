@@ -125,5 +125,8 @@ fn name(event: &Event, is_first: bool) -> StepName {
         Event::Answered(Answered { answer: Answer::RefundQuery(_), .. }) => {
             StepName::RefundQueryAnswered
         }
+        Event::Answered(Answered { answer: Answer::Precreate(_), .. }) => {
+            StepName::PrecreateAnswered
+        }
     }
 }

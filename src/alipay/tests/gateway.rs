@@ -58,7 +58,8 @@ fn say(answered: &Answered) -> String {
         | Answer::Query(_)
         | Answer::Cancel(_)
         | Answer::Refund(_)
-        | Answer::RefundQuery(_) => match answered.answer.trouble() {
+        | Answer::RefundQuery(_)
+        | Answer::Precreate(_) => match answered.answer.trouble() {
             Some(trouble) => format!("{:?}", trouble.kind),
             None => "something else".into(),
         },

@@ -5,6 +5,7 @@ mod gateway;
 mod keys;
 mod link;
 mod played;
+mod precreate;
 mod refund;
 mod request;
 mod told;
@@ -13,7 +14,7 @@ mod verdict;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ask::{Ask, Expect, Method, Pay, Refund};
+use super::ask::{Ask, Expect, Method, Pay, Precreate, Refund};
 use super::sign::{PrivateKey, PublicKey, SignType};
 use crate::payment::{AuthCode, Order, SecretText, Timestamp};
 
@@ -50,6 +51,18 @@ fn ask(method: Method) -> Ask {
         Method::Cancel => Ask::Cancel(expect),
         Method::Refund => Ask::Refund(Box::new(refund())),
         Method::RefundQuery => Ask::RefundQuery(Box::new(refund().query())),
+        Method::Precreate => Ask::Precreate(Box::new(precreate())),
+    }
+}
+
+/// A precreate of the usual order, void two minutes from now.
+fn precreate() -> Precreate {
+    Precreate {
+        order: Arc::new(order()),
+        time_expire: NOW + Duration::from_mins(2),
+        code_lives: Duration::from_mins(2),
+        tag: Some("0123456789abcdef".to_owned()),
+        notify_url: None,
     }
 }
 

@@ -130,7 +130,9 @@ fn say(method: Method, content: &str) -> String {
         }
         Answer::Refund(RefundAnswer::Unknown(trouble))
         | Answer::RefundQuery(RefundQueryAnswer::Unknown(trouble)) => kind(trouble.kind),
-        answer @ (Answer::Pay(_) | Answer::Query(_) | Answer::Cancel(_)) => panic!("{answer:?}"),
+        answer @ (Answer::Pay(_) | Answer::Query(_) | Answer::Cancel(_) | Answer::Precreate(_)) => {
+            panic!("{answer:?}")
+        }
     }
 }
 

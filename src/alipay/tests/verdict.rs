@@ -194,7 +194,9 @@ fn say(method: Method, content: &str) -> String {
         Answer::Pay(PayAnswer::Unknown(trouble))
         | Answer::Query(QueryAnswer::Unknown(trouble))
         | Answer::Cancel(CancelAnswer::Unknown(trouble)) => kind(trouble.kind),
-        answer @ (Answer::Refund(_) | Answer::RefundQuery(_)) => panic!("{answer:?}"),
+        answer @ (Answer::Refund(_) | Answer::RefundQuery(_) | Answer::Precreate(_)) => {
+            panic!("{answer:?}")
+        }
     }
 }
 

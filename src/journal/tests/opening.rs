@@ -504,3 +504,19 @@ fn a_journal_of_version_3_is_still_read() {
     let found = reader.payment_of_code(CodeMark([0x3f; 16])).expect("readable").expect("it");
     assert_eq!(found.state(), State::Paid);
 }
+
+/// What `.cargo/config.toml` says; a build that has not read it shall be noticed.
+#[test]
+fn sqlite_is_built_for_what_the_journal_does() {
+    let conn = Connection::open_in_memory().expect("open");
+    let mut options = conn.prepare("PRAGMA compile_options").expect("SQL");
+    let options = options.query_map([], |row| row.get::<_, String>(0)).expect("options");
+    let options: Vec<String> = options.map(|option| option.expect("a text")).collect();
+    // Several threads read and write, each with a connection of its own.
+    for needed in ["THREADSAFE=1", "DEFAULT_MEMSTATUS=0", "OMIT_LOAD_EXTENSION"] {
+        assert!(options.iter().any(|option| option == needed), "{needed}: {options:?}");
+    }
+    let unused = ["FTS", "RTREE", "DBSTAT", "STAT4"];
+    let is_unused = |option: &&String| unused.iter().any(|word| option.contains(word));
+    assert_eq!(options.iter().find(is_unused), None);
+}

@@ -95,6 +95,8 @@ struct Loop {
     writing: HashMap<Ticket, Writing>,
     signer: Signer,
     last_request: RequestId,
+    /// The first question to the gateway is still open.
+    starting: bool,
 }
 
 impl Loop {

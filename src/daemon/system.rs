@@ -1,11 +1,13 @@
 //! What the service manager and the kernel want of a daemon.
 
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::ops::Range;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
@@ -19,6 +21,35 @@ use crate::config::ApiConfig;
 pub(super) fn seal() {
     if let Err(why) = nix::sys::prctl::set_dumpable(false) {
         tracing::warn!(%why, "keeping core dumps off");
+    }
+}
+
+/// Gives back the pages of our own code once it is up: the start touches most of
+/// it, and the loop comes back to little. The kernel keeps them in its cache and
+/// maps anew what is needed after all.
+pub(super) fn let_go_of_code() {
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    maps.lines().filter_map(code_of_file).for_each(let_go);
+}
+
+/// Where a line of `/proc/self/maps` tells of code out of a file (`proc_pid_maps(5)`).
+fn code_of_file(line: &str) -> Option<Range<usize>> {
+    // range, rights, offset, device, inode, path
+    let mut fields = line.split_ascii_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let is_code = fields.next()? == "r-xp";
+    let is_of_file = fields.nth(3)?.starts_with('/');
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    (is_code && is_of_file).then_some(address(start)?..address(end)?)
+}
+
+#[allow(unsafe_code, reason = "advice about memory is unsafe wherever that is written to")]
+fn let_go(code: Range<usize>) {
+    // SAFETY: a file's pages that nobody may write to are the same when they are
+    // mapped again.
+    unsafe {
+        let start = std::ptr::with_exposed_provenance_mut(code.start);
+        libc::madvise(start, code.len(), libc::MADV_DONTNEED);
     }
 }
 
@@ -207,6 +238,24 @@ mod tests {
                 (told, _) => panic!("{listen:?}: {told:?}"),
             }
         }
+    }
+
+    #[test]
+    fn only_code_out_of_files_is_let_go() {
+        let maps = [
+            ("55d0c0000000-55d0c0241000 r--p 00000000 fe:00 7 /usr/bin/tilld", None),
+            ("55d0c0241000-55d0c08a2000 r-xp 00240000 fe:00 7 /usr/bin/tilld", Some(0x66_1000)),
+            ("55d0c08a3000-55d0c08cd000 r--p 008a1000 fe:00 7 /usr/bin/tilld", None),
+            ("55d0c08cd000-55d0c08d4000 rw-p 008cb000 fe:00 7 /usr/bin/tilld", None),
+            ("7ffd30000000-7ffd30002000 r-xp 00000000 00:00 0 [vdso]", None),
+            ("7f0000000000-7f0000001000 r-xp 00000000 00:00 0", None),
+            ("", None),
+        ];
+        for (line, length) in maps {
+            assert_eq!(code_of_file(line).map(|code| code.len()), length, "{line}");
+        }
+        // And it still runs.
+        let_go_of_code();
     }
 
     #[test]

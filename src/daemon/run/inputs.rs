@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{Back, Line, Loop, Writing};
 use crate::alipay::Probed;
-use crate::daemon::Ended;
 use crate::daemon::backend::Asked;
 use crate::daemon::gate::{Known as Time, Told};
 use crate::daemon::heard::Dated;
+use crate::daemon::{Ended, system};
 use crate::journal::{self, AppendError, Health};
 use crate::payment::{CodeMark, OutTradeNo, Payment, ScannerNews};
 use crate::scanner;
@@ -170,6 +170,9 @@ impl Loop {
         self.gate.probed(told, &proof, trouble, clock, self.clock.now());
         self.judge()?;
         self.handle(Input::Heard(Box::new(answered.answer)))?;
+        if std::mem::take(&mut self.starting) {
+            system::let_go_of_code();
+        }
         if self.gate.keeps_waiting(self.clock.steady()) { Ok(()) } else { self.let_in() }
     }
 

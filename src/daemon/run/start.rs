@@ -148,6 +148,7 @@ pub(in crate::daemon) async fn run(setup: Setup) -> Result<(), Ended> {
         writing: HashMap::new(),
         signer: Signer::new(),
         last_request: RequestId(0),
+        starting: true,
     };
     let (stop_api, api_stopping) = watch::channel(false);
     let listeners = api::Listeners { unix, file: Some(file), tcp };

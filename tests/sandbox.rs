@@ -8,6 +8,7 @@
 )]
 
 mod sandbox_client;
+mod sandbox_precreate;
 mod sandbox_refunds;
 
 use std::collections::BTreeMap;

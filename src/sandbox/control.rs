@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::faults::Fault;
 use super::habits::Elsewhere;
+use super::precreate::Scan;
 use super::refund::RefundElsewhere;
 use super::server::Shared;
 
@@ -68,6 +69,16 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
                 Err(reason) => bad(&reason),
             }
         }
+        ("POST", ["scan"]) => match read::<Scan>(body) {
+            Ok(scan) => {
+                let (mut world, now) = (shared.world(), shared.clock.now());
+                match world.scan(&scan, now) {
+                    Ok(name) => ok(json!(world.book.number(&name, now))),
+                    Err(reason) => (StatusCode::CONFLICT, json!({ "error": reason })),
+                }
+            }
+            Err(reason) => bad(&reason),
+        },
         ("POST", ["clock"]) => match read::<Skew>(body) {
             Ok(Skew { skew_ms }) => {
                 shared.clock.set_skew(skew_ms);
@@ -112,7 +123,7 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
                 "GET, POST, DELETE /sandbox/faults",
                 "POST /sandbox/trades", "POST /sandbox/trades/{out_trade_no}/confirm",
                 "POST /sandbox/trades/{out_trade_no}/giveup",
-                "POST /sandbox/trades/{out_trade_no}/refund",
+                "POST /sandbox/trades/{out_trade_no}/refund", "POST /sandbox/scan",
                 "POST /sandbox/clock", "POST /sandbox/settings", "POST /sandbox/reset",
             ]}),
         ),

@@ -11,7 +11,7 @@ use crate::alipay::request::PROBE;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fault {
-    /// `pay`, `query`, `cancel`, `refund`, `fastpay.refund.query`, with or
+    /// `pay`, `query`, `cancel`, `refund`, `fastpay.refund.query`, `precreate`, with or
     /// without `alipay.trade.` in front; all of them if absent.
     pub method: Option<String>,
     /// Only requests about this order; all if absent, but for the queries about
@@ -93,7 +93,7 @@ impl Fault {
             && self.method().is_none()
         {
             return Err(format!(
-                "there is no method {name:?}: write pay, query, cancel, refund or fastpay.refund.query"
+                "there is no method {name:?}: write pay, query, cancel, refund, fastpay.refund.query or precreate"
             ));
         }
         if self.voices().iter().flatten().count() > 1 {

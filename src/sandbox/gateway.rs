@@ -34,11 +34,12 @@ pub(super) enum Method {
     Cancel,
     Refund,
     RefundQuery,
+    Precreate,
 }
 
 impl Method {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Pay, Self::Query, Self::Cancel, Self::Refund, Self::RefundQuery];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Pay, Self::Query, Self::Cancel, Self::Refund, Self::RefundQuery, Self::Precreate];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -47,6 +48,7 @@ impl Method {
             Self::Cancel => "alipay.trade.cancel",
             Self::Refund => "alipay.trade.refund",
             Self::RefundQuery => "alipay.trade.fastpay.refund.query",
+            Self::Precreate => "alipay.trade.precreate",
         }
     }
 

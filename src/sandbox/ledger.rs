@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::endings::{self, Ending, RefundEnding};
+use super::precreate::Code;
 
 /// A trade can be given back for so long after it was paid.
 const REFUND_WINDOW_MS: i64 = 365 * 24 * 3600 * 1000;
@@ -186,6 +187,9 @@ pub struct Number {
     pub ending: Option<u8>,
     /// The trade, if one was ever made.
     pub trade: Option<Trade>,
+    /// The code that a precreate has made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
     /// A cancel found nothing, and `--fence` keeps the number from being paid.
     pub fenced: bool,
     /// How many pays were executed.
@@ -323,6 +327,12 @@ impl Book {
     /// The merchant's number of a trade.
     pub(super) fn out_trade_no(&self, trade_no: &str) -> Option<&str> {
         self.by_trade_no.get(trade_no).map(String::as_str)
+    }
+
+    /// The number for which a code was made.
+    pub(super) fn with_code(&self, qr_code: &str) -> Option<String> {
+        let made = |number: &&Number| number.code.as_ref().is_some_and(|c| c.qr_code == qr_code);
+        self.numbers.values().find(made).map(|number| number.out_trade_no.clone())
     }
 
     /// Whether the number was seen before.

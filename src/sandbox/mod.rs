@@ -25,6 +25,7 @@ mod gateway;
 mod habits;
 mod ledger;
 mod order;
+mod precreate;
 mod refund;
 mod says;
 mod server;
@@ -45,6 +46,7 @@ pub use faults::Fault;
 pub use folder::Folder;
 pub use habits::{Elsewhere, Habits};
 pub use ledger::{Arrived, Number, Refund, Requested, Status, Trade};
+pub use precreate::Code;
 
 use server::Shared;
 

@@ -1,4 +1,4 @@
-//! What a pay asks for, checked as strictly as Alipay checks it.
+//! What a pay or a precreate asks for, checked as strictly as Alipay checks it.
 
 use serde_json::{Map, Value};
 
@@ -8,8 +8,13 @@ use crate::payment::{Amount, AuthCode, SecretText};
 
 /// A pay whose fields are all right by themselves.
 pub(super) struct Order {
-    pub(super) out_trade_no: String,
+    pub(super) sale: Sale,
     pub(super) auth_code: AuthCode,
+}
+
+/// What is sold, however it is paid.
+pub(super) struct Sale {
+    pub(super) out_trade_no: String,
     pub(super) amount: Amount,
     pub(super) subject: String,
     pub(super) passback_params: Option<String>,
@@ -23,12 +28,9 @@ pub(super) struct Order {
 const DEFAULT_LIFE_MIN: i64 = 3 * 60;
 
 impl Order {
-    /// Reads `biz_content`.
+    /// Reads the `biz_content` of a pay.
     pub(super) fn read(biz: &Map<String, Value>, now: i64) -> Result<Self, Said> {
-        let out_trade_no = text(biz, "out_trade_no", 64)?.ok_or_else(|| missing("out_trade_no"))?;
-        if !is_number(&out_trade_no) {
-            return Err(invalid("out_trade_no 只能包含字母、数字、下划线"));
-        }
+        merchant_number(biz)?;
         let scene = text(biz, "scene", 32)?.ok_or_else(|| missing("scene"))?;
         let product = text(biz, "product_code", 64)?;
         let played =
@@ -42,6 +44,14 @@ impl Order {
         let is_bare = auth_code.bytes().all(|b| b.is_ascii_digit());
         let auth_code = AuthCode::read(&SecretText::new(auth_code)).ok().filter(|_| is_bare);
         let auth_code = auth_code.ok_or_else(code_invalid)?;
+        Ok(Self { sale: Sale::read(biz, now)?, auth_code })
+    }
+}
+
+impl Sale {
+    /// Reads what a pay and a precreate have in common.
+    pub(super) fn read(biz: &Map<String, Value>, now: i64) -> Result<Self, Said> {
+        let out_trade_no = merchant_number(biz)?;
         let amount = amount(biz, "total_amount", 11)?.ok_or_else(|| missing("total_amount"))?;
         let subject = text(biz, "subject", 256)?.ok_or_else(|| missing("subject"))?;
         if subject.chars().any(|c| matches!(c, '/' | '=' | '&') || c.is_control()) {
@@ -57,7 +67,6 @@ impl Order {
         goods(biz)?;
         Ok(Self {
             out_trade_no,
-            auth_code,
             amount,
             subject,
             passback_params: text(biz, "passback_params", 512)?,
@@ -65,6 +74,15 @@ impl Order {
             terminal_id: text(biz, "terminal_id", 32)?,
             expire_ms: expiry(biz, now)?,
         })
+    }
+}
+
+fn merchant_number(biz: &Map<String, Value>) -> Result<String, Said> {
+    let number = text(biz, "out_trade_no", 64)?.ok_or_else(|| missing("out_trade_no"))?;
+    if is_number(&number) {
+        Ok(number)
+    } else {
+        Err(invalid("out_trade_no 只能包含字母、数字、下划线"))
     }
 }
 
@@ -145,7 +163,7 @@ fn expiry(biz: &Map<String, Value>, now: i64) -> Result<i64, Said> {
 }
 
 /// `90m`, `3h`, `15d` in minutes.
-fn express(length: &str) -> Option<i64> {
+pub(super) fn express(length: &str) -> Option<i64> {
     let (digits, unit) = length.split_at_checked(length.len().checked_sub(1)?)?;
     let unit = match unit {
         "m" => 1,

@@ -13,7 +13,7 @@ use super::faults::{Fault, Faults};
 use super::gateway::{Call, Method};
 use super::habits::Habits;
 use super::ledger::{Arrived, Book, Number, Status, Trade};
-use super::order::{Order, code_invalid, is_number, missing, text};
+use super::order::{Order, Sale, code_invalid, is_number, missing, text};
 use super::refund::Wanted;
 use super::says::{cancel_answer, failed_pay, funds, paid_answer, people, waiting_answer, yuan};
 use crate::alipay::request::PROBE;
@@ -129,9 +129,11 @@ impl World {
             if let Some(after) = fault.late_ms {
                 let late = match call.method {
                     Method::Refund => self.wanted(&call.biz).ok().map(Late::Refund),
-                    Method::Pay | Method::Query | Method::Cancel | Method::RefundQuery => {
-                        Order::read(&call.biz, now).ok().map(Late::Pay)
-                    }
+                    Method::Pay
+                    | Method::Query
+                    | Method::Cancel
+                    | Method::RefundQuery
+                    | Method::Precreate => Order::read(&call.biz, now).ok().map(Late::Pay),
                 };
                 acted.late = late.map(|late| (after, late));
             }
@@ -163,6 +165,7 @@ impl World {
             Method::Cancel => self.cancel(biz, now),
             Method::Refund => self.refund(biz, now),
             Method::RefundQuery => self.refund_query(biz, now),
+            Method::Precreate => self.precreate(biz, now),
         };
         acted.unwrap_or_else(|said| Acted::says(Content::said(&said)))
     }
@@ -213,8 +216,8 @@ impl World {
                 return Acted::says(failed_pay(&name, &said));
             }
         };
-        let picked = endings::picked(order.auth_code.reveal(), order.amount.fen());
-        let number = self.book.number(&order.out_trade_no, now);
+        let picked = endings::picked(order.auth_code.reveal(), order.sale.amount.fen());
+        let number = self.book.number(&order.sale.out_trade_no, now);
         number.pays += 1;
         let first = number.pays == 1;
         if first {
@@ -231,13 +234,13 @@ impl World {
         }
         let voice = script.filter(|_| first).map_or(Voice::True, |ending| ending.voice.clone());
         // Asked before anything is changed: the success of which a voice lies.
-        let forged = paid_answer(&order.out_trade_no, &new_trade(&order, now, true));
+        let forged = paid_answer(&order.sale.out_trade_no, &new_trade(&order.sale, now, true));
         let lost = |late| Acted { voice: Voice::Nothing, late, ..Acted::nothing() };
         if pay == Pay::LateAfterReceipt {
             return lost(Some((self.scaled(LATE_MS), Late::Pay(order))));
         }
         if pay == Pay::LateAfterCancel {
-            self.held.insert(order.out_trade_no.clone(), order);
+            self.held.insert(order.sale.out_trade_no.clone(), order);
             return lost(None);
         }
         let acted = if pay == Pay::Nothing {
@@ -254,7 +257,7 @@ impl World {
         let (method, name, content) = match late {
             Late::Pay(order) => {
                 let content = self.pay_now(order, Pay::Charge, now);
-                ("late alipay.trade.pay", &order.out_trade_no, content)
+                ("late alipay.trade.pay", &order.sale.out_trade_no, content)
             }
             Late::Refund(wanted) => {
                 let content = self.refund_late(wanted, now);
@@ -276,14 +279,14 @@ impl World {
 
     /// What the ledger makes of a pay.
     fn pay_now(&mut self, order: &Order, pay: Pay, now: i64) -> Content {
-        let name = &order.out_trade_no;
+        let name = &order.sale.out_trade_no;
         let fence = self.habits.fence;
         let number = self.book.number(name, now);
         if let Some(answer) = in_the_way(number, order, fence) {
             return answer;
         }
         let failed = |said: &Said| failed_pay(name, said);
-        if now >= order.expire_ms {
+        if now >= order.sale.expire_ms {
             return failed(&Said::business(
                 "ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR",
                 "当前时间已超过允许支付的时间",
@@ -296,11 +299,11 @@ impl World {
         match pay {
             Pay::Decline(sub_code, sub_msg) => failed(&Said::business(sub_code, sub_msg)),
             Pay::DeclineOpen(_) => {
-                number.trade = Some(new_trade(order, now, false));
+                number.trade = Some(new_trade(&order.sale, now, false));
                 failed(&Said::business("ACQ.BUYER_BALANCE_NOT_ENOUGH", "买家余额不足"))
             }
             Pay::Wait | Pay::WaitUntilQuery(_) | Pay::GiveUpAtQuery(_) => {
-                let trade = number.trade.insert(new_trade(order, now, false));
+                let trade = number.trade.insert(new_trade(&order.sale, now, false));
                 waiting_answer(name, trade)
             }
             Pay::Charge
@@ -308,7 +311,7 @@ impl World {
             | Pay::Elsewhere
             | Pay::LateAfterReceipt
             | Pay::LateAfterCancel => {
-                let trade = number.trade.insert(new_trade(order, now, true));
+                let trade = number.trade.insert(new_trade(&order.sale, now, true));
                 paid_answer(name, trade)
             }
         }
@@ -460,13 +463,13 @@ pub(super) fn not_exist() -> Said {
 
 /// What an earlier request with the same number means for a pay.
 fn in_the_way(number: &Number, order: &Order, fence: bool) -> Option<Content> {
-    let name = &order.out_trade_no;
+    let name = &order.sale.out_trade_no;
     let failed = |sub_code, sub_msg| Some(failed_pay(name, &Said::business(sub_code, sub_msg)));
     let Some(trade) = &number.trade else {
         let fenced = fence && number.fenced;
         return fenced.then(|| failed("ACQ.TRADE_HAS_CLOSE", "交易已经关闭")).flatten();
     };
-    if trade.total_fen != order.amount.fen() || trade.subject != order.subject {
+    if trade.total_fen != order.sale.amount.fen() || trade.subject != order.sale.subject {
         return failed("ACQ.CONTEXT_INCONSISTENT", "交易信息被篡改");
     }
     match trade.status {
@@ -491,23 +494,23 @@ fn trade_elsewhere(order: &Order, now: i64) -> Trade {
     Trade {
         passback_params: Some("ANOTHER_TILL".to_owned()),
         terminal_id: Some("ANOTHER_TILL".to_owned()),
-        ..new_trade(order, now.saturating_sub(ELSEWHERE_MS), true)
+        ..new_trade(&order.sale, now.saturating_sub(ELSEWHERE_MS), true)
     }
 }
 
-fn new_trade(order: &Order, now: i64, paid: bool) -> Trade {
+pub(super) fn new_trade(sale: &Sale, now: i64, paid: bool) -> Trade {
     let mut trade = Trade {
-        trade_no: trade_no(&order.out_trade_no, now),
+        trade_no: trade_no(&sale.out_trade_no, now),
         status: Status::WaitBuyerPay,
-        total_fen: order.amount.fen(),
+        total_fen: sale.amount.fen(),
         charged_fen: 0,
         refunded_fen: 0,
-        subject: order.subject.clone(),
-        passback_params: order.passback_params.clone(),
-        store_id: order.store_id.clone(),
-        terminal_id: order.terminal_id.clone(),
+        subject: sale.subject.clone(),
+        passback_params: sale.passback_params.clone(),
+        store_id: sale.store_id.clone(),
+        terminal_id: sale.terminal_id.clone(),
         created_ms: now,
-        expire_ms: order.expire_ms,
+        expire_ms: sale.expire_ms,
         paid_ms: None,
         cancelled_by: None,
         refunds: Vec::new(),

@@ -41,7 +41,37 @@ const cancel = (order) => call('alipay.trade.cancel', { out_trade_no: order });
   answer = await call('alipay.trade.refund', { out_trade_no: 'JS_PAID', refund_amount: '2.50', out_request_no: 'R1' });
   assert.deepEqual([answer.code, answer.fundChange, answer.refundFee], ['10000', 'Y', '2.50']);
   answer = await call('alipay.trade.fastpay.refund.query', { out_trade_no: 'JS_PAID', out_request_no: 'R1' });
-  assert.equal(answer.refundStatus, 'REFUND_SUCCESS');
+  assert.deepEqual([answer.refundStatus, answer.refundAmount, answer.gmtRefundPay], ['REFUND_SUCCESS', '2.50', undefined]);
+  answer = await call('alipay.trade.fastpay.refund.query', {
+    out_trade_no: 'JS_PAID',
+    out_request_no: 'R1',
+    query_options: ['gmt_refund_pay'],
+  });
+  assert.match(answer.gmtRefundPay, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
+  answer = await call('alipay.trade.fastpay.refund.query', { out_trade_no: 'JS_PAID', out_request_no: 'R9' });
+  assert.deepEqual([answer.code, answer.refundStatus, answer.outTradeNo], ['10000', undefined, undefined]);
+  const again = (refund_amount) =>
+    call('alipay.trade.refund', { out_trade_no: 'JS_PAID', refund_amount, out_request_no: 'R1' });
+  assert.equal((await again('2.50')).fundChange, 'N');
+  assert.equal((await again('2.51')).subCode, 'ACQ.DISCORDANT_REPEAT_REQUEST');
+
+  const precreate = () =>
+    call('alipay.trade.precreate', {
+      out_trade_no: 'JS_CODE',
+      total_amount: '3.00',
+      subject: '咖啡',
+      qr_code_timeout_express: '5m',
+    });
+  answer = await precreate();
+  assert.match(answer.qrCode, /^https:\/\/qr\.alipay\.com\/bax/);
+  assert.equal((await query('JS_CODE')).subCode, 'ACQ.TRADE_NOT_EXIST');
+  assert.equal((await precreate()).subCode, 'ACQ.APPLY_PC_MERCHANT_CODE_ERROR');
+  const scanned = await fetch(new URL('/sandbox/scan', gateway), {
+    method: 'POST',
+    body: JSON.stringify({ qr_code: answer.qrCode, confirm: true }),
+  });
+  assert.equal(scanned.status, 200);
+  assert.equal((await query('JS_CODE')).tradeStatus, 'TRADE_SUCCESS');
 
   assert.equal((await pay('JS_WAIT', '77.04')).code, '10003');
   assert.equal((await query('JS_WAIT')).tradeStatus, 'WAIT_BUYER_PAY');

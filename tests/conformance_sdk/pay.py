@@ -15,11 +15,13 @@ from alipay.aop.api.DefaultAlipayClient import DefaultAlipayClient
 from alipay.aop.api.domain.AlipayTradeCancelModel import AlipayTradeCancelModel
 from alipay.aop.api.domain.AlipayTradeFastpayRefundQueryModel import AlipayTradeFastpayRefundQueryModel
 from alipay.aop.api.domain.AlipayTradePayModel import AlipayTradePayModel
+from alipay.aop.api.domain.AlipayTradePrecreateModel import AlipayTradePrecreateModel
 from alipay.aop.api.domain.AlipayTradeQueryModel import AlipayTradeQueryModel
 from alipay.aop.api.domain.AlipayTradeRefundModel import AlipayTradeRefundModel
 from alipay.aop.api.request.AlipayTradeCancelRequest import AlipayTradeCancelRequest
 from alipay.aop.api.request.AlipayTradeFastpayRefundQueryRequest import AlipayTradeFastpayRefundQueryRequest
 from alipay.aop.api.request.AlipayTradePayRequest import AlipayTradePayRequest
+from alipay.aop.api.request.AlipayTradePrecreateRequest import AlipayTradePrecreateRequest
 from alipay.aop.api.request.AlipayTradeQueryRequest import AlipayTradeQueryRequest
 from alipay.aop.api.request.AlipayTradeRefundRequest import AlipayTradeRefundRequest
 from alipay.aop.api.util import WebUtils
@@ -109,7 +111,24 @@ answer = call(AlipayTradeRefundRequest, AlipayTradeRefundModel,
 same("refund", [answer[k] for k in ("code", "fund_change", "refund_fee")], ["10000", "Y", "2.50"])
 answer = call(AlipayTradeFastpayRefundQueryRequest, AlipayTradeFastpayRefundQueryModel,
               out_trade_no="PY_PAID", out_request_no="R1")
-same("refund query", answer["refund_status"], "REFUND_SUCCESS")
+same("refund query", [answer[k] for k in ("refund_status", "refund_amount")], ["REFUND_SUCCESS", "2.50"])
+same("a date that nobody asked for", answer.get("gmt_refund_pay"), None)
+answer = call(AlipayTradeFastpayRefundQueryRequest, AlipayTradeFastpayRefundQueryModel,
+              out_trade_no="PY_PAID", out_request_no="R1", query_options=["gmt_refund_pay"])
+same("the date", bool(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", answer["gmt_refund_pay"])), True)
+answer = call(AlipayTradeFastpayRefundQueryRequest, AlipayTradeFastpayRefundQueryModel,
+              out_trade_no="PY_PAID", out_request_no="R9")
+same("a refund of nobody's", [answer.get(k) for k in ("code", "refund_status")], ["10000", None])
+answer = call(AlipayTradeRefundRequest, AlipayTradeRefundModel,
+              out_trade_no="PY_PAID", refund_amount="2.50", out_request_no="R1")
+same("refund again", answer["fund_change"], "N")
+
+code = dict(out_trade_no="PY_CODE", total_amount="3.00", subject="咖啡", qr_code_timeout_express="5m")
+answer = call(AlipayTradePrecreateRequest, AlipayTradePrecreateModel, **code)
+same("precreate", answer["qr_code"].startswith("https://qr.alipay.com/bax"), True)
+same("not scanned", query("PY_CODE")["sub_code"], "ACQ.TRADE_NOT_EXIST")
+same("precreate again", call(AlipayTradePrecreateRequest, AlipayTradePrecreateModel, **code)["sub_code"],
+     "ACQ.APPLY_PC_MERCHANT_CODE_ERROR")
 
 same("waiting", pay("PY_WAIT", "77.04")["code"], "10003")
 same("waiting query", query("PY_WAIT")["trade_status"], "WAIT_BUYER_PAY")

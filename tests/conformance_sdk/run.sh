@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lets Alipay's own SDKs (Python and Node) pay, query, cancel and refund against
-# `till sandbox`, and verify its answers.
+# Lets Alipay's own SDKs (Python and Node) pay, precreate, query, cancel and refund
+# against `till sandbox`, and verify its answers.
 #
 #   tests/conformance_sdk/run.sh target/debug/till
 #

@@ -220,7 +220,7 @@ fn replies_are_believed_as_the_vectors_say() {
         }
     }
     let expected = [
-        ("accept", 11),
+        ("accept", 15),
         ("accept_as_error", 3),
         ("accept_signature_but_mismatch", 1),
         ("need_new_alipay_cert", 1),

@@ -4,10 +4,11 @@ use super::super::content::{self, Till};
 use super::super::envelope;
 use super::super::mask::Mask;
 use super::super::request::RequestError;
+use super::super::sign::SignType;
 use super::super::table::{self, Words};
 use super::super::verdict::judge;
 use super::played::{Gateway, Play, signed};
-use super::{NOW, ask, refund};
+use super::{NOW, alipay_public, ask, refund};
 use crate::alipay::ask::{Ask, Expect, Method, Refund};
 use crate::payment::{
     Answer, Back, Fen, Judged, RefundAnswer, RefundQueryAnswer, Timestamp, TroubleKind,
@@ -265,6 +266,35 @@ fn what_went_back_is_kept() {
     let back = Back { total: None, amount: Some(Fen(1233)), ..back };
     assert_eq!(answer, Answer::RefundQuery(RefundQueryAnswer::Done(back)));
     assert_eq!(answer.judged(), Judged::Refunded);
+}
+
+/// What the vectors hold of refunds, from the bytes of the reply on.
+#[test]
+fn replies_to_refunds_are_judged_as_the_vectors_say() {
+    let file = include_str!("../../../tests/vectors/responses.json");
+    let file: serde_json::Value = serde_json::from_str(file).unwrap();
+    let mut judged = Vec::new();
+    for case in file["cases"].as_array().unwrap() {
+        let text = |name: &str| case[name].as_str().unwrap();
+        let called = [Method::Refund, Method::RefundQuery];
+        let Some(method) = called.into_iter().find(|m| m.name() == text("method")) else {
+            continue;
+        };
+        let reply = text("raw_body_text").as_bytes();
+        let content = envelope::open(reply, method.name(), SignType::Rsa2, &alipay_public());
+        let content = content.unwrap_or_else(|why| panic!("{}: {why}", text("id")));
+        let (answer, _) = judge(method, &content, &ask(method).expect(), Mask::new(None));
+        judged.push((text("id"), answer.judged()));
+    }
+    assert_eq!(
+        judged,
+        [
+            ("refund_fund_change_y", Judged::Refunded),
+            ("refund_repeated_fund_change_n", Judged::Unproven),
+            ("refund_query_success", Judged::Refunded),
+            ("refund_query_unknown_request", Judged::NotDone),
+        ]
+    );
 }
 
 fn value(content: &str) -> serde_json::Value {

@@ -21,18 +21,19 @@ async fn look(client: &Client, out: &Out, order: &str, steps: bool) -> Result<Ex
     let (path, answer) = find(client, order).await?;
     let view: PaymentView = answer.read()?;
     let exit = Exit::of_payment(&view);
-    let journal = match steps {
-        true => Some(client.get(&format!("{path}/journal")).await?),
+    let entries = match steps {
+        true => Some(all_steps(client, &path).await?),
         false => None,
     };
-    match &journal {
+    match &entries {
         None if out.json => {
             out.json(&answer.text);
         }
-        Some(journal) if out.json => {
-            // One value: the payment, with the journal's members beside its own.
+        Some(entries) if out.json => {
+            // One value: the payment, with its steps beside its own members.
             let mut payment: Map<String, Value> = answer.read()?;
-            payment.extend(journal.read::<Map<String, Value>>()?);
+            let entries = entries.iter().cloned().map(Value::Object).collect();
+            payment.insert("entries".to_owned(), entries);
             out.json(&Value::Object(payment).to_string());
         }
         _ => {
@@ -42,14 +43,30 @@ async fn look(client: &Client, out: &Out, order: &str, steps: bool) -> Result<Ex
             });
         }
     }
-    if let (Some(journal), false) = (&journal, out.json) {
+    if let (Some(entries), false) = (&entries, out.json) {
         out.line("");
         out.line(words::LABEL_STEPS.text(out.lang));
-        step_lines(&journal.read()?).iter().for_each(|line| {
+        step_lines(entries).iter().for_each(|line| {
             out.line(line);
         });
     }
     Ok(exit)
+}
+
+/// Every step of a payment, part by part. The first part is asked for as it always
+/// was, so that an older daemon understands it.
+async fn all_steps(client: &Client, path: &str) -> Result<Vec<Map<String, Value>>, ClientError> {
+    let mut part: Steps = client.get(&format!("{path}/journal")).await?.read()?;
+    let mut all = std::mem::take(&mut part.entries);
+    while let Some(cursor) = part.next_cursor {
+        let path = format!("{path}/journal?cursor={}", segment(&cursor));
+        part = client.get(&path).await?.read()?;
+        if part.entries.is_empty() {
+            break;
+        }
+        all.append(&mut part.entries);
+    }
+    Ok(all)
 }
 
 /// The payment with this number; else the newest one, if `last` was asked for,
@@ -125,9 +142,8 @@ pub(super) fn labelled(rows: impl Iterator<Item = (Phrase, String)>, lang: Lang)
 }
 
 /// The steps of a payment, with whatever members they have.
-fn step_lines(journal: &Steps) -> Vec<String> {
-    let rows: Vec<Vec<String>> = journal
-        .entries
+fn step_lines(entries: &[Map<String, Value>]) -> Vec<String> {
+    let rows: Vec<Vec<String>> = entries
         .iter()
         .map(|entry| {
             let text = |name: &str| entry.get(name).map(plain).unwrap_or_default();

@@ -313,8 +313,8 @@ impl Backend for Daemon {
             which,
             sale: filter.sale,
             since: filter.since,
-            before: filter.cursor,
-            limit: u32::try_from(filter.limit).unwrap_or(u32::MAX),
+            before: filter.part.cursor,
+            limit: u32::try_from(filter.part.limit).unwrap_or(u32::MAX),
         };
         Box::pin(async move {
             let page = self.read(move |reader| reader.list(&filter)).await?;
@@ -322,8 +322,14 @@ impl Backend for Daemon {
         })
     }
 
-    fn steps_of(&self, number: OutTradeNo) -> Soon<'_, Result<Vec<Recorded>, Unavailable>> {
-        Box::pin(self.read(move |reader| reader.steps_of(&number)))
+    fn steps_after(
+        &self,
+        number: OutTradeNo,
+        seq: u64,
+        limit: usize,
+    ) -> Soon<'_, Result<Vec<Recorded>, Unavailable>> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        Box::pin(self.read(move |reader| reader.steps_after(&number, seq, limit)))
     }
 
     fn after(&self, seq: u64, limit: usize) -> Soon<'_, Result<Vec<Recorded>, Unavailable>> {

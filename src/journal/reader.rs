@@ -226,21 +226,8 @@ impl Reader {
         self.read(|conn| list(conn, filter))
     }
 
-    /// Everything that was ever written about one payment, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`]
-    pub fn steps_of(&self, number: &OutTradeNo) -> Result<Vec<Recorded>, ReadError> {
-        self.read(|conn| {
-            let sql = "SELECT seq, at_ms, kind, out_trade_no, body FROM entries
-                       WHERE out_trade_no = ?1 ORDER BY seq";
-            recorded(conn, conn.prepare_cached(sql)?.query([number.as_str()])?)
-        })
-    }
-
-    /// The same in parts: at most `limit` entries about one payment, after number
-    /// `seq`.
+    /// What was written about one payment after entry `seq`, oldest first, at most
+    /// `limit` entries.
     ///
     /// # Errors
     ///

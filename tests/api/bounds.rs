@@ -262,7 +262,14 @@ async fn a_journal_that_breaks_under_a_list_breaks_the_list_off() {
     let told = terminal.get("/v1/payments?limit=100").await;
     assert_eq!(told.status, 200);
     assert!(!told.whole && !told.body.contains("next_cursor"), "it looks like a whole list");
+    for _ in 0..100 {
+        terminal.fake.journal(&payment("A1", State::Paid), "test");
+    }
+    *terminal.fake.pages_left.lock().unwrap() = 2;
+    let told = terminal.get("/v1/payments/A1/journal").await;
+    assert!(!told.whole && !told.body.contains("next_cursor"), "it looks like a whole journal");
     *terminal.fake.pages_left.lock().unwrap() = 0;
+    terminal.get("/v1/payments/A1/journal").await.problem(503, "journal_unavailable");
     terminal.get("/v1/payments").await.problem(503, "journal_unavailable");
 }
 

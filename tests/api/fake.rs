@@ -38,6 +38,8 @@ pub struct Fake {
     pub reads_after: Mutex<u32>,
     /// Pages of lists that can be read; then the journal breaks.
     pub pages_left: Mutex<u32>,
+    /// How many steps of a payment were asked for at once, the last time.
+    pub last_read: Mutex<usize>,
     head: watch::Sender<u64>,
 }
 
@@ -56,6 +58,7 @@ impl Fake {
             ends_after_reads: Mutex::default(),
             reads_after: Mutex::default(),
             pages_left: Mutex::new(u32::MAX),
+            last_read: Mutex::default(),
             head: watch::Sender::new(0),
         })
     }
@@ -127,6 +130,13 @@ impl Fake {
         } else {
             Ok(())
         }
+    }
+
+    /// Lists are read a page at a time, while the disk lasts.
+    fn take_page(&self) -> Result<(), Unavailable> {
+        let mut left = self.pages_left.lock().unwrap();
+        *left = left.checked_sub(1).ok_or(Unavailable("disk I/O error".to_owned()))?;
+        Ok(())
     }
 
     fn laid_ready(&self) -> Option<Result<Reply, Unanswered>> {
@@ -222,9 +232,7 @@ impl Backend for Fake {
     fn list(&self, filter: Filter) -> Soon<'_, Result<Page, Unavailable>> {
         Box::pin(async move {
             self.readable()?;
-            let mut left = self.pages_left.lock().unwrap();
-            *left = left.checked_sub(1).ok_or(Unavailable("disk I/O error".to_owned()))?;
-            drop(left);
+            self.take_page()?;
             self.filters.lock().unwrap().push(filter.clone());
             let entries = self.entries.lock().unwrap();
             let mut found: Vec<_> = entries
@@ -235,7 +243,7 @@ impl Backend for Fake {
                     }
                     _ => None,
                 })
-                .filter(|(seq, _)| filter.cursor.is_none_or(|cursor| *seq < cursor))
+                .filter(|(seq, _)| filter.part.cursor.is_none_or(|cursor| *seq < cursor))
                 .collect();
             drop(entries);
             found.reverse();
@@ -252,7 +260,7 @@ impl Backend for Fake {
                 if !wanted || !of_sale {
                     continue;
                 }
-                if page.payments.len() == filter.limit {
+                if page.payments.len() == filter.part.limit {
                     page.next = last;
                     break;
                 }
@@ -263,15 +271,22 @@ impl Backend for Fake {
         })
     }
 
-    fn steps_of(&self, number: OutTradeNo) -> Soon<'_, Result<Vec<Recorded>, Unavailable>> {
+    fn steps_after(
+        &self,
+        number: OutTradeNo,
+        seq: u64,
+        limit: usize,
+    ) -> Soon<'_, Result<Vec<Recorded>, Unavailable>> {
         Box::pin(async move {
             self.readable()?;
+            self.take_page()?;
+            *self.last_read.lock().unwrap() = limit;
             let entries = self.entries.lock().unwrap();
             let about = |recorded: &&Recorded| {
                 matches!(&recorded.entry, Entry::Payment { payment, .. }
                     if payment.order().out_trade_no == number)
             };
-            Ok(entries.iter().filter(about).cloned().collect())
+            Ok(entries.iter().filter(about).filter(|r| r.seq > seq).take(limit).cloned().collect())
         })
     }
 

@@ -293,7 +293,7 @@ async fn lists_are_newest_first_and_go_on_where_they_ended() {
     let last = filters.last().unwrap();
     assert_eq!(last.since, Some(NOW));
     assert_eq!(last.which, Which::State(Public::AwaitingBuyer));
-    assert!(last.limit <= 100, "a page at a time");
+    assert!(last.part.limit <= 32, "a page at a time");
 }
 
 /// Bug to plant: take the `next_cursor` of the first page for that of the list.
@@ -321,6 +321,58 @@ async fn long_lists_are_whole_and_go_on_where_they_ended() {
         let all: Vec<_> = (1..=100).rev().map(|number| format!("A{number}")).collect();
         assert_eq!(seen, all, "{limit}");
     }
+}
+
+/// Bugs to plant: take the `next_cursor` of the first page for that of the part;
+/// begin the next page with the step that the last one ended with.
+#[tokio::test]
+async fn a_long_journal_of_a_payment_comes_in_parts_and_is_whole() {
+    let terminal = Terminal::start();
+    for round in 0..100 {
+        let mut of_another = payment("B1", State::Paying);
+        let ours = altered(&payment("A1", State::Paying), |record| record.rev = round + 1);
+        terminal.fake.journal(&ours, "due");
+        of_another = altered(&of_another, |record| record.rev = round + 1);
+        terminal.fake.journal(&of_another, "due");
+    }
+    for (limit, parts) in [
+        ("limit=500", &[100][..]),
+        ("limit=100", &[100]),
+        ("", &[100]),
+        ("limit=99", &[99, 1]),
+        ("limit=70", &[70, 30]),
+        ("limit=32", &[32, 32, 32, 4]),
+    ] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        for length in parts {
+            let part = terminal.get(&format!("/v1/payments/A1/journal?{limit}{cursor}")).await;
+            assert!(part.whole && part.head.contains("content-type: application/json"));
+            let part = part.json();
+            let entries = part["entries"].as_array().unwrap();
+            assert_eq!(entries.len(), *length, "{limit}{cursor}");
+            seen.extend(entries.iter().map(|entry| entry["rev"].as_u64().unwrap()));
+            cursor = format!("&cursor={}", part["next_cursor"].as_str().unwrap_or("end"));
+            assert!(*terminal.fake.last_read.lock().unwrap() <= 33, "a page at a time");
+        }
+        assert_eq!(cursor, "&cursor=end", "{limit}");
+        assert_eq!(seen, (1..=100).collect::<Vec<_>>(), "{limit}");
+    }
+    // One more than are told unasked: whoever asks for no part sees that it is one.
+    let last = altered(&payment("A1", State::Paid), |record| record.rev = 101);
+    terminal.fake.journal(&last, "query_answered");
+    let first = terminal.get("/v1/payments/A1/journal").await.json();
+    assert_eq!(first["entries"].as_array().unwrap().len(), 100);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let rest = terminal.get(&format!("/v1/payments/A1/journal?cursor={cursor}")).await.json();
+    assert_eq!(rest["entries"][0]["state"], "paid");
+    assert_eq!(
+        (rest["entries"].as_array().unwrap().len(), &rest["next_cursor"]),
+        (1, &Value::Null)
+    );
+    // Behind the end there is nothing, of a payment that there is.
+    let behind = terminal.get("/v1/payments/A1/journal?cursor=cfff").await.json();
+    assert_eq!(behind, json!({ "entries": [], "next_cursor": null }));
+    terminal.get("/v1/payments/A2/journal?cursor=cfff").await.problem(404, "not_found");
 }
 
 #[tokio::test]

@@ -272,10 +272,17 @@ async fn paths_and_parameters_are_refused_by_name() {
         let told = told.problem(422, "invalid_parameter");
         assert_eq!(told["member"], query.split('=').next().unwrap());
     }
+    for query in
+        ["limit=0", "limit=501", "limit=x", "cursor=x", "cursor=12", "state=open", "page=2"]
+    {
+        let told = terminal.get(&format!("/v1/payments/A1/journal?{query}")).await;
+        let told = told.problem(422, "invalid_parameter");
+        assert_eq!(told["member"], query.split('=').next().unwrap());
+    }
     for response in [
         terminal.get("/v1/payments?state=paid&state=open").await,
         terminal.get("/v1/payments/A1?state=paid").await,
-        terminal.get("/v1/payments/A1/journal?limit=1").await,
+        terminal.get("/v1/payments/A1/journal?wait=1").await,
         terminal.put("/v1/payments/A1?timeout=5", BODY).await,
     ] {
         response.problem(422, "invalid_parameter");

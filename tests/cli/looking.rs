@@ -80,6 +80,31 @@ fn looking_shows_what_there_is() {
     );
 }
 
+/// Bug to plant: show the first part for the whole.
+#[test]
+fn the_steps_of_a_payment_are_shown_to_the_last_part() {
+    let fake = Fake::new(|request: &Seen| {
+        let part = |seq: u32, next: Value| {
+            let at = "2026-11-20T10:00:00+08:00";
+            say(
+                &json!({ "entries": [{ "seq": seq, "at": at, "step": "due" }], "next_cursor": next }),
+            )
+        };
+        match request.path.as_str() {
+            "/v1/payments/A1/journal" => part(7, json!("c7")),
+            "/v1/payments/A1/journal?cursor=c7" => part(9, json!("c9")),
+            "/v1/payments/A1/journal?cursor=c9" => part(12, Value::Null),
+            _ => say(&paid("A1")),
+        }
+    });
+    let shown = till(&fake.socket(), &["show", "A1", "--steps", "--json"]).json();
+    let steps: Vec<_> = shown["entries"].as_array().unwrap().iter().map(|e| &e["seq"]).collect();
+    assert_eq!(steps, [7, 9, 12]);
+    assert_eq!(shown.get("next_cursor"), None, "there is no next part");
+    let shown = till(&fake.socket(), &["show", "A1", "--steps", "--lang", "en"]);
+    assert_eq!(shown.out.matches("  due").count(), 3, "{shown:?}");
+}
+
 #[test]
 fn a_sound_terminal_has_no_fault() {
     let sound = || {

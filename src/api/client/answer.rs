@@ -96,6 +96,8 @@ impl Problem {
 pub struct Steps {
     /// Oldest first.
     pub entries: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// Where the next part begins, if this is not all.
+    pub next_cursor: Option<String>,
 }
 
 #[cfg(test)]

@@ -55,9 +55,14 @@ pub trait Backend: Send + Sync + 'static {
     /// Payments, newest first.
     fn list(&self, filter: Filter) -> Soon<'_, Result<Page, Unavailable>>;
 
-    /// Every entry of one payment, oldest first; none if there is no such
-    /// payment.
-    fn steps_of(&self, number: OutTradeNo) -> Soon<'_, Result<Vec<Recorded>, Unavailable>>;
+    /// The entries of one payment after `seq`, at most `limit`, oldest first; none
+    /// if there is no such payment.
+    fn steps_after(
+        &self,
+        number: OutTradeNo,
+        seq: u64,
+        limit: usize,
+    ) -> Soon<'_, Result<Vec<Recorded>, Unavailable>>;
 
     /// The entries after `seq`, at most `limit`, in their order and without
     /// gaps.

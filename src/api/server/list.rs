@@ -8,25 +8,84 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
+use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::backend::Page;
+use super::backend::Unavailable;
 use super::pages::Pages;
 use super::places::Place;
 use super::state::Api;
-use crate::api::wire::{Filter, Problem, params};
+use crate::api::wire::{Filter, Part, Problem, StepView, params};
+use crate::payment::OutTradeNo;
 
-/// Payments that are read from the journal at once.
+/// What is read from the journal at once.
 const PAGE: usize = 32;
+
+/// What is listed.
+pub(super) enum Listed {
+    /// Payments, newest first.
+    Payments(Filter),
+    /// The steps of a payment, oldest first.
+    Steps(OutTradeNo),
+}
+
+/// A page of it: each item as JSON; and where to go on, if there is more.
+struct Page {
+    items: Vec<String>,
+    next: Option<u64>,
+}
+
+impl Listed {
+    /// The member that the items are in.
+    fn member(&self) -> &'static str {
+        match self {
+            Self::Payments(_) => "payments",
+            Self::Steps(_) => "entries",
+        }
+    }
+
+    async fn page(&self, api: &Api, part: Part) -> Result<Page, Unavailable> {
+        match self {
+            Self::Payments(filter) => {
+                let page = api.backend.list(Filter { part, ..filter.clone() }).await?;
+                let items = page.payments.iter().map(|payment| json(&api.view(payment))).collect();
+                Ok(Page { items, next: page.next })
+            }
+            Self::Steps(number) => {
+                let Part { cursor, limit } = part;
+                let after = cursor.unwrap_or(0);
+                // One more, to know whether there is one.
+                let mut steps = api.backend.steps_after(number.clone(), after, limit + 1).await?;
+                let more = steps.len() > limit;
+                steps.truncate(limit);
+                let next = steps.last().map(|last| last.seq).filter(|_| more);
+                let items = steps.iter().filter_map(StepView::of).map(|step| json(&step)).collect();
+                Ok(Page { items, next })
+            }
+        }
+    }
+}
+
+fn json(item: &impl Serialize) -> String {
+    serde_json::to_string(item).unwrap_or_default()
+}
 
 /// The list, of which the first page is read before anything is told, so that what
 /// is wrong can still be said. One that is a page or less is sent whole.
-pub(super) async fn stream(api: &Api, filter: Filter, place: Place) -> Result<Response, Problem> {
-    let first = api.backend.list(page_of(&filter, filter.limit, filter.cursor)).await?;
-    let mut text = "{\"payments\":[".to_owned();
-    let mut writing = Writing { api: api.clone(), left: filter.limit, begun: false };
-    let next = writing.page(&mut text, &first);
-    let body = match next {
+pub(super) async fn stream(
+    api: &Api,
+    listed: Listed,
+    part: Part,
+    place: Place,
+) -> Result<Response, Problem> {
+    let mut writing = Writing { api: api.clone(), listed, left: part.limit, begun: false };
+    let first = writing.read(part.cursor).await?;
+    if let (true, Listed::Steps(number)) = (first.items.is_empty(), &writing.listed) {
+        // Nothing after the cursor; or there is no such payment.
+        api.read(number).await?;
+    }
+    let mut text = format!("{{\"{}\":[", writing.listed.member());
+    let body = match writing.write(&mut text, &first) {
         None => {
             finish(&mut text, first.next);
             Body::from(text)
@@ -35,7 +94,7 @@ pub(super) async fn stream(api: &Api, filter: Filter, place: Place) -> Result<Re
             let (parts, taken) = mpsc::channel(1);
             tokio::spawn(async move {
                 let _place = place;
-                writing.go_on(filter, next, text, parts).await;
+                writing.go_on(next, text, parts).await;
             });
             Body::new(Pages(taken))
         }
@@ -44,10 +103,6 @@ pub(super) async fn stream(api: &Api, filter: Filter, place: Place) -> Result<Re
     let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(response)
-}
-
-fn page_of(filter: &Filter, left: usize, cursor: Option<u64>) -> Filter {
-    Filter { limit: left.min(PAGE), cursor, ..filter.clone() }
 }
 
 fn finish(text: &mut String, next: Option<u64>) {
@@ -60,26 +115,29 @@ fn finish(text: &mut String, next: Option<u64>) {
 
 struct Writing {
     api: Api,
-    /// So many payments are still wanted.
+    listed: Listed,
+    /// So many items are still wanted.
     left: usize,
     begun: bool,
 }
 
 impl Writing {
+    async fn read(&self, cursor: Option<u64>) -> Result<Page, Unavailable> {
+        self.listed.page(&self.api, Part { cursor, limit: self.left.min(PAGE) }).await
+    }
+
     /// Writes a page; and where to go on, if that is not all.
-    fn page(&mut self, text: &mut String, page: &Page) -> Option<u64> {
-        for payment in &page.payments {
-            let payment = serde_json::to_string(&self.api.view(payment)).unwrap_or_default();
-            let _ = write!(text, "{}{payment}", if self.begun { "," } else { "" });
+    fn write(&mut self, text: &mut String, page: &Page) -> Option<u64> {
+        for item in &page.items {
+            let _ = write!(text, "{}{item}", if self.begun { "," } else { "" });
             self.begun = true;
         }
-        self.left = self.left.saturating_sub(page.payments.len());
+        self.left = self.left.saturating_sub(page.items.len());
         page.next.filter(|_| self.left > 0)
     }
 
     async fn go_on(
         mut self,
-        filter: Filter,
         mut next: u64,
         mut text: String,
         parts: mpsc::Sender<Result<Bytes, BrokenOff>>,
@@ -88,13 +146,12 @@ impl Writing {
             if parts.send(Ok(std::mem::take(&mut text).into())).await.is_err() {
                 return;
             }
-            let wanted = page_of(&filter, self.left, Some(next));
-            let Ok(page) = self.api.backend.list(wanted).await else {
+            let Ok(page) = self.read(Some(next)).await else {
                 // What was sent so far must not look like the whole list.
                 let _ = parts.send(Err(BrokenOff)).await;
                 return;
             };
-            match self.page(&mut text, &page) {
+            match self.write(&mut text, &page) {
                 Some(more) => next = more,
                 None => {
                     finish(&mut text, page.next);

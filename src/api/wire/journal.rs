@@ -6,12 +6,15 @@ use utoipa::ToSchema;
 use super::{MoneyView, StateView, time_text};
 use crate::payment::{Asker, Call, Entry, EntryStep, Fen, Payment, Recorded, Trade, Wire};
 
-/// Every step ever journaled for a payment, oldest first.
+/// A part of the steps ever journaled for a payment, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = JournalOfPayment)]
 pub struct JournalView {
     /// The steps.
     pub entries: Vec<StepView>,
+    /// For `?cursor=`: where the next part begins; null at the end.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
 }
 
 /// One step of a payment: what happened, and what came of it.

@@ -25,7 +25,7 @@ pub(super) use events::event_text;
 pub use events::{GatewayEvent, ScanEvent, ScannerEvent};
 pub use journal::{AnsweredView, AskerView, JournalView, SentView, StepView, ToldView};
 pub use money::MoneyView;
-pub use params::{Filter, Which};
+pub use params::{Filter, Part, Which};
 pub use payment::{CancelActionView, HintView, PaymentView, PaymentsView, ReasonView, StateView};
 pub(super) use problem::Problem;
 pub use problem::ProblemView;

@@ -22,7 +22,14 @@ pub struct Filter {
     pub sale: Option<String>,
     /// Created at this time or after it (wall clock).
     pub since: Option<Timestamp>,
-    /// From the page before: what its `Page::next` said.
+    /// Which part of the list.
+    pub part: Part,
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// From the part before: what its `Page::next` said.
     pub cursor: Option<u64>,
     /// At most so many, 1 to 500.
     pub limit: usize,
@@ -60,9 +67,19 @@ pub(in crate::api) fn filter(query: &str) -> Result<Filter, Problem> {
         sale: sale(query)?,
         which: which(query)?,
         since: since(query)?,
-        cursor: parameter(query, "cursor").map(|text| read_cursor(&text)).transpose()?,
-        limit: limit(query)?,
+        part: part_of(query)?,
     })
+}
+
+/// The part of a list that is nothing but one.
+pub(in crate::api) fn part(query: &str) -> Result<Part, Problem> {
+    only(query, &["limit", "cursor"])?;
+    part_of(query)
+}
+
+fn part_of(query: &str) -> Result<Part, Problem> {
+    let cursor = parameter(query, "cursor").map(|text| read_cursor(&text)).transpose()?;
+    Ok(Part { cursor, limit: limit(query)? })
 }
 
 fn sale(query: &str) -> Result<Option<String>, Problem> {
@@ -208,11 +225,10 @@ mod tests {
                 which: Which::Open,
                 sale: Some("S 1".to_owned()),
                 since: None,
-                cursor: Some(255),
-                limit: 500,
+                part: Part { cursor: Some(255), limit: 500 },
             }
         );
-        assert_eq!(filter("").unwrap().limit, 100);
+        assert_eq!(filter("").unwrap().part, Part { cursor: None, limit: 100 });
         for since in ["2026-11-20T10:00:00+08:00", "2026-11-20T10:00:00%2B08:00"] {
             let given = filter(&format!("since={since}")).unwrap();
             assert_eq!(given.since, read_time("2026-11-20T02:00:00Z"), "{since}");

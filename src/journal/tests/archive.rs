@@ -62,7 +62,7 @@ fn what_is_archived_is_whole_and_nothing_is_forgotten() {
     assert_eq!(all(&reader), before, "every payment as it stood");
     let bench = Bench { writer, reader, folder };
     assert_eq!(bench.entries(), entries[31..]);
-    assert!(bench.reader.steps_of(&number("OLD1")).expect("readable").is_empty());
+    assert!(bench.reader.steps_after(&number("OLD1"), 0, u32::MAX).expect("readable").is_empty());
     let old = bench.reader.payment_of_code(CodeMark([3; 16])).expect("readable").expect("known");
     assert_eq!(old.order().out_trade_no, number("OLD3"));
     let sale = bench.reader.attempt_for_sale("S4").expect("readable").expect("known");

@@ -128,7 +128,7 @@ fn an_empty_journal_has_answers_too() {
     let head = bench.reader.head().expect("readable");
     assert_eq!((head.seq, head.at), (0, None));
     assert_eq!(bench.reader.payment(&number("A1")).expect("readable"), None);
-    assert!(bench.reader.steps_of(&number("A1")).expect("readable").is_empty());
+    assert!(bench.reader.steps_after(&number("A1"), 0, u32::MAX).expect("readable").is_empty());
     assert!(bench.reader.after(0, 10).expect("readable").is_empty());
     assert!(bench.reader.after(u64::MAX, 10).expect("readable").is_empty());
     assert!(bench.reader.open_payments().expect("readable").is_empty());

@@ -330,7 +330,7 @@ proptest! {
         bench.append(entry(&first)).expect("written");
         let later = Entry::Payment { payment: second.clone(), step };
         bench.append(later.clone()).expect("written");
-        let steps = bench.reader.steps_of(&first.order().out_trade_no).expect("readable");
+        let steps = bench.reader.steps_after(&first.order().out_trade_no, 0, u32::MAX).expect("readable");
         prop_assert_eq!(&steps[1].entry, &later);
         let events = bench.reader.after(1, 10).expect("readable");
         prop_assert_eq!(&events[0].entry, &later);

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use super::{Number, query, read_json};
 use crate::api::server::answer::{Answer, json};
 use crate::api::server::doors::Sent;
-use crate::api::server::list;
+use crate::api::server::list::{self, Listed};
 use crate::api::server::money::Refused;
 use crate::api::server::peer::Peer;
 use crate::api::server::state::{Api, Wait};
@@ -251,7 +251,8 @@ pub(super) async fn list_payments(
 ) -> Answer {
     let filter = params::filter(query(&uri))?;
     let place = api.list_place(&peer)?;
-    list::stream(&api, filter, place).await
+    let part = filter.part;
+    list::stream(&api, Listed::Payments(filter), part, place).await
 }
 
 async fn started(api: &Api, reply: Reply, wait: Option<Wait>) -> Answer {

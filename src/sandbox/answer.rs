@@ -70,6 +70,11 @@ pub enum Voice {
     /// What is true, signed, with the shop's name in GBK and cut within a
     /// character.
     BadText,
+    /// Interim answers (103) without end, and never the answer.
+    InterimFlood,
+    /// The bytes of the last answer to a request of the same kind about this
+    /// order; nothing if there was none.
+    Replay(String),
 }
 
 /// The members of an answer, in the order in which they are written.
@@ -193,6 +198,7 @@ pub(super) enum Delivery {
     Whole,
     Half,
     Nothing,
+    Flood,
 }
 
 impl Voice {
@@ -214,12 +220,14 @@ impl Voice {
             Self::Duplicate => "duplicate",
             Self::ExtraMember => "extra member",
             Self::BadText => "bad text",
+            Self::InterimFlood => "interim flood",
+            Self::Replay(_) => "replay",
         }
     }
 
     /// Whether a whole answer of any kind reaches the caller.
     pub(super) fn delivers(&self) -> bool {
-        !matches!(self, Self::Nothing | Self::Cut)
+        !matches!(self, Self::Nothing | Self::Cut | Self::InterimFlood)
     }
 }
 
@@ -246,10 +254,11 @@ pub(super) fn speak(
             let open = genuine.strip_suffix('}').unwrap_or(&genuine);
             format!("{open},\"a_new_member\":{{\"code\":\"10000\"}}}}")
         }
-        Voice::True | Voice::Slow | Voice::Cut => signed(truth),
+        Voice::True | Voice::Slow | Voice::Cut | Voice::InterimFlood => signed(truth),
         Voice::Says(said) => signed(&Content::said(said)),
         Voice::SaysUnsigned(said) => unsigned(&Content::said(said)),
-        Voice::Nothing => String::new(),
+        // The bytes of a replay are known where they were spoken.
+        Voice::Nothing | Voice::Replay(_) => String::new(),
         Voice::Status(_) | Voice::Garbage => GARBAGE.to_owned(),
         Voice::BadSignature => {
             // A genuine signature, over something else.
@@ -277,6 +286,8 @@ pub(super) fn speak(
         Delivery::Whole
     } else if *voice == Voice::Cut {
         Delivery::Half
+    } else if *voice == Voice::InterimFlood {
+        Delivery::Flood
     } else {
         Delivery::Nothing
     };

@@ -107,6 +107,7 @@ pub(super) fn handle(shared: &Shared, verb: &Verb, path: &str, body: &[u8]) -> (
             let mut world = shared.world();
             world.faults.clear();
             world.held.clear();
+            world.answers.clear();
             (world.refused, world.probes) = (0, 0);
             match world.book.reset() {
                 Ok(()) => ok(json!({ "trades": [] })),

@@ -92,6 +92,8 @@ pub enum Cancel {
     /// The buyer confirms just before the first one; the first two are refused,
     /// because the merchant's account has not enough.
     PoorTwice,
+    /// The same, but until the account is filled 20 s later.
+    PoorForAWhile,
     /// The buyer confirms just before the first one; the first two do nothing
     /// and say so, as if there were no trade.
     BlankTwice,
@@ -281,12 +283,17 @@ pub static ENDINGS: &[Ending] = endings! {
     49 Wait, True, Honest, BlankTwice => Returned,
         "the buyer confirms before the cancel, which names no action twice and does nothing",
         "顾客在撤销前付款，撤销两次不返回 action，也没有执行";
+    50 Wait, True, Honest, PoorForAWhile => Returned,
+        "the buyer confirms before the cancel, which is refused until the merchant's account is filled 20 s later",
+        "顾客在撤销前付款，商户余额不足，撤销被拒，20 秒后余额补足才退回";
 };
 
 /// How long the slow answer takes, before `--speed`.
 pub(super) const SLOW_MS: u64 = 30_000;
 /// How late the late pays and refunds are, before `--speed`.
 pub(super) const LATE_MS: u64 = 3_000;
+/// How long the merchant's account stays empty, before `--speed`.
+pub(super) const POOR_MS: u64 = 20_000;
 
 /// The ending with this number.
 #[must_use]
@@ -343,7 +350,7 @@ mod tests {
     #[test]
     fn numbers_have_no_gap() {
         let numbers: Vec<u8> = ENDINGS.iter().map(|ending| ending.number).collect();
-        assert_eq!(numbers, (1..=49).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=50).collect::<Vec<u8>>());
     }
 
     #[test]
@@ -354,10 +361,10 @@ mod tests {
         assert_eq!(number("2800000000000000", 77_07), Some(7));
         for (code, fen) in [
             ("2877000000000001", 1),
-            ("2877500000000001", 1),
+            ("2877510000000001", 1),
             ("2977050000000001", 1),
             ("2800000000000000", 77_00),
-            ("2800000000000000", 77_50),
+            ("2800000000000000", 77_51),
             ("2800000000000000", 76_99),
             ("2800000000000000", 107_705),
         ] {

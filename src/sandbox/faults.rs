@@ -43,6 +43,12 @@ pub struct Fault {
     pub extra_member: bool,
     /// Answer with the shop's name in GBK, and cut within a character.
     pub bad_text: bool,
+    /// Answer with interim answers (103) without end, and never with the answer.
+    pub interim_flood: bool,
+    /// Answer with the very bytes of the last answer to a request of the same
+    /// kind about this order: another, or the same as it was before. Nothing if
+    /// there was none.
+    pub replay: Option<String>,
     /// A cancel: do nothing, and say so, whatever trade there is.
     pub no_action: bool,
     /// Answer with this `Date`; none at all if empty.
@@ -70,7 +76,7 @@ impl Fault {
         self.voices().into_iter().flatten().next()
     }
 
-    fn voices(&self) -> [Option<Voice>; 12] {
+    fn voices(&self) -> [Option<Voice>; 14] {
         [
             (self.drop_request || self.late_ms.is_some()).then_some(Voice::Nothing),
             self.drop_answer.then_some(Voice::Nothing),
@@ -82,6 +88,8 @@ impl Fault {
             self.other_amount.then_some(Voice::OtherAmount),
             self.extra_member.then_some(Voice::ExtraMember),
             self.bad_text.then_some(Voice::BadText),
+            self.interim_flood.then_some(Voice::InterimFlood),
+            self.replay.clone().map(Voice::Replay),
             self.status.map(Voice::Status),
             self.answer.clone().map(Voice::Says),
         ]

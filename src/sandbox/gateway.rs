@@ -27,7 +27,7 @@ pub(super) struct Request<'a> {
 }
 
 /// The methods that the sandbox plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Method {
     Pay,
     Query,

@@ -20,6 +20,7 @@ mod clock;
 mod control;
 pub mod endings;
 mod faults;
+mod flood;
 mod folder;
 mod gateway;
 mod habits;
@@ -159,6 +160,7 @@ impl Sandbox {
             habits: Habits { fence, ..Habits::default() },
             speed,
             held: BTreeMap::new(),
+            answers: BTreeMap::new(),
             refused: 0,
             probes: 0,
         };

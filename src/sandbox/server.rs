@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tracing::{info, warn};
 use super::answer::{Delivery, Spoken, refuse, speak};
 use super::clock::{Clock, http_date};
 use super::control;
+use super::flood::Floodable;
 use super::gateway::{self, App, Call};
 use super::trade::{Late, World};
 use crate::alipay::sign::PrivateKey;
@@ -86,9 +88,17 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared
 }
 
 async fn speak_http(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+    let stream = Floodable::new(stream);
+    let floods = stream.floods();
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { route(&shared, request).await }
+        let (shared, floods) = (Arc::clone(&shared), Arc::clone(&floods));
+        async move {
+            let response = route(&shared, request).await?;
+            if response.extensions().get::<Flooded>().is_some() {
+                floods.store(true, Ordering::Relaxed);
+            }
+            Ok::<_, Dropped>(response)
+        }
     });
     // Ends in an error whenever an answer is dropped or cut, which is the point.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -97,6 +107,10 @@ async fn speak_http(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Sha
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
+
+/// Marks an answer that interim answers without end go before.
+#[derive(Clone)]
+struct Flooded;
 
 /// The connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -173,7 +187,7 @@ async fn act(shared: &Arc<Shared>, call: &Call, now: i64) -> Result<Response<Ans
             return Ok(page(shared, StatusCode::INTERNAL_SERVER_ERROR, &text));
         }
     };
-    let Spoken { status, body, delivery } = speak(
+    let spoken = speak(
         &shared.key,
         call.sign_type,
         &call.method.member(),
@@ -181,6 +195,7 @@ async fn act(shared: &Arc<Shared>, call: &Call, now: i64) -> Result<Response<Ans
         acted.forged.as_ref(),
         &acted.voice,
     );
+    let Spoken { status, body, delivery } = shared.world().replayed(call.method, &acted, spoken);
     info!(
         method = call.method.name(),
         out_trade_no = acted.recorded.as_ref().map(|(name, _)| name.as_str()),
@@ -209,6 +224,11 @@ async fn act(shared: &Arc<Shared>, call: &Call, now: i64) -> Result<Response<Ans
         Delivery::Half => {
             let mut response = says(shared, status, body, acted.date);
             response.body_mut().cut = true;
+            Ok(response)
+        }
+        Delivery::Flood => {
+            let mut response = says(shared, status, body, acted.date);
+            response.extensions_mut().insert(Flooded);
             Ok(response)
         }
     }

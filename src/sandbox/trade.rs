@@ -6,9 +6,9 @@ use std::io;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::{Content, Said, Voice};
+use super::answer::{Content, Delivery, Said, Spoken, Voice};
 use super::clock::beijing;
-use super::endings::{self, Cancel, LATE_MS, Pay, Query, SLOW_MS};
+use super::endings::{self, Cancel, LATE_MS, POOR_MS, Pay, Query, SLOW_MS};
 use super::faults::{Fault, Faults};
 use super::gateway::{Call, Method};
 use super::habits::Habits;
@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) speed: f64,
     /// Pays that come through after the cancel.
     pub(super) held: BTreeMap<String, Order>,
+    /// The last answer of each kind about each order, to be replayed.
+    pub(super) answers: BTreeMap<(Method, String), Vec<u8>>,
     /// How many requests the front door refused.
     pub(super) refused: u64,
     /// How often a daemon has only looked whether somebody is here.
@@ -155,6 +157,21 @@ impl World {
         let seq = self.book.record(&name, arrived)?;
         acted.recorded = Some((name, seq));
         Ok(acted)
+    }
+
+    /// What is sent instead of what was to be said, if that is a replay; else it
+    /// is kept to be replayed.
+    pub(super) fn replayed(&mut self, method: Method, acted: &Acted, spoken: Spoken) -> Spoken {
+        if let Voice::Replay(name) = &acted.voice {
+            return match self.answers.get(&(method, name.clone())) {
+                Some(body) => Spoken { body: body.clone(), ..spoken },
+                None => Spoken { delivery: Delivery::Nothing, ..spoken },
+            };
+        }
+        if let Some((name, _)) = acted.recorded.as_ref().filter(|_| acted.voice == Voice::True) {
+            self.answers.insert((method, name.clone()), spoken.body.clone());
+        }
+        spoken
     }
 
     fn execute(&mut self, call: &Call, now: i64) -> Acted {
@@ -386,6 +403,7 @@ impl World {
     fn cancel(&mut self, biz: &Map<String, Value>, now: i64) -> Result<Acted, Said> {
         let name = self.find(biz)?;
         let fence = self.habits.fence;
+        let poor_ms = i64::try_from(self.scaled(POOR_MS)).unwrap_or(i64::MAX);
         let number = self.book.number(&name, now);
         number.cancels = number.cancels.saturating_add(1);
         let asked = number.cancels;
@@ -405,11 +423,16 @@ impl World {
             Cancel::BuyerPaysFirst
             | Cancel::RefusedForGood
             | Cancel::PoorTwice
+            | Cancel::PoorForAWhile
             | Cancel::BlankTwice => {
                 if let Some(trade) = number.trade.as_mut().filter(|_| asked == 1) {
                     trade.confirm(now);
                 }
-                if script == Cancel::PoorTwice && asked <= 2 {
+                let filled_at = |trade: &Trade| trade.paid_ms.map(|at| at.saturating_add(poor_ms));
+                let is_poor = (script == Cancel::PoorTwice && asked <= 2)
+                    || (script == Cancel::PoorForAWhile
+                        && number.trade.as_ref().and_then(filled_at).is_some_and(|at| now < at));
+                if is_poor {
                     return Err(Said::business("ACQ.SELLER_BALANCE_NOT_ENOUGH", "商户余额不足"));
                 }
                 if script == Cancel::BlankTwice && asked <= 2 {

@@ -20,6 +20,7 @@ mod doctor;
 mod endings;
 mod files;
 mod gateway;
+mod hostile;
 mod http;
 mod journals;
 mod keys;

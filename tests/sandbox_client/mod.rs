@@ -1,6 +1,7 @@
 //! A terminal's side of the wire, as small as can be: it signs and verifies
 //! without the code of the sandbox, and hears every way an answer can go wrong.
 
+mod faults;
 pub(crate) mod stories;
 
 use std::collections::BTreeMap;

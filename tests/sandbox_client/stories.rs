@@ -1,7 +1,8 @@
 //! What each ending of the sandbox sounds like, call by call.
 
 /// What each ending sounds like, and what is charged and given back after it.
-/// `late` waits until the late pay has come through.
+/// `late` waits until the late pay has come through, `filled` until the merchant's
+/// account is.
 pub(crate) const STORIES: &[(u8, &str, &str)] = &[
     (1, "pay 10000, query TRADE_SUCCESS", "charged"),
     (2, "pay 10003, query TRADE_SUCCESS", "charged"),
@@ -94,6 +95,11 @@ pub(crate) const STORIES: &[(u8, &str, &str)] = &[
     (
         49,
         "pay 10003, query WAIT_BUYER_PAY, cancel no action, query TRADE_SUCCESS, cancel no action, cancel refund",
+        "returned",
+    ),
+    (
+        50,
+        "pay 10003, query WAIT_BUYER_PAY, cancel SELLER_BALANCE_NOT_ENOUGH, query TRADE_SUCCESS, filled, cancel refund, query TRADE_CLOSED",
         "returned",
     ),
 ];

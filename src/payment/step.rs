@@ -133,7 +133,7 @@ impl Payment {
                 let live = Live::of(head(), offer, None, now, rules);
                 match event {
                     E::Due if live.too_late_to_pay() => never_sent(self),
-                    E::Due => live.pay(),
+                    E::Due => live.pay_again(),
                     E::Stop => never_sent(self),
                     // The code is gone with the process, and a restart never pays.
                     E::Restarted => never_sent(self),

@@ -7,7 +7,6 @@ mod undo;
 
 use std::time::Duration;
 
-use super::offer::Heard;
 use super::stage::{End, Head, Stage, Waits};
 use super::{
     Answered, Attention, Call, CodeMark, Hint, How, Moment, Offer, Payment, Rules, Stepped, Tag,
@@ -69,7 +68,7 @@ impl<'a> Live<'a> {
         Self { head, offer: offer.clone(), undo: undo.cloned(), now, rules }
     }
 
-    /// The buyer's code is there.
+    /// The buyer's code is there: an offer leaves for the first time.
     pub(super) fn first(
         head: Head,
         mark: CodeMark,
@@ -77,18 +76,9 @@ impl<'a> Live<'a> {
         now: Moment,
         rules: &'a Rules,
     ) -> Self {
-        let offer = Offer {
-            how: How::Code { mark: Some(mark), fresh_until: now.steady + CODE_LIFE },
-            tag: Some(tag),
-            tried_since: now.steady,
-            sent_at: now.gateway,
-            deadline: now.steady,
-            time_expire: now.gateway,
-            horizon: now.gateway,
-            hold: Duration::ZERO,
-            hold_until: now.steady,
-            heard: Heard::default(),
-        };
+        let how = How::Code { mark: Some(mark), fresh_until: now.steady + CODE_LIFE };
+        let timeout = head.order.timeout.unwrap_or(rules.timeout);
+        let offer = Offer::leaves(how, Some(tag), timeout, now, rules);
         Self { head, offer, undo: None, now, rules }
     }
 

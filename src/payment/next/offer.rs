@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::Live;
+use crate::payment::offer::Heard;
 use crate::payment::stage::{End, Stage, Waits};
 use crate::payment::{
-    Call, CancelAction, How, PayAnswer, Payment, Refusal, Stepped, Trouble, TroubleKind, Whose,
+    Call, CancelAction, How, Moment, Offer, PayAnswer, Payment, Refusal, Rules, Stepped, Tag,
+    Trouble, TroubleKind, Whose,
 };
 
 /// The first query after a pay without an answer comes at least this early: the
@@ -15,6 +17,34 @@ const FIRST_QUERY_AFTER: Duration = Duration::from_secs(1);
 /// Between tries of a pay that certainly never left the box.
 const UNSENT_AGAIN: Duration = Duration::from_secs(2);
 
+impl Offer {
+    /// An offer that leaves now, for a window of this length.
+    pub(super) fn leaves(
+        how: How,
+        tag: Option<Tag>,
+        timeout: Duration,
+        now: Moment,
+        rules: &Rules,
+    ) -> Self {
+        let expire_after = rules.expire_after.max(timeout);
+        let hold = expire_after + rules.late_margin;
+        Self {
+            how,
+            tag,
+            tried_since: now.steady,
+            sent_at: now.gateway_low,
+            deadline: now.steady + timeout,
+            // Where the two clocks differ, the gateway refuses early rather than
+            // late, and we hold on for longer rather than shorter.
+            time_expire: (now.gateway_low + expire_after).round_up_to_second(),
+            horizon: (now.gateway_high + expire_after).round_up_to_second(),
+            hold,
+            hold_until: now.steady + hold,
+            heard: Heard::default(),
+        }
+    }
+}
+
 impl Live<'_> {
     /// Nobody would want the pay any more: it has been tried for long enough, or
     /// the code has expired.
@@ -23,22 +53,19 @@ impl Live<'_> {
         self.now.steady >= fresh_until.min(self.offer.tried_since + self.rules.unsent_for)
     }
 
-    /// Sends the pay, for the first time or again because it certainly never
-    /// left the box. The buyer's time begins when it leaves.
-    pub(in crate::payment) fn pay(mut self) -> Stepped {
-        let (now, rules) = (self.now, self.rules);
-        let timeout = self.head.order.timeout.unwrap_or(rules.timeout);
-        let expire_after = rules.expire_after.max(timeout);
-        let offer = &mut self.offer;
-        offer.sent_at = now.gateway_low;
-        offer.deadline = now.steady + timeout;
-        // Where the two clocks differ, the gateway refuses early rather than
-        // late, and we hold on for longer rather than shorter.
-        offer.time_expire = (now.gateway_low + expire_after).round_up_to_second();
-        offer.horizon = (now.gateway_high + expire_after).round_up_to_second();
-        offer.hold = expire_after + rules.late_margin;
-        offer.hold_until = now.steady + offer.hold;
+    /// Sends the pay.
+    pub(in crate::payment) fn pay(self) -> Stepped {
         self.to(Waits::Pay, Some(Call::Pay))
+    }
+
+    /// Sends it again, because it certainly never left the box. The buyer's time
+    /// begins when it leaves.
+    pub(in crate::payment) fn pay_again(mut self) -> Stepped {
+        let Offer { how, tag, tried_since, heard, .. } = self.offer;
+        let timeout = self.head.order.timeout.unwrap_or(self.rules.timeout);
+        let again = Offer::leaves(how, tag, timeout, self.now, self.rules);
+        self.offer = Offer { tried_since, heard, ..again };
+        self.pay()
     }
 
     pub(in crate::payment) fn pay_answered(mut self, answer: &PayAnswer) -> Stepped {

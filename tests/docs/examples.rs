@@ -1,6 +1,7 @@
 //! The examples for register makers do what their page says, against the real
 //! daemon and the simulated gateway.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -139,6 +140,42 @@ fn each_example_asks_again_after_a_lost_connection() {
         assert_eq!(said(&output), "已收款 77.03 元", "{}", example.1.display());
         assert_eq!(status.code(), Some(0), "{}", example.1.display());
     }
+}
+
+/// The piece for Free Pascal as it stands on the page, but for where `till` is.
+#[test]
+fn the_pascal_of_the_page_compiles_and_tells_the_money() {
+    let page = page("docs/register.md");
+    let mut pieces = page.split("```pascal\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let program = pieces.find(|piece| piece.contains("TProcess.Create")).expect("a program");
+    if Command::new("fpc").arg("-iV").output().is_err() {
+        loudly("fpc is not on this box, so the Pascal of docs/register.md was not compiled");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let till = env!("CARGO_BIN_EXE_till");
+    assert!(program.contains("'/usr/bin/till'"), "{program}");
+    std::fs::write(folder.path().join("pay.pas"), program.replace("/usr/bin/till", till))
+        .expect("a file");
+    let compiled = Command::new("fpc").arg("pay.pas").current_dir(&folder).output();
+    let compiled = compiled.expect("fpc runs");
+    assert!(compiled.status.success(), "{}", said(&compiled));
+
+    let terminal = Terminal::start("");
+    let pay = |socket: &Path| {
+        let mut running = Command::new(folder.path().join("pay"))
+            .env("TILLD_SOCKET", socket)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let mut code = running.stdin.take().expect("its input");
+        writeln!(code, "280000000000000177").expect("a code");
+        running.wait_with_output().expect("it ends").status.code()
+    };
+    assert_eq!(pay(&terminal.socket()), Some(0));
+    assert_eq!(terminal.payment("A1001").expect("a payment")["amount"], "12.50");
+    assert_eq!(pay(&folder.path().join("none.sock")), Some(3));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{CodeMark, Reason, Timestamp, Trade};
 const CLOCK_SLACK: Duration = Duration::from_mins(1);
 
 /// So many queries in a row without any answer stand for an answer at the end of
-/// the window (rule 13).
+/// the window (rule 13), and before each further cancel (rule 8).
 const PATIENCE: u32 = 3;
 
 /// And after a start, which may be earlier than the network's.
@@ -106,7 +106,8 @@ impl Default for Heard {
 }
 
 impl Heard {
-    /// The gateway has answered, whatever it said.
+    /// The gateway has answered, whatever it said of us; or it is about to be
+    /// told something, after which it is asked anew.
     pub(super) fn answered(&mut self) {
         self.patience = PATIENCE;
     }

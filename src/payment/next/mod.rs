@@ -98,7 +98,11 @@ impl<'a> Live<'a> {
         if !answered.answer.is_verified() {
             return;
         }
-        self.offer.heard.answered();
+        // What is about something else is no answer to us.
+        let kind = answered.answer.trouble().map(|trouble| trouble.kind);
+        if kind != Some(TroubleKind::Foreign) {
+            self.offer.heard.answered();
+        }
         let (now, offer) = (self.now.steady, &mut self.offer);
         offer.heard.late_over |= match answered.gateway_time {
             Some(time) => time >= offer.horizon + self.rules.late_margin && now >= offer.hold_until,

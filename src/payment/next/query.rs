@@ -118,9 +118,9 @@ impl Live<'_> {
             // before somebody has opened the door.
             TroubleKind::Refused if self.time_is_up() => self.rest(super::BACKOFF_MAX),
             TroubleKind::Refused => self.rest_for_poll(since),
-            // About something else, so no word about this.
-            TroubleKind::Foreign => self.not_settled(true, false, since),
-            TroubleKind::Unreachable
+            // About something else, so no word about this: as good as silence.
+            TroubleKind::Foreign
+            | TroubleKind::Unreachable
             | TroubleKind::NoAnswer
             | TroubleKind::Unverified
             | TroubleKind::Restart => {
@@ -133,11 +133,12 @@ impl Live<'_> {
     }
 
     /// A query that told nothing: ask again until the time is up, then undo. But
-    /// silence decides nothing before it has lasted (rule 13).
+    /// silence decides nothing before it has lasted (rule 13), and no more does it
+    /// once a cancel was decided: the number may be another sale's since (rule 8).
     fn not_settled(self, answered: bool, does_not_exist: bool, since: Timestamp) -> Stepped {
         if self.offer.heard.foreign {
             self.rest_for_person(since)
-        } else if self.undo.is_some() || (self.time_is_up() && answered) {
+        } else if answered && (self.undo.is_some() || self.time_is_up()) {
             self.undo_now(does_not_exist)
         } else {
             self.rest_for_poll(since)

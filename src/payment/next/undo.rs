@@ -9,9 +9,9 @@ impl Live<'_> {
     /// cancels.
     ///
     /// It follows a query that was answered, by whatever is no other sale's:
-    /// nothing is undone that has not been asked about (rule 8). A gateway that
-    /// stays silent is cancelled at in the end: money that is kept without
-    /// anybody knowing is worse than a number used twice.
+    /// nothing is undone that has not been asked about (rule 8), and so does each
+    /// further try. A gateway that stays silent is cancelled at in the end: money
+    /// that is kept without anybody knowing is worse than a number used twice.
     pub(super) fn undo_now(mut self, does_not_exist: bool) -> Stepped {
         if self.offer.is_declined() && !self.offer.heard.asked {
             // Nothing is on its way, so nothing presses; and what is paid under
@@ -19,6 +19,8 @@ impl Live<'_> {
             let rest = self.rules.poll_interval.min(BACKOFF_MAX);
             return self.rest(rest);
         }
+        // Each cancel has its own questions before it.
+        self.offer.heard.answered();
         let undo = self.undo.take().unwrap_or_default();
         self.undo = Some(Undo {
             rounds: undo.rounds.saturating_add(1),

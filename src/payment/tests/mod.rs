@@ -81,6 +81,7 @@ fn answer(state: State, word: &str, now: Moment) -> Answer {
         }
         (State::Querying, "not-exist") => Answer::Query(QueryAnswer::NotExist),
         (State::Querying, "foreign") => Answer::Query(QueryAnswer::Foreign(trouble(Foreign))),
+        (State::Querying, "elsewhere") => Answer::Query(QueryAnswer::Unknown(trouble(Foreign))),
         (State::Querying, "unknown") => Answer::Query(QueryAnswer::Unknown(trouble(Busy))),
         (State::Querying, "refused") => Answer::Query(QueryAnswer::Unknown(trouble(Refused))),
         (State::Querying, "silence") => Answer::Query(QueryAnswer::Unknown(trouble(Unreachable))),
@@ -550,6 +551,61 @@ fn a_cancel_is_repeated_until_it_is_answered() {
     }
     assert_eq!(rests[..7], [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
     assert!(rests.len() > 300 && rests.iter().all(|rest| *rest <= 30.0));
+}
+
+/// Each cancel is asked about, also when it was decided long ago: the number may
+/// have become another sale's. But money is not kept because nobody answers.
+#[test]
+fn a_cancel_is_not_repeated_unasked() {
+    let decided = "0s code      => paying Pay
+                   1s waiting   => resting
+                   2s stop      => querying Query
+                   3s waiting   => cancelling Cancel
+                  13s silence   => resting
+                  14s due       => querying Query ~";
+    check(&format!(
+        "{decided}
+        24s silence   => resting !
+        29s due       => querying Query ! ~
+        39s foreign   => resting !"
+    ));
+    // An answer about another number tells nothing about this one.
+    check(&format!(
+        "{decided}
+        24s elsewhere => resting !
+        29s due       => querying Query ! ~
+        30s elsewhere => resting ! ~
+        34s due       => querying Query ! ~
+        35s elsewhere => cancelling Cancel !"
+    ));
+    // It goes on for as long as nobody answers, and ends when somebody does.
+    check(&format!(
+        "{decided}
+        24s silence   => resting !
+        29s due       => querying Query ! ~
+        39s silence   => resting ! ~
+        44s due       => querying Query ! ~
+        54s silence   => cancelling Cancel !
+        64s silence   => resting !
+        66s due       => querying Query ! ~
+        76s silence   => resting ! ~
+        81s due       => querying Query ! ~
+        91s silence   => resting ! ~
+        96s due       => querying Query ! ~
+        97s paid      => cancelling Cancel !
+        98s refunded  => CANCELLED refund"
+    ));
+    // Nor after a start.
+    check(&format!(
+        "{decided}
+        20s restart   => querying Query
+        30s silence   => resting !
+        35s due       => querying Query ! ~
+        45s silence   => resting ! ~
+        50s due       => querying Query ! ~
+        60s silence   => resting ! ~
+        65s due       => querying Query ! ~"
+    ));
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use super::gateway::Status;
 use super::world::{Happening, World};
-use crate::payment::{CancelAction, Money, Payment, Refusal, State, Timestamp};
+use crate::payment::{
+    Answer, CancelAction, Money, Payment, QueryAnswer, Refusal, State, Timestamp, TroubleKind,
+};
+use crate::terminal::Serial;
 
 impl World {
     pub(super) fn status(&self, number: &str) -> Option<Status> {
@@ -36,6 +39,34 @@ impl World {
                 Some(Refusal::Declined) => trade.was_waiting,
                 Some(Refusal::FrontDoor) | None => true,
             }
+    }
+
+    /// What the terminal knows by a question about a number, and how many in a row
+    /// were not answered.
+    pub(super) fn asked(&mut self, number: &str, serial: Serial, answer: &Answer) {
+        let Answer::Query(answer) = answer else { return };
+        if let Some(at) = self.arrived.get(&serial)
+            && !matches!(answer, QueryAnswer::Unknown(_))
+        {
+            self.asked_at.insert(number.to_owned(), *at);
+        }
+        let is_silent = match answer {
+            QueryAnswer::Unknown(trouble) => {
+                !trouble.kind.is_verified() || trouble.kind == TroubleKind::Foreign
+            }
+            _ => false,
+        };
+        let silent = self.silent.entry(number.to_owned()).or_default();
+        *silent = if is_silent { *silent + 1 } else { 0 };
+    }
+
+    /// Nothing is cancelled, for the first time or again, but after a word about
+    /// it, or after three questions in a row that nobody answered (rule 8).
+    pub(super) fn cancels(&mut self, number: &str) {
+        match self.silent.remove(number) {
+            Some(0 | 3..) => {}
+            asked => self.broke(format!("{number} is cancelled unasked: {asked:?}")),
+        }
     }
 
     pub(super) fn charged(&mut self, number: &str) {

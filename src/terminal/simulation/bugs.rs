@@ -39,6 +39,8 @@ pub(crate) enum Bug {
     CancelsForeign,
     /// Rule 8: a success behind our decline is ours.
     TakesPaidThoughDeclined,
+    /// Rule 8: once it is decided, each question that nobody answers repeats it.
+    SilenceRepeatsCancel,
     /// Rule 9: a cancel that was sent is a cancel that was done.
     CancelSentIsDone,
     /// Rule 9: an unanswered cancel is not repeated.
@@ -83,7 +85,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 36] = [
         Self::ActsBeforeDisk,
         Self::SendsWhatIsReady,
         Self::NoFsync,
@@ -99,6 +101,7 @@ impl Bug {
         Self::PaidAfterNoReturn,
         Self::CancelsForeign,
         Self::TakesPaidThoughDeclined,
+        Self::SilenceRepeatsCancel,
         Self::CancelSentIsDone,
         Self::CancelsOnce,
         Self::ForgetsCancel,
@@ -201,6 +204,7 @@ impl Bug {
         };
         let is_query = is_answer(&|answer| matches!(answer, Answer::Query(_)));
         altered(payment, |record| {
+            let is_decided = record.undo.is_some();
             let Some(offer) = &mut record.offer else { return };
             match self {
                 Self::HorizonByWallClock => {
@@ -226,6 +230,7 @@ impl Bug {
                 }
                 Self::IgnoresMark if is_query => offer.tag = None,
                 Self::SilenceDecides if is_query => offer.heard.patience = 1,
+                Self::SilenceRepeatsCancel if is_query && is_decided => offer.heard.patience = 1,
                 _ => {}
             }
         })

@@ -101,6 +101,9 @@ pub(super) struct World {
     /// As of when the terminal knows what the gateway said of a number.
     pub(super) asked_at: HashMap<String, Timestamp>,
     pub(super) arrived: HashMap<Serial, Timestamp>,
+    /// How many of the last queries about a number were not answered, since it
+    /// was last cancelled or the daemon began.
+    pub(super) silent: HashMap<String, u32>,
     /// The call that each number waits for; the answer to any other is none.
     pub(super) in_flight: HashMap<String, Serial>,
     /// Paid when the daemon began, with nothing decided against it.
@@ -171,6 +174,7 @@ pub(super) fn play(seed: u64, bug: Option<Bug>) -> Report {
         other: Gateway::new(nature),
         asked_at: HashMap::new(),
         arrived: HashMap::new(),
+        silent: HashMap::new(),
         in_flight: HashMap::new(),
         was_paid_at_start: BTreeSet::new(),
         told_none: BTreeSet::new(),
@@ -320,12 +324,10 @@ impl World {
                         self.learned_skew = Some(time.millis() - self.now);
                     }
                     self.say(format!("answer to {number}: {:?}", answered.answer));
-                    if let (Answer::Query(answer), Some(at)) =
-                        (&answered.answer, self.arrived.get(&serial))
-                        && !matches!(answer, QueryAnswer::Unknown(_))
-                        && self.in_flight.get(&number) == Some(&serial)
-                    {
-                        self.asked_at.insert(number.clone(), *at);
+                    if self.in_flight.get(&number) == Some(&serial) {
+                        // What comes after it is no answer any more.
+                        self.in_flight.remove(&number);
+                        self.asked(&number, serial, &answered.answer);
                     }
                     let number = number.parse().expect("valid");
                     self.handle(Input::Answered { number, serial, answered });
@@ -460,6 +462,7 @@ impl World {
 
     pub(super) fn crash(&mut self) {
         self.was_paid_at_start.clear();
+        self.silent.clear();
         self.ends.crashes += 1;
         self.terminal = None;
         self.life += 1;
@@ -518,6 +521,9 @@ impl World {
                     self.after(wait, Happening::Flush { life: self.life });
                 }
                 Output::Send { serial, call, payment, code } => {
+                    if call == Call::Cancel {
+                        self.cancels(payment.order().out_trade_no.as_str());
+                    }
                     let due = Ready { serial, call, payment, code };
                     let ready = self.ready.take_if(|ready| ready.serial == serial);
                     let was_sent = (self.bug == Some(Bug::ActsBeforeDisk) && call == Call::Pay)

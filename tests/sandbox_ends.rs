@@ -11,13 +11,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tilld::alipay::ask::{Ask, Expect, Pay, Refund};
+use tilld::alipay::ask::{self, Ask, Expect, Pay, Refund};
 use tilld::alipay::sign::{PrivateKey, PublicKey, SignType};
 use tilld::alipay::{Client, Gateway, Settings};
 use tilld::payment::{
-    Answer, Answered, AuthCode, Call, CancelAnswer, CodeMark, Event, Moment, Money, Order,
-    PayAnswer, Payment, Public, QueryAnswer, RefundAnswer, RefundQueryAnswer, Rules, SecretText,
-    Tag, Timestamp,
+    Answer, Answered, AuthCode, Call, CancelAnswer, CodeMark, Event, Fen, Happened, Moment, Money,
+    Order, PayAnswer, Payment, Public, QueryAnswer, Reason, RefundAnswer, RefundCause,
+    RefundQueryAnswer, Rules, SecretText, State, Tag, Timestamp,
 };
 use tilld::sandbox::endings::{Back, BackEnds, ENDINGS, Ending, Ends, REFUND_ENDINGS};
 use tilld::sandbox::{Elsewhere, Fault, Habits, Options, Running, Sandbox};
@@ -240,6 +240,7 @@ async fn tell(client: &Client, call: Call, name: &str) -> Answered {
         }
         Call::Query => Ask::Query(Expect::of(&order)),
         Call::Cancel => Ask::Cancel(Expect::of(&order)),
+        Call::Refund | Call::RefundQuery => unreachable!("they are about a refund"),
     };
     client.send(client.prepare(ask, now)).await
 }
@@ -266,7 +267,7 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
         let stepped = payment.step(&event, moment(jumped), &rules).expect("a legal step");
         payment = stepped.payment;
         event = if let Some(call) = stepped.call {
-            let ask = ask(call, &payment, &code);
+            let ask = asked(call, &payment, &code);
             let answered = client.send(client.prepare(ask, moment(jumped).gateway)).await;
             if call == Call::Cancel && ending.number == 33 {
                 late_one_is_through(running, &name(ending)).await;
@@ -279,6 +280,8 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
                 late_one_is_through(running, &name(ending)).await;
             }
             Event::Due
+        } else if payment.state() == State::Owing {
+            Event::GaveBack(give_back_what_is_owed(client, &payment).await)
         } else {
             assert!(payment.is_final());
             return payment;
@@ -287,7 +290,50 @@ async fn play(running: &Running, client: &Client, ending: &Ending) -> Payment {
     payment
 }
 
-fn ask(call: Call, payment: &Payment, code: &AuthCode) -> Ask {
+/// What a payment owes goes back by a refund of its own.
+async fn give_back_what_is_owed(client: &Client, payment: &Payment) -> Result<(), Reason> {
+    let start = moment(0);
+    let mut refund = tilld::payment::Refund::own(payment.clone(), RefundCause::Undo, Fen(0), start);
+    let (mut happened, mut now) = (Happened::Requested, start);
+    for _ in 0..STEPS_MAX {
+        let turn = refund.step(&happened, now).expect("a legal step");
+        refund = turn.refund;
+        let number = refund.of().clone();
+        let (request, amount) = (refund.asked().request.to_string(), refund.asked().amount);
+        let ask = match turn.call {
+            Some(Call::Query) => Ask::Query(Expect::of(payment.order())),
+            Some(Call::Refund) => Ask::Refund(Box::new(ask::Refund {
+                number,
+                trade_no: None,
+                trade_amount: payment.order().amount,
+                request,
+                amount,
+                reason: None,
+                operator_id: None,
+            })),
+            Some(Call::RefundQuery) => Ask::RefundQuery(Box::new(ask::RefundQuery {
+                number,
+                trade_no: None,
+                trade_amount: payment.order().amount,
+                request,
+                amount,
+            })),
+            Some(call) => panic!("{call:?} of a refund"),
+            None if refund.is_final() => break,
+            None => {
+                let due = refund.due().expect("it rests");
+                now = Moment { steady: due, ..now };
+                happened = Happened::Due;
+                continue;
+            }
+        };
+        happened = Happened::Answered(client.send(client.prepare(ask, now.gateway)).await);
+    }
+    assert!(refund.is_final(), "{:?}", refund.stage());
+    refund.refusal().map_or(Ok(()), |reason| Err(reason.clone()))
+}
+
+fn asked(call: Call, payment: &Payment, code: &AuthCode) -> Ask {
     match call {
         Call::Pay => Ask::Pay(Box::new(Pay {
             order: payment.order().clone(),
@@ -297,6 +343,7 @@ fn ask(call: Call, payment: &Payment, code: &AuthCode) -> Ask {
         })),
         Call::Query => Ask::Query(Expect::of(payment.order())),
         Call::Cancel => Ask::Cancel(Expect::of(payment.order())),
+        Call::Refund | Call::RefundQuery => unreachable!("a payment asks for neither"),
     }
 }
 

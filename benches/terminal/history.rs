@@ -54,7 +54,7 @@ pub(crate) fn key() -> ChainKey {
 
 fn step_of(recorded: &Recorded) -> &str {
     match &recorded.entry {
-        Entry::Payment { step, .. } => step.name.name(),
+        Entry::Payment { step, .. } | Entry::Refund { step, .. } => step.name.name(),
         Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => {
             recorded.entry.event_name()
         }

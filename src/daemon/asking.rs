@@ -2,22 +2,27 @@
 
 use std::sync::Arc;
 
-use crate::alipay::ask::{Ask, Expect, Pay};
+use crate::alipay::ask::{self, Ask, Expect, Pay};
 use crate::payment::Wire;
-use crate::payment::{Answer, Answered, AuthCode, Call, PayAnswer, Payment, Trouble, TroubleKind};
+use crate::payment::{Answer, Answered, AuthCode, Call, PayAnswer, Refund, Trouble, TroubleKind};
+use crate::terminal::Matter;
 
-/// What is to be asked for `payment`; or the answer to a pay that has nothing to
-/// be sent with, and so never leaves the box.
+/// What is to be asked about a payment or a refund; or the answer to a pay that
+/// has nothing to be sent with, and so never leaves the box.
 pub(super) fn ask(
     call: Call,
-    payment: &Payment,
+    about: &Matter,
     code: Option<AuthCode>,
 ) -> Result<Ask, Box<Answered>> {
+    let (payment, refund) = match about {
+        Matter::Payment(payment) => (payment, None),
+        Matter::Refund(refund) => (&refund.asked().payment, Some(refund)),
+    };
     let order = payment.order();
-    match call {
-        Call::Query => Ok(Ask::Query(Expect::of(order))),
-        Call::Cancel => Ok(Ask::Cancel(Expect::of(order))),
-        Call::Pay => match (payment.offer(), code) {
+    match (call, refund) {
+        (Call::Query, _) => Ok(Ask::Query(Expect::of(order))),
+        (Call::Cancel, None) => Ok(Ask::Cancel(Expect::of(order))),
+        (Call::Pay, None) => match (payment.offer(), code) {
             (Some(offer), Some(code)) => {
                 let (order, time_expire) = (Arc::clone(order), offer.time_expire);
                 let tag = offer.tag.map(|tag| tag.to_string());
@@ -25,6 +30,32 @@ pub(super) fn ask(
             }
             (None, _) | (_, None) => Err(Box::new(not_sent())),
         },
+        (Call::Refund, Some(refund)) => Ok(Ask::Refund(Box::new(give_back(refund)))),
+        (Call::RefundQuery, Some(refund)) => {
+            let ask::Refund { number, trade_no, trade_amount, request, amount, .. } =
+                give_back(refund);
+            let asked = ask::RefundQuery { number, trade_no, trade_amount, request, amount };
+            Ok(Ask::RefundQuery(Box::new(asked)))
+        }
+        // No machine asks for it.
+        (Call::Pay | Call::Cancel, Some(_)) | (Call::Refund | Call::RefundQuery, None) => {
+            Err(Box::new(not_sent()))
+        }
+    }
+}
+
+/// The same over all retries and restarts.
+fn give_back(refund: &Refund) -> ask::Refund {
+    let (asked, back) = (refund.asked(), refund.back());
+    let trade_no = asked.payment.trade().trade_no.clone();
+    ask::Refund {
+        number: refund.of().clone(),
+        trade_no: trade_no.or_else(|| back.trade_no.clone()),
+        trade_amount: asked.payment.order().amount,
+        request: asked.request.to_string(),
+        amount: asked.amount,
+        reason: asked.reason.clone(),
+        operator_id: asked.operator_id.clone(),
     }
 }
 
@@ -42,7 +73,9 @@ fn not_sent() -> Answered {
 mod tests {
     use super::*;
     use crate::alipay::ask::Method;
-    use crate::payment::{CodeMark, Event, Moment, Order, Rules, SecretText, Tag, Timestamp};
+    use crate::payment::{
+        CodeMark, Event, Moment, Order, Payment, RefundCause, Rules, SecretText, Tag, Timestamp,
+    };
 
     #[test]
     fn a_call_is_asked_for_its_own_order_and_a_pay_never_without_its_code() {
@@ -50,23 +83,44 @@ mod tests {
         let now = Moment::undisputed(Timestamp(5_000), Timestamp(7_000_000), Timestamp(8_000_000));
         let rules = Rules::default();
         let requested = Payment::requested(order, now, &rules);
+        let of = |payment: &Payment| Matter::Payment(payment.clone());
         let code = || Some(AuthCode::read(&SecretText::new("2876344382566439".into())).unwrap());
 
         for (call, method) in [(Call::Query, Method::Query), (Call::Cancel, Method::Cancel)] {
-            let asked = ask(call, &requested, None).unwrap();
+            let asked = ask(call, &of(&requested), None).unwrap();
             assert_eq!(asked.method(), method);
             assert_eq!(asked.expect(), Expect::of(requested.order()));
         }
-        let undecided = ask(Call::Pay, &requested, code()).unwrap_err();
+        let undecided = ask(Call::Pay, &of(&requested), code()).unwrap_err();
         assert!(matches!(undecided.answer, Answer::Pay(PayAnswer::NotSent(_))), "{undecided:?}");
 
         let paying =
             requested.step(&Event::Code(CodeMark([7; 16]), Tag(5)), now, &rules).unwrap().payment;
-        let codeless = ask(Call::Pay, &paying, None).unwrap_err();
+        let codeless = ask(Call::Pay, &of(&paying), None).unwrap_err();
         assert!(matches!(codeless.answer, Answer::Pay(PayAnswer::NotSent(_))), "{codeless:?}");
-        let Ask::Pay(pay) = ask(Call::Pay, &paying, code()).unwrap() else { panic!("no pay") };
+        let Ask::Pay(pay) = ask(Call::Pay, &of(&paying), code()).unwrap() else { panic!("no pay") };
         assert_eq!(&pay.order, paying.order());
         assert_eq!(pay.tag, Some(Tag(5).to_string()));
         assert_eq!(pay.time_expire, Timestamp(8_000_000) + rules.expire_after);
+
+        let refund = Refund::own(paying.clone(), RefundCause::Undo, crate::payment::Fen(0), now);
+        let of_refund = || Matter::Refund(refund.clone());
+        let Ok(Ask::Refund(asked)) = ask(Call::Refund, &of_refund(), None) else {
+            panic!("no refund")
+        };
+        assert_eq!((asked.request.as_str(), asked.amount), ("A1", paying.order().amount));
+        for (call, method) in
+            [(Call::Query, Method::Query), (Call::RefundQuery, Method::RefundQuery)]
+        {
+            assert_eq!(ask(call, &of_refund(), None).unwrap().method(), method);
+        }
+        for (call, about) in [
+            (Call::Pay, of_refund()),
+            (Call::Cancel, of_refund()),
+            (Call::Refund, of(&paying)),
+            (Call::RefundQuery, of(&paying)),
+        ] {
+            assert!(ask(call, &about, code()).is_err(), "no machine asks for {call:?}");
+        }
     }
 }

@@ -13,8 +13,11 @@ use super::Clock;
 use super::board::Board;
 use crate::api::{self, About, Backend, Soon, Standing, Unanswered, Unavailable};
 use crate::journal::{self, Reader};
-use crate::payment::{Asker, AuthCode, OutTradeNo, Payment, Public, Recorded, Timestamp};
-use crate::terminal::{PayRequest, Reply, Request};
+use crate::payment::{
+    Asker, AuthCode, OutRequestNo, OutTradeNo, Payment, Public, Recorded, Refund, Refunded,
+    Timestamp,
+};
+use crate::terminal::{PayRequest, RefundAsk, Reply, Request};
 
 /// A disk that takes longer than this is out of order: the register is told, and
 /// that the request may still be carried out, unless it could be taken back.
@@ -109,6 +112,8 @@ fn about(request: &Request) -> Vec<About> {
         Request::Code { number, .. } | Request::Stop { number } => {
             vec![About::Number(number.clone())]
         }
+        // It begins no payment, and is about one that is over.
+        Request::Refund(_) => Vec::new(),
     }
 }
 
@@ -272,6 +277,28 @@ impl Backend for Daemon {
         asker: Option<Asker>,
     ) -> Soon<'_, Result<Reply, Unanswered>> {
         Box::pin(self.door.ask(Request::Stop { number }, asker))
+    }
+
+    fn refund(&self, ask: RefundAsk, asker: Option<Asker>) -> Soon<'_, Result<Reply, Unanswered>> {
+        Box::pin(self.door.ask(Request::Refund(Box::new(ask)), asker))
+    }
+
+    fn refunds_of(&self, number: OutTradeNo) -> Soon<'_, Result<Vec<Refund>, Unavailable>> {
+        Box::pin(self.read(move |reader| reader.refunds_of(&number)))
+    }
+
+    fn refund_of(
+        &self,
+        number: OutTradeNo,
+        request: OutRequestNo,
+    ) -> Soon<'_, Result<Option<Refund>, Unavailable>> {
+        let read = self.lookups.refund(&number, &request);
+        Box::pin(std::future::ready(read.map_err(|why| Unavailable(why.to_string()))))
+    }
+
+    fn refunded(&self, number: OutTradeNo) -> Soon<'_, Result<Refunded, Unavailable>> {
+        let read = self.lookups.refunded(&number);
+        Box::pin(std::future::ready(read.map_err(|why| Unavailable(why.to_string()))))
     }
 
     fn standing(&self, about: About) -> Soon<'_, Result<Standing, Unavailable>> {

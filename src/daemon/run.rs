@@ -28,9 +28,9 @@ use super::system::Watchdog;
 use super::{Clock, Ended};
 use crate::alipay::{Client, Probed};
 use crate::journal::{AppendError, Health, Reader, Writer};
-use crate::payment::{Answered, AuthCode, Call, Illegal, OutTradeNo, Payment, Timestamp};
+use crate::payment::{Answered, AuthCode, Call, Payment, Refund, Timestamp};
 use crate::scanner;
-use crate::terminal::{Input, RequestId, Serial, Terminal, Ticket};
+use crate::terminal::{Input, LostTrack, Matter, RequestId, Serial, Subject, Terminal, Ticket};
 
 /// How long entries under way get when the daemon is told to stop.
 const LAST_WRITES: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 /// and calls under way, so the queue needs no bound of its own.
 enum Back {
     Written(Ticket, Result<u64, AppendError>),
-    Answered(OutTradeNo, Serial, Box<Answered>),
+    Answered(Subject, Serial, Box<Answered>),
     /// By which clock it was dated, and with which keys it was asked.
     Probed(Box<Probed>, Dated, Arc<Client>),
 }
@@ -48,7 +48,7 @@ enum Back {
 struct Sending {
     serial: Serial,
     call: Call,
-    payment: Payment,
+    about: Matter,
     /// The buyer's, with a pay.
     code: Option<AuthCode>,
     /// It was made ready while that was written.
@@ -103,6 +103,7 @@ impl Loop {
     async fn turn(
         &mut self,
         open: Vec<Payment>,
+        refunds: Vec<Refund>,
         inputs: Inputs,
         mut watchdog: Watchdog,
     ) -> Result<(), Ended> {
@@ -111,7 +112,8 @@ impl Loop {
 
         self.health(&health.borrow_and_update().clone())?;
         self.judge()?;
-        let recovered = self.terminal.recover(open, self.clock.now()).map_err(lost_track)?;
+        let recovered =
+            self.terminal.recover(open, refunds, self.clock.now()).map_err(lost_track)?;
         self.act(recovered, None);
         self.tell_scanners();
         self.board.open_payments(self.terminal.open_count());
@@ -202,7 +204,7 @@ async fn feed(interval: &mut Option<tokio::time::Interval>) {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn lost_track(illegal: Illegal) -> Ended {
+fn lost_track(illegal: LostTrack) -> Ended {
     Ended::Software(format!(
         "{illegal}; stopping, because a terminal that lost track must not guess"
     ))

@@ -218,6 +218,14 @@ impl Work<'_> {
                JOIN old.entries AS f ON f.seq = p.first_seq
                JOIN old.entries AS l ON l.seq = p.last_seq
                WHERE p.last_seq <= :cut;
+             INSERT INTO kept
+               SELECT r.first_seq,
+                      json_set(l.body, '$.requested', json(f.body -> '$.requested')),
+                      zeroblob(16)
+               FROM old.refunds AS r
+               JOIN old.entries AS f ON f.seq = r.first_seq
+               JOIN old.entries AS l ON l.seq = r.last_seq
+               WHERE r.last_seq <= :cut;
              INSERT INTO entries SELECT * FROM old.entries WHERE seq > :cut ORDER BY seq;",
         )?;
         let tip = look(&self.files)

@@ -71,7 +71,7 @@ impl Work {
     /// It is about a payment that is in the journal already, which has to be
     /// brought to its end.
     fn is_for_known_payment(&self) -> bool {
-        self.draft.summary.as_ref().is_some_and(|summary| summary.rev > 1)
+        self.draft.summary.as_ref().is_some_and(|summary| summary.rev() > 1)
     }
 }
 

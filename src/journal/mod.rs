@@ -29,12 +29,14 @@
 mod append;
 mod archive;
 mod chain;
+mod check;
 mod desk;
 mod files;
 mod head;
 mod keyed;
 mod open;
 mod reader;
+mod refunds;
 mod reserve;
 mod rows;
 mod schema;

@@ -4,17 +4,17 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use rusqlite::{Connection, ErrorCode};
 
 use super::chain::ChainKey;
 use super::files::{Files, Lock, NoLock, create_private, keep_private, sync_folder};
 use super::head::{self, Lost};
-use super::keyed::{self, Keyed};
-use super::reader::{self, Reader};
+use super::keyed;
+use super::reader::Reader;
 use super::schema::{self, APPLICATION_ID, VERSION};
-use super::sqlite::{self, RawEntry, Tip};
+use super::sqlite::{self, Tip};
 use super::writer::Writer;
-use super::{reserve, rows};
+use super::{check, reserve};
 
 /// Why the daemon cannot start with this journal. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -124,10 +124,6 @@ pub enum OpenError {
     },
 }
 
-/// So many of the newest entries are checked at every start: what a power cut or
-/// a torn write could have touched.
-const TAIL: i64 = 200;
-
 /// Opens the journal, or makes an empty one, and starts its writer.
 ///
 /// The cost does not grow with the payments that are over: what is checked is
@@ -231,7 +227,7 @@ fn start(files: &Files, lock: Lock, key: &ChainKey) -> Result<(Writer, Reader), 
 
 /// Whether a daemon may start with this journal; its version.
 fn judge(files: &Files, conn: &Connection, key: &ChainKey) -> Result<i32, OpenError> {
-    let version = check(files, conn, Some(key))?;
+    let version = check::check(files, conn, Some(key))?;
     if let Some(noted) = head::read(files) {
         check_head(files, conn, &noted)?;
     }
@@ -270,7 +266,7 @@ pub fn accept(path: &Path, newest: u64) -> Result<(), AcceptError> {
     }
     let _lock = lock(&files)?;
     let (conn, _) = sqlite::open_reader(&files).map_err(|error| cannot_read(&files, error))?;
-    check(&files, &conn, None)?;
+    check::check(&files, &conn, None)?;
     let tip = Tip::read(&conn).map_err(|error| cannot_read(&files, error))?;
     // Before the lock: that of SQLite would go with it.
     drop(conn);
@@ -408,116 +404,4 @@ fn look_at_header(files: &Files) -> Result<(), OpenError> {
         _ => "it is no SQLite database".to_owned(),
     };
     Err(OpenError::NotAJournal { file, what })
-}
-
-// --- is it sound? ------------------------------------------------------------
-
-/// Checks what a start relies on, and returns the journal's version.
-pub(super) fn check(
-    files: &Files,
-    conn: &Connection,
-    key: Option<&ChainKey>,
-) -> Result<i32, OpenError> {
-    let damaged = |what: String| OpenError::Damaged { file: files.journal.clone(), what };
-    let sqlite = |error| cannot_read(files, error);
-    let application: i32 =
-        conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
-    if application != APPLICATION_ID {
-        let what = "it is the SQLite database of another program".to_owned();
-        return Err(OpenError::NotAJournal { file: files.journal.clone(), what });
-    }
-    let version = schema::version(conn).map_err(sqlite)?;
-    if version > VERSION {
-        let file = files.journal.clone();
-        return Err(OpenError::Newer { file, found: version, known: VERSION });
-    }
-    if version < 1 {
-        return Err(damaged("it has no version".to_owned()));
-    }
-    if let Some(what) = schema::difference(conn, version).map_err(sqlite)? {
-        return Err(damaged(what));
-    }
-    let keyed = Keyed::read(conn, key).map_err(sqlite)?;
-    check_tail(files, conn, &keyed)?;
-    check_open_payments(files, conn, &keyed)?;
-    Ok(version)
-}
-
-fn check_tail(files: &Files, conn: &Connection, keyed: &Keyed<'_>) -> Result<(), OpenError> {
-    let damaged = |what: String| OpenError::Damaged { file: files.journal.clone(), what };
-    let sqlite = |error| cannot_read(files, error);
-    let tip = Tip::read(conn).map_err(sqlite)?;
-    let mut before = Tip::base(conn).map_err(sqlite)?;
-    let from = tip.seq.saturating_sub(TAIL).max(before.seq);
-    if from > before.seq {
-        before = entry(files, conn, from)?.check_alone().map_err(damaged)?;
-    }
-    let tail = sqlite::raw_entries(conn, "seq > ?1", from).map_err(sqlite)?;
-    for entry in tail {
-        before = entry.check(&before).map_err(damaged)?;
-        keyed.check(&entry).map_err(damaged)?;
-        understand(files, &entry)?;
-        let Some(number) = entry.out_trade_no.as_ref().filter(|_| entry.is_of_payment()) else {
-            continue;
-        };
-        let number = String::from_utf8_lossy(number);
-        let last: Option<i64> = conn
-            .prepare_cached("SELECT last_seq FROM payments WHERE out_trade_no = ?1")
-            .and_then(|mut one| one.query_row([&number], |row| row.get(0)).optional())
-            .map_err(sqlite)?;
-        if last.is_none_or(|last| last < entry.seq) {
-            return Err(damaged(format!("payments does not know of entry {}", entry.seq)));
-        }
-    }
-    Ok(())
-}
-
-fn check_open_payments(
-    files: &Files,
-    conn: &Connection,
-    keyed: &Keyed<'_>,
-) -> Result<(), OpenError> {
-    let damaged = |what: String| OpenError::Damaged { file: files.journal.clone(), what };
-    let sqlite = |error| cannot_read(files, error);
-    let open: Vec<(i64, i64)> = conn
-        .prepare_cached(reader::OPEN_SEQS)
-        .and_then(|mut statement| {
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })
-        .map_err(sqlite)?;
-    for (first, last) in open {
-        for seq in [first, last] {
-            let entry = entry(files, conn, seq)?;
-            entry.check_alone().map_err(damaged)?;
-            keyed.check(&entry).map_err(damaged)?;
-            understand(files, &entry)?;
-        }
-        match reader::payment_at(conn, first, last) {
-            Ok(payment) if !payment.is_final() => {}
-            Ok(_) => return Err(damaged(format!("payments takes entry {last} for an open one"))),
-            Err(error) => return Err(damaged(error.to_string())),
-        }
-    }
-    Ok(())
-}
-
-fn entry(files: &Files, conn: &Connection, seq: i64) -> Result<RawEntry, OpenError> {
-    let found =
-        sqlite::raw_entries(conn, "seq = ?1", seq).map_err(|error| cannot_read(files, error))?;
-    found.into_iter().next().ok_or_else(|| OpenError::Damaged {
-        file: files.journal.clone(),
-        what: format!("entry {seq} is missing"),
-    })
-}
-
-fn understand(files: &Files, entry: &RawEntry) -> Result<(), OpenError> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let number = entry.out_trade_no.as_deref().map(text);
-    rows::read(&text(&entry.kind), number.as_deref(), &text(&entry.body)).map(|_| ()).map_err(
-        |error| OpenError::Unreadable {
-            file: files.journal.clone(),
-            seq: entry.seq.unsigned_abs(),
-            what: error.to_string(),
-        },
-    )
 }

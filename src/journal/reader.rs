@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
 
 use super::files::Files;
+use super::refunds;
 use super::rows::{self, Origin, Read};
 use super::sqlite::{self, Tip};
-use crate::payment::{CodeMark, Entry, OutTradeNo, Payment, Public, Recorded, Timestamp};
+use crate::payment::{CodeMark, Entry, OutTradeNo, Payment, Public, Recorded, Refunded, Timestamp};
 
 /// Why the journal could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +64,8 @@ pub struct Filter {
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Newest first.
-    pub payments: Vec<Payment>,
+    /// Newest first, each with what went back of it.
+    pub payments: Vec<(Payment, Refunded)>,
     /// Where the next page begins, if there is one.
     pub next: Option<u64>,
 }
@@ -280,7 +281,7 @@ impl Reader {
         })
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
@@ -386,8 +387,12 @@ fn list(conn: &Connection, filter: &Filter) -> Result<Page, ReadError> {
     let last = found.last().map(|(first, _)| first.unsigned_abs());
     let payments = found
         .into_iter()
-        .map(|(first, last)| payment_at(conn, first, last))
-        .collect::<Result<_, _>>()?;
+        .map(|(first, last)| {
+            let payment = payment_at(conn, first, last)?;
+            let refunded = refunds::refunded(conn, &payment.order().out_trade_no)?;
+            Ok((payment, refunded))
+        })
+        .collect::<Result<_, ReadError>>()?;
     Ok(Page { payments, next: last.filter(|_| more) })
 }
 
@@ -484,7 +489,11 @@ fn first_since(conn: &Connection, since: Timestamp) -> rusqlite::Result<Option<i
     Ok(found)
 }
 
-fn one_payment(conn: &Connection, sql: &str, key: &str) -> Result<Option<Payment>, ReadError> {
+pub(super) fn one_payment(
+    conn: &Connection,
+    sql: &str,
+    key: &str,
+) -> Result<Option<Payment>, ReadError> {
     let seqs: Option<(i64, i64)> = conn
         .prepare_cached(sql)?
         .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -528,7 +537,7 @@ fn read_body(
 ) -> Result<PaymentBody, ReadError> {
     match rows::read(kind, number, body).map_err(damaged(seq))? {
         Read::Payment { changing, origin } => Ok(PaymentBody { changing, origin }),
-        Read::Other(_) => Err(damaged(seq)("it is not about a payment")),
+        Read::Refund(_) | Read::Other(_) => Err(damaged(seq)("it is not about a payment")),
     }
 }
 
@@ -564,6 +573,11 @@ fn recorded(conn: &Connection, mut rows: rusqlite::Rows<'_>) -> Result<Vec<Recor
             (row.get(2)?, row.get(3)?, row.get(4)?);
         let entry = match rows::read(&kind, number.as_deref(), &body).map_err(damaged(seq))? {
             Read::Other(entry) => *entry,
+            Read::Refund(row) => {
+                let number = number.unwrap_or_default();
+                let (refund, step) = refunds::recorded(conn, &number, seq, *row)?;
+                Entry::Refund { refund, step }
+            }
             Read::Payment { changing, origin } => {
                 let number = number.unwrap_or_default();
                 let origin = match (origin, origins.get(&number)) {
@@ -583,11 +597,13 @@ fn recorded(conn: &Connection, mut rows: rusqlite::Rows<'_>) -> Result<Vec<Recor
 
 fn origin_of(conn: &Connection, number: &str) -> Result<Origin, ReadError> {
     let first: Option<i64> = conn
-        .prepare_cached("SELECT min(seq) FROM entries WHERE out_trade_no = ?1")?
+        .prepare_cached(
+            "SELECT min(seq) FROM entries WHERE out_trade_no = ?1 AND kind = 'payment'",
+        )?
         .query_row([number], |row| row.get(0))?;
     origin_at(conn, first.unwrap_or_default())
 }
 
-fn damaged<E: ToString>(seq: i64) -> impl FnOnce(E) -> ReadError {
+pub(super) fn damaged<E: ToString>(seq: i64) -> impl FnOnce(E) -> ReadError {
     move |what| ReadError::Damaged { seq: seq.unsigned_abs(), what: what.to_string() }
 }

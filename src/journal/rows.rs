@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::payment::{
     Account, Amount, CancelAction, CodeMark, Entry, EntryStep, Heard, How, Offer, Order, Payment,
-    Record, Refusal, ScanKind, State, Tag, Timestamp, Trade, Undo, hide_codes, is_printed_on_goods,
+    Record, Refund, Refusal, ScanKind, State, Tag, Timestamp, Trade, Undo, hide_codes,
+    is_printed_on_goods,
 };
 
 /// A plain enum of the core and its names on disk.
@@ -40,6 +41,9 @@ macro_rules! words {
 }
 
 mod parts;
+mod refund;
+
+pub(super) use refund::{RefundRequestedRow, RefundRow};
 
 use parts::{
     AttentionRow, GatewayRow, HintRow, ReasonRow, ScanRow, ScannerRow, StepRow, TradeRow,
@@ -62,13 +66,32 @@ pub(super) enum RowError {
 pub(super) struct Draft {
     pub(super) kind: &'static str,
     pub(super) body: String,
-    /// For an entry about a payment: what its row in `payments` will say.
+    /// For an entry about a payment or a refund: what its row will say.
     pub(super) summary: Option<Summary>,
+}
+
+/// A row that follows from an entry.
+#[derive(Debug)]
+pub(super) enum Summary {
+    Payment(PaymentSummary),
+    Refund(RefundSummary),
+}
+
+/// A refund's row in `refunds`.
+#[derive(Debug)]
+pub(super) struct RefundSummary {
+    pub(super) out_trade_no: String,
+    pub(super) out_request_no: String,
+    pub(super) rev: u64,
+    pub(super) state: &'static str,
+    pub(super) open: bool,
+    pub(super) cause: &'static str,
+    pub(super) amount: Amount,
 }
 
 /// A payment's row in `payments`.
 #[derive(Debug)]
-pub(super) struct Summary {
+pub(super) struct PaymentSummary {
     pub(super) out_trade_no: String,
     pub(super) rev: u64,
     pub(super) state: &'static str,
@@ -92,11 +115,14 @@ pub(super) struct Origin {
 pub(super) enum Read {
     /// About a payment; the first entry brings its origin along.
     Payment { changing: Box<PaymentRow>, origin: Option<Origin> },
+    /// About a refund.
+    Refund(Box<RefundRow>),
     /// About anything else.
     Other(Box<Entry>),
 }
 
 pub(super) const PAYMENT: &str = "payment";
+pub(super) const REFUND: &str = "refund";
 const SCAN: &str = "scan";
 const SCANNER: &str = "scanner";
 const GATEWAY: &str = "gateway";
@@ -107,7 +133,11 @@ impl Draft {
         let (kind, body, summary) = match entry {
             Entry::Payment { payment, step } => {
                 let body = serde_json::to_string(&PaymentRow::of(payment, step))?;
-                (PAYMENT, body, Some(Summary::of(payment)))
+                (PAYMENT, body, Some(Summary::Payment(PaymentSummary::of(payment))))
+            }
+            Entry::Refund { refund, step } => {
+                let body = serde_json::to_string(&RefundRow::of(refund, step))?;
+                (REFUND, body, Some(Summary::Refund(RefundSummary::of(refund))))
             }
             Entry::Scan { scanner, kind, text, aim } => {
                 let row = ScanRow {
@@ -146,6 +176,7 @@ pub(super) fn read(kind: &str, number: Option<&str>, body: &str) -> Result<Read,
             let origin = row.requested.take().map(|r| r.into_origin(number)).transpose()?;
             Read::Payment { changing: Box::new(row), origin }
         }
+        REFUND => Read::Refund(Box::new(serde_json::from_str(body)?)),
         SCAN => {
             let row: ScanRow = serde_json::from_str(body)?;
             let ScanRow { scanner, kind, text, aim } = row;
@@ -166,6 +197,39 @@ pub(super) fn read(kind: &str, number: Option<&str>, body: &str) -> Result<Read,
 }
 
 impl Summary {
+    /// The payment that it is about.
+    pub(super) fn number(&self) -> &str {
+        match self {
+            Self::Payment(summary) => &summary.out_trade_no,
+            Self::Refund(summary) => &summary.out_trade_no,
+        }
+    }
+
+    /// Counts its changes, from 1.
+    pub(super) fn rev(&self) -> u64 {
+        match self {
+            Self::Payment(summary) => summary.rev,
+            Self::Refund(summary) => summary.rev,
+        }
+    }
+}
+
+impl RefundSummary {
+    fn of(refund: &Refund) -> Self {
+        let asked = refund.asked();
+        Self {
+            out_trade_no: refund.of().to_string(),
+            out_request_no: asked.request.to_string(),
+            rev: refund.rev(),
+            state: refund.public().name(),
+            open: !refund.is_final(),
+            cause: asked.cause.name(),
+            amount: asked.amount,
+        }
+    }
+}
+
+impl PaymentSummary {
     fn of(payment: &Payment) -> Self {
         Self {
             out_trade_no: payment.order().out_trade_no.as_str().to_owned(),
@@ -379,6 +443,7 @@ enum StateRow {
     Resting { until: i64 },
     Querying,
     Cancelling,
+    Owing,
     Paid,
     Declined,
     Cancelled { action: ActionRow },
@@ -393,6 +458,7 @@ impl From<&State> for StateRow {
             State::Resting { until } => Self::Resting { until: until.millis() },
             State::Querying => Self::Querying,
             State::Cancelling => Self::Cancelling,
+            State::Owing => Self::Owing,
             State::Paid => Self::Paid,
             State::Declined => Self::Declined,
             State::Cancelled(action) => Self::Cancelled { action: (*action).into() },
@@ -409,6 +475,7 @@ impl From<StateRow> for State {
             StateRow::Resting { until } => Self::Resting { until: Timestamp(until) },
             StateRow::Querying => Self::Querying,
             StateRow::Cancelling => Self::Cancelling,
+            StateRow::Owing => Self::Owing,
             StateRow::Paid => Self::Paid,
             StateRow::Declined => Self::Declined,
             StateRow::Cancelled { action } => Self::Cancelled(action.into()),

@@ -9,7 +9,7 @@ use rusqlite::{
 
 use super::chain::{ChainKey, GENESIS, Hash, Link};
 use super::files::Files;
-use super::rows::{Draft, PAYMENT, Summary};
+use super::rows::{Draft, PAYMENT, PaymentSummary, REFUND, RefundSummary, Summary};
 use super::schema::{self, WITH_KEY};
 
 /// The newest entry, as the next one has to know it.
@@ -62,6 +62,10 @@ impl RawEntry {
 
     pub(super) fn is_of_payment(&self) -> bool {
         self.kind == PAYMENT.as_bytes()
+    }
+
+    pub(super) fn is_of_refund(&self) -> bool {
+        self.kind == REFUND.as_bytes()
     }
 
     /// Whether the entry is what was once written, and follows `before`.
@@ -282,6 +286,15 @@ pub(super) const CHANGE: &str = "
 UPDATE payments SET last_seq = :seq, rev = :rev, state = :state, open = :open, mark = :mark
 WHERE out_trade_no = :number AND rev = :rev - 1";
 
+pub(super) const BEGIN_REFUND: &str = "
+INSERT INTO refunds(first_seq, out_trade_no, out_request_no, last_seq, rev, state, open, cause,
+                    amount_fen)
+VALUES(:seq, :number, :request, :seq, 1, :state, :open, :cause, :amount)";
+
+pub(super) const CHANGE_REFUND: &str = "
+UPDATE refunds SET last_seq = :seq, rev = :rev, state = :state, open = :open
+WHERE out_trade_no = :number AND out_request_no = :request AND rev = :rev - 1";
+
 /// Adds one entry, within a transaction, and brings `payments` up to it.
 pub(super) fn insert(
     conn: &Connection,
@@ -291,7 +304,7 @@ pub(super) fn insert(
     key: &ChainKey,
 ) -> rusqlite::Result<Tip> {
     let seq = before.seq.saturating_add(1);
-    let number = draft.summary.as_ref().map(|summary| summary.out_trade_no.as_str());
+    let number = draft.summary.as_ref().map(Summary::number);
     let hash = Link {
         prev: &before.hash,
         seq,
@@ -311,17 +324,54 @@ pub(super) fn insert(
         ":hash": hash,
         ":tag": key.of_entry(&hash),
     })?;
-    if let Some(summary) = &draft.summary {
-        summarize(conn, summary, seq)?;
+    match &draft.summary {
+        Some(Summary::Payment(summary)) => summarize(conn, summary, seq)?,
+        Some(Summary::Refund(summary)) => summarize_refund(conn, summary, seq)?,
+        None => {}
     }
     Ok(Tip { seq, hash })
 }
 
+fn signed(rev: u64) -> rusqlite::Result<i64> {
+    i64::try_from(rev).map_err(|_| failure(ffi::SQLITE_CONSTRAINT, "the revision is out of range"))
+}
+
+/// The same for a refund: its triggers guard the sum, and that one is open at a
+/// time.
+fn summarize_refund(conn: &Connection, summary: &RefundSummary, seq: i64) -> rusqlite::Result<()> {
+    let rev = signed(summary.rev)?;
+    if rev == 1 {
+        conn.prepare_cached(BEGIN_REFUND)?.execute(named_params! {
+            ":seq": seq,
+            ":number": summary.out_trade_no,
+            ":request": summary.out_request_no,
+            ":state": summary.state,
+            ":open": summary.open,
+            ":cause": summary.cause,
+            ":amount": i64::try_from(summary.amount.fen()).unwrap_or(i64::MAX),
+        })?;
+        return Ok(());
+    }
+    let changed = conn.prepare_cached(CHANGE_REFUND)?.execute(named_params! {
+        ":seq": seq,
+        ":rev": rev,
+        ":state": summary.state,
+        ":open": summary.open,
+        ":number": summary.out_trade_no,
+        ":request": summary.out_request_no,
+    })?;
+    if changed == 1 {
+        return Ok(());
+    }
+    let RefundSummary { out_trade_no, out_request_no, .. } = summary;
+    let what = format!("change {rev} of refund {out_request_no} of {out_trade_no} is not the next");
+    Err(failure(ffi::SQLITE_CONSTRAINT, &what))
+}
+
 /// The first entry of a number makes its row, and every further one must be the
 /// very next change: two histories of one payment can never mix.
-fn summarize(conn: &Connection, summary: &Summary, seq: i64) -> rusqlite::Result<()> {
-    let rev = i64::try_from(summary.rev)
-        .map_err(|_| failure(ffi::SQLITE_CONSTRAINT, "the revision is out of range"))?;
+fn summarize(conn: &Connection, summary: &PaymentSummary, seq: i64) -> rusqlite::Result<()> {
+    let rev = signed(summary.rev)?;
     if rev == 1 {
         conn.prepare_cached(BEGIN_PAYMENT)?.execute(named_params! {
             ":seq": seq,

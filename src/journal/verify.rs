@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::chain::{ChainKey, hex};
+use super::check;
 use super::files::Files;
 use super::head;
 use super::keyed::{Keyed, Proof};
 use super::open::{self, OpenError};
-use super::reader;
 use super::schema::{self, WITH_KEY, WITH_MARKS};
 use super::sqlite::{self, RawEntry, Tip};
+use super::{reader, refunds};
 use crate::payment::CodeMark;
 
 /// What a sound journal holds.
@@ -56,6 +57,14 @@ pub enum VerifyError {
         /// The first entry that is wrong.
         seq: u64,
         /// What is wrong with it.
+        what: String,
+    },
+    /// The entries are sound, but the list of refunds does not follow from them.
+    #[error("in the journal {file}, refunds does not follow from the entries: {what}", file = .file.display())]
+    Refunds {
+        /// The file.
+        file: PathBuf,
+        /// The first difference.
         what: String,
     },
     /// The entries are sound, but the list of payments does not follow from
@@ -125,8 +134,9 @@ pub(super) fn check_whole(
     let path = files.journal.as_path();
     check_pages(path, conn)?;
     let walked = check_entries(path, conn, key)?;
-    open::check(files, conn, key)?;
+    check::check(files, conn, key)?;
     check_payments(path, conn)?;
+    check_refunds(path, conn)?;
     Ok(walked)
 }
 
@@ -247,6 +257,73 @@ pub(super) fn check_payments(path: &Path, conn: &Connection) -> Result<(), Verif
     ))?;
     if off_the_clock > 0 {
         return Err(wrong("the times of payments are not in their order".to_owned()));
+    }
+    Ok(())
+}
+
+/// The same for `refunds`, and that no payment has given back more than it has.
+fn check_refunds(path: &Path, conn: &Connection) -> Result<(), VerifyError> {
+    let wrong = |what: String| VerifyError::Refunds { file: path.to_owned(), what };
+    let failed = |error: rusqlite::Error| wrong(error.to_string());
+    if schema::version(conn).map_err(failed)? < WITH_KEY {
+        return Ok(());
+    }
+    let mut statement = conn
+        .prepare(
+            "SELECT e.number, e.request, e.first, e.last, r.first_seq, r.last_seq, r.rev, r.open,
+                    r.state, r.cause, r.amount_fen
+             FROM (SELECT out_trade_no AS number, body ->> '$.request' AS request,
+                          min(seq) AS first, max(seq) AS last
+                   FROM entries WHERE out_trade_no IS NOT NULL AND kind = 'refund'
+                   GROUP BY number, request
+                   UNION ALL SELECT out_trade_no, out_request_no, first_seq, last_seq
+                   FROM refunds WHERE last_seq <= (SELECT seq FROM base)) AS e
+             LEFT JOIN refunds AS r
+               ON r.out_trade_no = e.number AND r.out_request_no = e.request",
+        )
+        .map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut told: i64 = 0;
+    while let Some(row) = rows.next().map_err(failed)? {
+        told = told.saturating_add(1);
+        let (number, request): (String, String) =
+            (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
+        let (first, last): (i64, i64) = (row.get(2).map_err(failed)?, row.get(3).map_err(failed)?);
+        let refund = refunds::payment_of(conn, &number, last)
+            .and_then(|payment| refunds::refund_at(conn, payment, first, last))
+            .map_err(|error| wrong(error.to_string()))?;
+        let should = (
+            (Some(first), Some(last), i64::try_from(refund.rev()).ok()),
+            (Some(!refund.is_final()), Some(refund.public().name().to_owned())),
+            (
+                Some(refund.asked().cause.name().to_owned()),
+                i64::try_from(refund.asked().amount.fen()).ok(),
+            ),
+        );
+        let stands = (|| {
+            Ok((
+                (row.get(4)?, row.get(5)?, row.get(6)?),
+                (row.get(7)?, row.get(8)?),
+                (row.get(9)?, row.get(10)?),
+            ))
+        })()
+        .map_err(failed)?;
+        if should != stands || refund.asked().request.as_str() != request {
+            return Err(wrong(format!("refund {request} of payment {number}")));
+        }
+    }
+    let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(failed);
+    let listed = count("SELECT count(*) FROM refunds")?;
+    if listed != told {
+        return Err(wrong(format!("it lists {listed} refunds, the entries tell of {told}")));
+    }
+    let too_much = count(
+        "SELECT count(*) FROM payments AS p
+         WHERE amount_fen < (SELECT sum(amount_fen) FROM refunds AS r
+                             WHERE r.out_trade_no = p.out_trade_no AND r.state <> 'refused')",
+    )?;
+    if too_much > 0 {
+        return Err(wrong(format!("{too_much} payments gave back more than they have")));
     }
     Ok(())
 }

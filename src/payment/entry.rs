@@ -1,6 +1,6 @@
 //! What is written into the journal: one entry for everything that happened.
 
-use super::{Asker, Call, Judged, Payment, ScanKind, Timestamp, Wire};
+use super::{Asker, Call, Judged, Payment, Refund, ScanKind, Timestamp, Wire};
 
 /// One thing that happened, as it goes to disk and, afterwards, to the event
 /// stream. Every entry is one event, so the numbers have no gaps for a reader.
@@ -12,6 +12,13 @@ pub enum Entry {
         /// How it stands afterwards. The state is the truth ...
         payment: Payment,
         /// ... and the step is the reason.
+        step: Step,
+    },
+    /// Money of a payment that goes back: something of it changed.
+    Refund {
+        /// How it stands afterwards.
+        refund: Refund,
+        /// The reason.
         step: Step,
     },
     /// A scanner read something that no payment was waiting for, or that does not
@@ -48,6 +55,7 @@ impl Entry {
     pub fn event_name(&self) -> &'static str {
         match self {
             Self::Payment { .. } => "payment",
+            Self::Refund { .. } => "refund",
             Self::Scan { .. } => "scan",
             Self::Scanner { .. } => "scanner",
             Self::Gateway { .. } => "gateway",
@@ -94,11 +102,13 @@ pub enum StepName {
     RefundQueryAnswered,
     /// The precreate was.
     PrecreateAnswered,
+    /// Its own refund came to its end.
+    GaveBack,
 }
 
 impl StepName {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Requested,
         Self::Code,
         Self::Hint,
@@ -111,6 +121,7 @@ impl StepName {
         Self::RefundAnswered,
         Self::RefundQueryAnswered,
         Self::PrecreateAnswered,
+        Self::GaveBack,
     ];
 
     /// The name in the journal, the API and the log.
@@ -129,6 +140,7 @@ impl StepName {
             Self::RefundAnswered => "refund_answered",
             Self::RefundQueryAnswered => "refund_query_answered",
             Self::PrecreateAnswered => "precreate_answered",
+            Self::GaveBack => "gave_back",
         }
     }
 }

@@ -15,8 +15,8 @@
 //!                                                 └─(behind a decline)─▶ DECLINED
 //! ```
 //!
-//! Refunds will live here as well, in a file of their own beside `step.rs`:
-//! a refund is another operation on a payment that stays paid.
+//! What goes back of a payment that stays paid is a machine of its own:
+//! [`Refund`].
 
 mod account;
 mod amount;
@@ -30,6 +30,7 @@ mod mark;
 mod next;
 mod offer;
 mod order;
+mod refund;
 mod said;
 mod stage;
 mod state;
@@ -53,6 +54,11 @@ pub use hint::{Hint, ScanKind};
 pub use mark::{CodeKey, CodeMark};
 pub use offer::{Heard, How, Offer, Refusal, Tag, Undo, Whose};
 pub use order::{InvalidNumber, Order, OutTradeNo};
+pub use refund::{
+    Exceeds, Happened, OutRequestNo, Refund, RefundAttention, RefundCause, RefundHeard,
+    RefundRecord, RefundRequest, RefundStage, RefundState, RefundSum, RefundThen, Refunded, Turn,
+    WrongTurn,
+};
 pub use said::{Fen, Said};
 pub use stage::{Impossible, Payment, Record};
 pub use state::{Attention, CancelAction, Money, Public, State};

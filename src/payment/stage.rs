@@ -55,6 +55,9 @@ pub(super) enum Waits {
     Query { since: Timestamp },
     /// The answer to `cancel`.
     Cancel,
+    /// The end of a refund of its own: the gateway will not cancel, and the money
+    /// must go back (rule 15).
+    Refund,
 }
 
 /// How it ended.
@@ -235,6 +238,7 @@ impl Payment {
                 Waits::Clock { until } => State::Resting { until },
                 Waits::Query { .. } => State::Querying,
                 Waits::Cancel => State::Cancelling,
+                Waits::Refund => State::Owing,
             },
             Stage::Over { end, .. } => match *end {
                 End::Paid => State::Paid,
@@ -250,7 +254,7 @@ impl Payment {
         match &self.stage {
             Stage::Awaiting { .. } => Public::AwaitingCode,
             Stage::Unsent { .. } | Stage::Out { waits: Waits::Pay, .. } => Public::Processing,
-            Stage::Out { waits: Waits::Cancel, .. } => Public::Cancelling,
+            Stage::Out { waits: Waits::Cancel | Waits::Refund, .. } => Public::Cancelling,
             Stage::Out { offer, undo, waits: Waits::Clock { .. } | Waits::Query { .. } } => {
                 // A refusal at the front door is not believed before it was asked
                 // about.
@@ -300,7 +304,10 @@ impl Payment {
             Stage::Awaiting { until, .. }
             | Stage::Unsent { until, .. }
             | Stage::Out { waits: Waits::Clock { until }, .. } => Some(*until),
-            Stage::Out { waits: Waits::Pay | Waits::Query { .. } | Waits::Cancel, .. }
+            Stage::Out {
+                waits: Waits::Pay | Waits::Query { .. } | Waits::Cancel | Waits::Refund,
+                ..
+            }
             | Stage::Over { .. } => None,
         }
     }
@@ -364,6 +371,7 @@ impl TryFrom<Record> for Payment {
             // anew.
             State::Querying => out(Waits::Query { since: Timestamp(0) }, undo)?,
             State::Cancelling => out(Waits::Cancel, undo)?,
+            State::Owing => out(Waits::Refund, undo)?,
             State::Paid => over(End::Paid, undo)?,
             State::Declined => over(End::Declined, undo)?,
             State::Cancelled(action) => over(End::Cancelled(action), undo)?,

@@ -35,6 +35,9 @@ pub enum State {
     Querying,
     /// Waits for the answer to `cancel`.
     Cancelling,
+    /// Paid, and to go back though the gateway refuses the cancel for good: waits
+    /// for the end of a refund of its own (rule 15).
+    Owing,
     /// Final. The money is the merchant's.
     Paid,
     /// Final. The gateway refused, and no payable trade is left.
@@ -68,8 +71,11 @@ pub enum Attention {
     DoorClosed(Trouble),
     /// The money has to go back, and the merchant's account has not enough.
     SellerBalance,
-    /// Paid, although a cancel was decided: Alipay refused the cancel for good.
+    /// Paid, although a cancel was decided: Alipay refused the cancel for good, and
+    /// then the refund.
     CancelRefused(Reason),
+    /// Alipay refused the cancel for good: the money goes back as a refund.
+    Owing(Reason),
 }
 
 /// A payment's state as the register sees it.

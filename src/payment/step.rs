@@ -3,8 +3,8 @@
 use super::next::{Live, awaiting};
 use super::stage::{End, Stage, Waits};
 use super::{
-    Answer, Answered, CancelAction, CodeMark, Hint, Moment, OutTradeNo, Payment, Rules, State, Tag,
-    Timestamp,
+    Answer, Answered, CancelAction, CodeMark, Hint, Moment, OutTradeNo, Payment, Reason, Rules,
+    State, Tag, Timestamp,
 };
 
 /// Something that happened to a payment.
@@ -29,6 +29,9 @@ pub enum Event {
     Stop,
     /// The daemon was down. What was in flight is an answer that was lost.
     Restarted,
+    /// What it owes went back by a refund of its own, or the gateway has refused
+    /// that too, and why.
+    GaveBack(Result<(), Reason>),
 }
 
 /// What the core can ask for. If it is not here, the daemon cannot do it.
@@ -40,6 +43,10 @@ pub enum Call {
     Query,
     /// `alipay.trade.cancel`.
     Cancel,
+    /// `alipay.trade.refund`.
+    Refund,
+    /// `alipay.trade.fastpay.refund.query`.
+    RefundQuery,
 }
 
 impl Call {
@@ -50,6 +57,8 @@ impl Call {
             Self::Pay => "pay",
             Self::Query => "query",
             Self::Cancel => "cancel",
+            Self::Refund => "refund",
+            Self::RefundQuery => "refund_query",
         }
     }
 }
@@ -125,7 +134,7 @@ impl Payment {
                     let until = (*until).min(now.steady + rules.code_timeout);
                     awaiting(head(), until, hint.clone())
                 }
-                E::Answered(_) => return Err(illegal()),
+                E::Answered(_) | E::GaveBack(_) => return Err(illegal()),
             },
 
             // --- the pay never left ------------------------------------------
@@ -137,9 +146,11 @@ impl Payment {
                     E::Stop => never_sent(self),
                     // The code is gone with the process, and a restart never pays.
                     E::Restarted => never_sent(self),
-                    E::Requested(_) | E::Code(..) | E::Hint(_) | E::Answered(_) => {
-                        return Err(illegal());
-                    }
+                    E::Requested(_)
+                    | E::Code(..)
+                    | E::Hint(_)
+                    | E::Answered(_)
+                    | E::GaveBack(_) => return Err(illegal()),
                 }
             }
 
@@ -166,12 +177,23 @@ impl Payment {
                     (waits @ (Waits::Pay | Waits::Query { .. } | Waits::Cancel), E::Stop) => {
                         live.stop(waits)
                     }
+                    // Its own refund goes on beside it; nothing is left to decide here.
+                    (Waits::Refund, E::GaveBack(Ok(()))) => live.gave_back(),
+                    (Waits::Refund, E::GaveBack(Err(reason))) => live.kept(reason),
+                    (Waits::Refund, E::Stop | E::Restarted) => live.owe(),
                     (Waits::Clock { .. }, E::Stop) => live.stop_and_query(),
                     (Waits::Clock { until }, E::Due) => live.query(until),
                     // What was in flight is an answer that was lost.
                     (_, E::Restarted) => live.restarted(),
-                    (Waits::Pay | Waits::Query { .. } | Waits::Cancel, E::Due)
-                    | (_, E::Answered(_) | E::Requested(_) | E::Code(..) | E::Hint(_)) => {
+                    (Waits::Pay | Waits::Query { .. } | Waits::Cancel | Waits::Refund, E::Due)
+                    | (
+                        _,
+                        E::Answered(_)
+                        | E::Requested(_)
+                        | E::Code(..)
+                        | E::Hint(_)
+                        | E::GaveBack(_),
+                    ) => {
                         return Err(illegal());
                     }
                 }

@@ -34,9 +34,9 @@ impl Payment {
         }
         match (self.state(), self.public()) {
             (State::Paid, _) if self.attention().is_some() => Sentence::new(
-                format!("已收款 {amount} 元。撤销被支付宝拒绝，如需退钱请做退款"),
+                format!("已收款 {amount} 元。支付宝拒绝撤销和退款，需要退钱时请用其他方式退给顾客"),
                 format!(
-                    "Paid {amount} yuan. Alipay refused the cancel; refund it if the money has to go back"
+                    "Paid {amount} yuan. Alipay refused the cancel and the refund; if the money has to go back, pay the customer back another way"
                 ),
             ),
             (State::Paid, _) => {
@@ -210,7 +210,8 @@ impl Attention {
             Self::Unsettled(_)
             | Self::DoorClosed(_)
             | Self::SellerBalance
-            | Self::CancelRefused(_) => false,
+            | Self::CancelRefused(_)
+            | Self::Owing(_) => false,
         }
     }
 
@@ -255,9 +256,19 @@ impl Attention {
                 "The money has to go back, but the merchant's Alipay account has not enough. Top it up; the terminal goes on trying",
             ),
             Self::CancelRefused(reason) => Sentence::new(
-                format!("顾客已付款，支付宝拒绝撤销（{}）。如需退钱请做退款", reason.message),
                 format!(
-                    "Paid; Alipay refused the cancel ({}). Refund it if the money has to go back",
+                    "顾客已付款，支付宝既不撤销也不退款（{}）。需要退钱时请用其他方式退给顾客",
+                    reason.message
+                ),
+                format!(
+                    "Paid; Alipay refused both the cancel and the refund ({}). If the money has to go back, pay the customer back another way",
+                    reason.message
+                ),
+            ),
+            Self::Owing(reason) => Sentence::new(
+                format!("支付宝不能撤销（{}），终端正在用退款把钱退给顾客", reason.message),
+                format!(
+                    "Alipay cannot cancel it ({}); the terminal is giving the money back by a refund",
                     reason.message
                 ),
             ),

@@ -258,8 +258,8 @@ pub static ENDINGS: &[Ending] = endings! {
         "answer 40002 isv.invalid-app-id without a signature; nothing is charged", "返回 40002 无效应用（无签名），没有扣款";
     39 Charge, Nothing, Silent, Honest => Returned,
         "charged; neither the pay nor any query is answered", "已扣款，支付和查询都没有响应";
-    40 Wait, True, Honest, RefusedForGood => Paid,
-        "the buyer confirms before the cancel, and the cancel is refused for good", "顾客在撤销前付款，撤销被永久拒绝";
+    40 Wait, True, Honest, RefusedForGood => Returned,
+        "the buyer confirms before the cancel, which is refused for good; a refund goes through", "顾客在撤销前付款，撤销被永久拒绝，退款可以成功";
     41 Wait, True, Honest, LostThenBlank => Closed,
         "not confirmed; the answer of the cancel is lost, later ones name no action", "未付款，撤销响应丢失，之后不再返回 action";
     42 Wait, True, Honest, UnknownTwice => Closed,

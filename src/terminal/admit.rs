@@ -4,10 +4,8 @@
 use std::time::Duration;
 
 use super::open::{Asking, Happening, Offered, OpenPayment};
-use super::{Denied, Known, OPEN_MAX, Output, PayRequest, Reply, Request, Terminal};
-use crate::payment::{
-    AuthCode, Hint, Illegal, Moment, Order, OtherCode, OutTradeNo, Payment, Public,
-};
+use super::{Denied, Known, LostTrack, OPEN_MAX, Output, PayRequest, Reply, Request, Terminal};
+use crate::payment::{AuthCode, Hint, Moment, Order, OtherCode, OutTradeNo, Payment, Public};
 
 /// After this long a paid sale answers no new request: registers that number
 /// their sales anew every day would hand out goods for yesterday's money.
@@ -21,7 +19,7 @@ impl Terminal {
         known: &Known,
         now: Moment,
         out: &mut Vec<Output>,
-    ) -> Result<(), Illegal> {
+    ) -> Result<(), LostTrack> {
         let (number, happening) = match request {
             Request::Pay(request) => {
                 return match self.pay(asking, *request, known, now) {
@@ -43,6 +41,7 @@ impl Terminal {
                 (number, Happening::Code(asking, offered))
             }
             Request::Stop { number } => (number, Happening::Stop(asking)),
+            Request::Refund(ask) => return self.refund(asking, &ask, known, now, out),
         };
         if self.open.contains_key(&number) {
             return self.happen(&number, happening, now, out);
@@ -191,7 +190,7 @@ impl Terminal {
     }
 
     /// Whether anything new may begin at all.
-    fn is_open_for_business(&self) -> Result<(), Denied> {
+    pub(super) fn is_open_for_business(&self) -> Result<(), Denied> {
         if self.draining {
             return Err(Denied::Draining);
         }
@@ -207,8 +206,9 @@ impl Terminal {
         if let Err(why) = &self.door {
             return Err(Denied::DoorClosed(why.clone()));
         }
-        if self.open.len() >= OPEN_MAX {
-            return Err(Denied::TooManyOpen(self.open.len()));
+        let open = self.open_count();
+        if open >= OPEN_MAX {
+            return Err(Denied::TooManyOpen(open));
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 
 use super::slot::Asked;
 use crate::payment::{
-    Answer, Answered, Call, Entry, EntryStep, Event, Illegal, Moment, Payment, Rules, StepName,
-    Stepped, Timestamp,
+    Answer, Answered, Call, Entry, EntryStep, Event, Happened, Illegal, Moment, Payment, Refund,
+    Rules, StepName, Stepped, Timestamp, Turn, WrongTurn,
 };
 
 /// Something that has states, is written down at each change, and has at most one
@@ -95,17 +95,80 @@ impl Machine for Payment {
             | Event::Hint(_)
             | Event::Due
             | Event::Stop
-            | Event::Restarted => None,
+            | Event::Restarted
+            | Event::GaveBack(_) => None,
         };
-        let step = EntryStep {
-            name: name(event, self.rev() == 1),
-            call,
-            code: asked.code.clone(),
-            judged: answered.map(|answered| answered.answer.judged()),
-            wire: answered.map(|answered| answered.wire.clone()),
-            asker: asked.asker,
-        };
+        let step = step(name(event, self.rev() == 1), call, answered, asked);
         Entry::Payment { payment: self.clone(), step }
+    }
+}
+
+impl From<Turn> for Next<Refund> {
+    fn from(Turn { refund, call, quiet }: Turn) -> Self {
+        Self { machine: refund, call, quiet }
+    }
+}
+
+impl Machine for Refund {
+    type Event = Happened;
+    type Call = Call;
+    type Illegal = WrongTurn;
+
+    fn is_on_disk(&self) -> bool {
+        self.rev() > 0
+    }
+
+    fn is_final(&self) -> bool {
+        Refund::is_final(self)
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        Refund::due(self)
+    }
+
+    fn step(&self, event: &Happened, now: Moment, _: &Rules) -> Result<Next<Self>, WrongTurn> {
+        Refund::step(self, event, now).map(Into::into)
+    }
+
+    fn ends_call(event: &Happened) -> bool {
+        matches!(event, Happened::Answered(_) | Happened::Restarted)
+    }
+
+    fn entry(&self, event: &Happened, call: Option<Call>, asked: &Asked) -> Entry {
+        let (name, answered) = match event {
+            Happened::Requested => (StepName::Requested, None),
+            Happened::Due => (StepName::Due, None),
+            Happened::Restarted => (StepName::Restarted, None),
+            Happened::Answered(answered) => (answer_name(&answered.answer), Some(answered)),
+        };
+        Entry::Refund { refund: self.clone(), step: step(name, call, answered, asked) }
+    }
+}
+
+fn step(
+    name: StepName,
+    call: Option<Call>,
+    answered: Option<&Answered>,
+    asked: &Asked,
+) -> EntryStep {
+    EntryStep {
+        name,
+        call,
+        code: asked.code.clone(),
+        judged: answered.map(|answered| answered.answer.judged()),
+        wire: answered.map(|answered| answered.wire.clone()),
+        asker: asked.asker,
+    }
+}
+
+fn answer_name(answer: &Answer) -> StepName {
+    match answer {
+        Answer::Pay(_) => StepName::PayAnswered,
+        Answer::Query(_) => StepName::QueryAnswered,
+        Answer::Cancel(_) => StepName::CancelAnswered,
+        Answer::Refund(_) => StepName::RefundAnswered,
+        Answer::RefundQuery(_) => StepName::RefundQueryAnswered,
+        Answer::Precreate(_) => StepName::PrecreateAnswered,
     }
 }
 
@@ -118,15 +181,7 @@ fn name(event: &Event, is_first: bool) -> StepName {
         Event::Due => StepName::Due,
         Event::Stop => StepName::Stop,
         Event::Restarted => StepName::Restarted,
-        Event::Answered(Answered { answer: Answer::Pay(_), .. }) => StepName::PayAnswered,
-        Event::Answered(Answered { answer: Answer::Query(_), .. }) => StepName::QueryAnswered,
-        Event::Answered(Answered { answer: Answer::Cancel(_), .. }) => StepName::CancelAnswered,
-        Event::Answered(Answered { answer: Answer::Refund(_), .. }) => StepName::RefundAnswered,
-        Event::Answered(Answered { answer: Answer::RefundQuery(_), .. }) => {
-            StepName::RefundQueryAnswered
-        }
-        Event::Answered(Answered { answer: Answer::Precreate(_), .. }) => {
-            StepName::PrecreateAnswered
-        }
+        Event::GaveBack(_) => StepName::GaveBack,
+        Event::Answered(answered) => answer_name(&answered.answer),
     }
 }

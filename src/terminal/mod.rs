@@ -12,8 +12,10 @@
 //! share an fsync.
 
 mod admit;
+mod agenda;
 mod machine;
 mod open;
+mod refunds;
 mod request;
 mod scan;
 mod sights;
@@ -29,15 +31,17 @@ use std::sync::Arc;
 
 use crate::payment::{
     Account, Answer, Answered, Asker, AuthCode, CodeKey, CodeMark, Entry, Event, Illegal, Moment,
-    OutTradeNo, PayAnswer, Payment, Rules, ScaleLabels, ScannerNews, SecretText, Timestamp,
-    TroubleKind,
+    OutTradeNo, PayAnswer, Payment, Refund, Rules, ScaleLabels, ScannerNews, SecretText, Timestamp,
+    TroubleKind, WrongTurn,
 };
+use agenda::Agenda;
 use machine::{Machine, Next};
 use open::{Admitted, Asking, Happening, OpenPayment};
+use refunds::{OpenRefund, Wants};
 use sights::Sights;
-use slot::Asked;
+use slot::{Asked, Led};
 
-pub use request::{Closed, ClosedBy, Denied, Known, PayRequest, Reply, Request};
+pub use request::{Closed, ClosedBy, Denied, Known, PayRequest, RefundAsk, Reply, Request};
 
 /// Names a request while its answer is being worked out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +52,48 @@ pub struct Ticket(pub u64);
 /// Names a call while its answer is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial(pub u64);
+
+/// What an entry or a call is about. A payment has one open refund at most.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The payment itself.
+    Payment(OutTradeNo),
+    /// Its refund.
+    Refund(OutTradeNo),
+}
+
+/// The same, as it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every call is about a payment")]
+pub enum Matter {
+    /// A payment.
+    Payment(Payment),
+    /// A refund.
+    Refund(Refund),
+}
+
+impl Matter {
+    /// Which.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Payment(payment) => Subject::Payment(payment.order().out_trade_no.clone()),
+            Self::Refund(refund) => Subject::Refund(refund.of().clone()),
+        }
+    }
+}
+
+/// Something happened that cannot happen: the terminal has lost track, and the
+/// daemon has to stop.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LostTrack {
+    /// Of a payment.
+    #[error(transparent)]
+    Payment(#[from] Illegal),
+    /// Of a refund.
+    #[error(transparent)]
+    Refund(#[from] WrongTurn),
+}
 
 /// So many payments may be open at once. A shop has as many as it has lanes, and
 /// a few that are in doubt; more means that something has run wild.
@@ -90,8 +136,8 @@ pub enum Input {
     },
     /// A call was answered, or will never be.
     Answered {
-        /// The payment.
-        number: OutTradeNo,
+        /// What it was about.
+        subject: Subject,
         /// Which call; the answer to any other but the one in flight is none.
         serial: Serial,
         /// The answer.
@@ -138,8 +184,8 @@ pub enum Output {
         serial: Serial,
         /// Which call.
         call: crate::payment::Call,
-        /// The payment, as it is on disk.
-        payment: Payment,
+        /// What it is about.
+        about: Matter,
         /// The buyer's code, with a pay.
         code: Option<AuthCode>,
     },
@@ -186,9 +232,9 @@ pub struct Terminal {
     absent: BTreeSet<String>,
     sights: Sights,
     open: BTreeMap<OutTradeNo, OpenPayment>,
-    /// Who is due when, so that the timer need not ask all of them.
-    agenda: BTreeSet<(Timestamp, OutTradeNo)>,
-    writing: HashMap<Ticket, OutTradeNo>,
+    refunds: BTreeMap<OutTradeNo, OpenRefund>,
+    agenda: Agenda,
+    writing: HashMap<Ticket, Subject>,
     journal: Result<(), String>,
     clock: Result<(), String>,
     /// The gateway's front door lets us in, or refuses us; why.
@@ -215,7 +261,8 @@ impl Terminal {
             absent: BTreeSet::new(),
             sights: Sights::default(),
             open: BTreeMap::new(),
-            agenda: BTreeSet::new(),
+            refunds: BTreeMap::new(),
+            agenda: Agenda::default(),
             writing: HashMap::new(),
             journal: Ok(()),
             clock: Ok(()),
@@ -240,13 +287,17 @@ impl Terminal {
     /// A payment of another account than ours. A terminal that asked about it here
     /// would hear that it does not exist, so it must not even begin.
     #[must_use]
-    pub fn other_account<'a>(&self, open: &'a [Payment]) -> Option<&'a Payment> {
+    pub fn other_account<'a>(
+        &self,
+        open: impl IntoIterator<Item = &'a Payment>,
+    ) -> Option<&'a Payment> {
+        open.into_iter().find(|payment| self.is_of_other_account(payment))
+    }
+
+    fn is_of_other_account(&self, payment: &Payment) -> bool {
         let ours = self.account.as_ref();
         // Journals of earlier versions do not tell.
-        let differs = |payment: &&Payment| {
-            payment.account().is_some_and(|theirs| ours.is_some_and(|ours| ours != theirs))
-        };
-        open.iter().find(differs)
+        payment.account().is_some_and(|theirs| ours.is_some_and(|ours| ours != theirs))
     }
 
     /// Takes over the payments that were open when the daemon last ended. Each
@@ -254,14 +305,20 @@ impl Terminal {
     ///
     /// # Errors
     ///
-    /// [`Illegal`] never, unless the journal holds a final payment as open.
-    pub fn recover(&mut self, open: Vec<Payment>, now: Moment) -> Result<Vec<Output>, Illegal> {
+    /// [`LostTrack`] never, unless the journal holds a final payment as open.
+    pub fn recover(
+        &mut self,
+        open: Vec<Payment>,
+        refunds: Vec<Refund>,
+        now: Moment,
+    ) -> Result<Vec<Output>, LostTrack> {
         let mut out = Vec::new();
         for payment in open {
             let number = payment.order().out_trade_no.clone();
             self.open.insert(number.clone(), OpenPayment::new(payment, now));
             self.happen(&number, Happening::Restarted, now, &mut out)?;
         }
+        self.recover_refunds(refunds, now, &mut out)?;
         Ok(out)
     }
 
@@ -269,9 +326,9 @@ impl Terminal {
     ///
     /// # Errors
     ///
-    /// [`Illegal`] when something happened to a payment that cannot happen: the
+    /// [`LostTrack`] when something happened to a payment that cannot happen: the
     /// terminal has lost track of it, and the daemon has to stop.
-    pub fn handle(&mut self, input: Input, now: Moment) -> Result<Vec<Output>, Illegal> {
+    pub fn handle(&mut self, input: Input, now: Moment) -> Result<Vec<Output>, LostTrack> {
         let mut out = Vec::new();
         match input {
             Input::Request { id, request, known, asker } => {
@@ -282,9 +339,17 @@ impl Terminal {
                 self.scan(scan, now, &mut out)?;
             }
             Input::News { scanner, news } => self.news(scanner, news, now, &mut out)?,
-            Input::Answered { number, serial, answered } => {
+            Input::Answered { subject, serial, answered } => {
                 self.watch_gateway(&answered.answer, &mut out);
-                self.happen(&number, Happening::Answered(serial, answered), now, &mut out)?;
+                match subject {
+                    Subject::Payment(number) => {
+                        self.happen(&number, Happening::Answered(serial, answered), now, &mut out)?;
+                    }
+                    Subject::Refund(number) => {
+                        let wants = Wants::Answered(serial, answered);
+                        self.refund_wants(&number, wants, now, &mut out)?;
+                    }
+                }
             }
             Input::Written(ticket) => self.written(ticket, now, &mut out)?,
             Input::NotWritten(ticket, why) => self.not_written(ticket, &why, now, &mut out)?,
@@ -305,7 +370,7 @@ impl Terminal {
         let code = match request {
             Request::Pay(request) => request.code.as_ref()?,
             Request::Code { code, .. } => code,
-            Request::Stop { .. } => return None,
+            Request::Stop { .. } | Request::Refund(_) => return None,
         };
         Some(self.codes.key.mark(code))
     }
@@ -326,23 +391,32 @@ impl Terminal {
     /// When something is due next (steady clock).
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.agenda.first().map(|(due, _)| *due)
+        self.agenda.first()
     }
 
-    /// How many payments are not final.
+    /// How many payments and refunds are not final.
     #[must_use]
     pub fn open_count(&self) -> usize {
-        self.open.len()
+        self.open.len() + self.refunds.len()
     }
 
-    fn tick(&mut self, now: Moment, out: &mut Vec<Output>) -> Result<(), Illegal> {
-        let due = self.agenda.iter().take_while(|(due, _)| *due <= now.steady);
-        let numbers: Vec<_> = due.map(|(_, number)| number.clone()).collect();
-        for number in numbers {
-            if self.open.get(&number).is_some_and(|open| open.slot.is_stalled()) {
-                self.work_off(&number, now, out)?;
-            } else {
-                self.happen(&number, Happening::Due, now, out)?;
+    fn tick(&mut self, now: Moment, out: &mut Vec<Output>) -> Result<(), LostTrack> {
+        for subject in self.agenda.due(now.steady) {
+            match subject {
+                Subject::Payment(number) => {
+                    if self.open.get(&number).is_some_and(|open| open.slot.is_stalled()) {
+                        self.work_off(&number, now, out)?;
+                    } else {
+                        self.happen(&number, Happening::Due, now, out)?;
+                    }
+                }
+                Subject::Refund(number) => {
+                    if self.refunds.get(&number).is_some_and(|open| open.slot.is_stalled()) {
+                        self.work_off_refund(&number, now, out)?;
+                    } else {
+                        self.refund_wants(&number, Wants::Due, now, out)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -355,7 +429,7 @@ impl Terminal {
         happening: Happening,
         now: Moment,
         out: &mut Vec<Output>,
-    ) -> Result<(), Illegal> {
+    ) -> Result<(), LostTrack> {
         if let Some(open) = self.open.get_mut(number) {
             open.slot.inbox.push_back(happening);
         }
@@ -368,7 +442,7 @@ impl Terminal {
         number: &OutTradeNo,
         now: Moment,
         out: &mut Vec<Output>,
-    ) -> Result<(), Illegal> {
+    ) -> Result<(), LostTrack> {
         while let Some(happening) = self.open.get_mut(number).and_then(|o| o.slot.next_up(now)) {
             let spent = happening.offered().and_then(|offered| {
                 self.used_by_another(number, offered.mark, offered.known.as_ref(), now)
@@ -407,37 +481,30 @@ impl Terminal {
     ) {
         let (ticket, serial) = (Ticket(self.fresh()), Serial(self.fresh()));
         let Some(open) = self.open.get_mut(number) else { return };
-        if next.quiet && asked.is_nobody() {
-            if let Some(call) = open.slot.step_quietly(next, &event, serial) {
-                let payment = open.payment().clone();
-                out.push(Output::Send { serial, call, payment, code: None });
+        match open.slot.go_on(ticket, serial, next, event, asked) {
+            Led::Write { entry, call } => {
+                let ahead = call.map(|call| Ahead { serial, call, code: open.code_for(call) });
+                self.writing.insert(ticket, Subject::Payment(number.clone()));
+                out.push(Output::Write { ticket, entry, ahead });
             }
-            return;
+            Led::Send(call) => {
+                let about = Matter::Payment(open.payment().clone());
+                out.push(Output::Send { serial, call, about, code: None });
+            }
+            Led::Nothing => {}
         }
-        let ahead = next.call.map(|call| Ahead { serial, call, code: open.code_for(call) });
-        let entry = open.slot.write(ticket, serial, next, event, asked);
-        self.writing.insert(ticket, number.clone());
-        out.push(Output::Write { ticket, entry, ahead });
     }
 
     /// Lists a payment under its deadline, or not at all.
     fn list(&mut self, number: &OutTradeNo) {
         let Some(open) = self.open.get_mut(number) else { return };
         let due = open.slot.due();
-        if open.listed == due {
-            return;
-        }
-        if let Some(before) = std::mem::replace(&mut open.listed, due) {
-            self.agenda.remove(&(before, number.clone()));
-        }
-        if let Some(due) = due {
-            self.agenda.insert((due, number.clone()));
-        }
+        self.agenda.list(&Subject::Payment(number.clone()), &mut open.listed, due);
     }
 
     fn forget(&mut self, number: &OutTradeNo) {
-        if let Some(due) = self.open.remove(number).and_then(|open| open.listed) {
-            self.agenda.remove(&(due, number.clone()));
+        if let Some(mut open) = self.open.remove(number) {
+            self.agenda.list(&Subject::Payment(number.clone()), &mut open.listed, None);
         }
     }
 
@@ -446,12 +513,12 @@ impl Terminal {
         payment: &Payment,
         event: &Event,
         now: Moment,
-    ) -> Result<Next<Payment>, Illegal> {
+    ) -> Result<Next<Payment>, LostTrack> {
         #[cfg(test)]
         if let Some(bug) = self.bug {
-            return bug.step(payment, event, now, &self.rules).map(Into::into);
+            return Ok(bug.step(payment, event, now, &self.rules)?.into());
         }
-        Machine::step(payment, event, now, &self.rules)
+        Ok(Machine::step(payment, event, now, &self.rules)?)
     }
 
     /// The payment, other than `number`, that this code was used for: an open one
@@ -489,7 +556,7 @@ impl Terminal {
         news: ScannerNews,
         now: Moment,
         out: &mut Vec<Output>,
-    ) -> Result<(), Illegal> {
+    ) -> Result<(), LostTrack> {
         match news {
             ScannerNews::Plugged => {
                 self.absent.remove(&scanner);
@@ -512,12 +579,17 @@ impl Terminal {
         ticket: Ticket,
         now: Moment,
         out: &mut Vec<Output>,
-    ) -> Result<(), Illegal> {
-        let Some(number) = self.writing.remove(&ticket) else { return Ok(()) };
+    ) -> Result<(), LostTrack> {
+        let number = match self.writing.remove(&ticket) {
+            Some(Subject::Payment(number)) => number,
+            Some(Subject::Refund(number)) => return self.refund_written(&number, ticket, now, out),
+            None => return Ok(()),
+        };
         if let Some(open) = self.open.get_mut(&number) {
             open.written(ticket, out);
         }
         self.work_off(&number, now, out)?;
+        self.give_back(&number, now, out)?;
         if self.open.get(&number).is_some_and(|open| open.slot.is_done()) {
             self.forget(&number);
         }
@@ -530,8 +602,14 @@ impl Terminal {
         why: &str,
         now: Moment,
         out: &mut Vec<Output>,
-    ) -> Result<(), Illegal> {
-        let Some(number) = self.writing.remove(&ticket) else { return Ok(()) };
+    ) -> Result<(), LostTrack> {
+        let number = match self.writing.remove(&ticket) {
+            Some(Subject::Payment(number)) => number,
+            Some(Subject::Refund(number)) => {
+                return self.refund_not_written(&number, ticket, why, now, out);
+            }
+            None => return Ok(()),
+        };
         let gone = self.open.get_mut(&number).is_some_and(|o| o.not_written(ticket, why, now, out));
         if gone {
             self.forget(&number);

@@ -2,10 +2,10 @@
 //! to it as it stands.
 
 use super::slot::{Asked, Done, Slot};
-use super::{Denied, Output, Reply, RequestId, Serial, Ticket};
+use super::{Denied, Matter, Output, Reply, RequestId, Serial, Ticket};
 use crate::payment::{
     Answer, Answered, Asker, AuthCode, Call, CodeMark, Entry, Event, Hint, Moment, PayAnswer,
-    Payment, Public, ScanKind, ScannerNews, State, Tag, Timestamp,
+    Payment, Public, Reason, ScanKind, ScannerNews, State, Tag, Timestamp,
 };
 
 /// Something that wants to happen to a payment.
@@ -19,6 +19,8 @@ pub(super) enum Happening {
     Again(RequestId),
     /// The daemon was down.
     Restarted,
+    /// Its own refund came to its end.
+    GaveBack(Result<(), Reason>),
     /// Something may be due.
     Due,
     /// A call was answered.
@@ -62,6 +64,7 @@ impl Happening {
             Self::Requested(..)
             | Self::Again(_)
             | Self::Restarted
+            | Self::GaveBack(_)
             | Self::Due
             | Self::Answered(..)
             | Self::Stop(_)
@@ -134,6 +137,10 @@ impl OpenPayment {
             Happening::Requested(asking, Some(offered), _) => self.take(offered, started(asking)),
             Happening::Again(id) => stands(self, id),
             Happening::Restarted => Admitted::Event(Event::Restarted, Asked::default()),
+            Happening::GaveBack(how) if self.is_owing() => {
+                Admitted::Event(Event::GaveBack(how), Asked::default())
+            }
+            Happening::GaveBack(_) => Admitted::Nothing,
             Happening::Due if self.payment().due().is_some_and(|due| due <= now.steady) => {
                 Admitted::Event(Event::Due, Asked::default())
             }
@@ -199,6 +206,11 @@ impl OpenPayment {
         }
     }
 
+    /// It waits for its own refund.
+    pub(super) fn is_owing(&self) -> bool {
+        self.payment().state() == State::Owing
+    }
+
     fn is_awaiting_code(&self) -> bool {
         matches!(self.payment().state(), State::AwaitingCode { .. })
     }
@@ -207,7 +219,7 @@ impl OpenPayment {
     pub(super) fn code_for(&self, call: Call) -> Option<AuthCode> {
         match call {
             Call::Pay => self.code.clone(),
-            Call::Query | Call::Cancel => None,
+            Call::Query | Call::Cancel | Call::Refund | Call::RefundQuery => None,
         }
     }
 
@@ -216,7 +228,8 @@ impl OpenPayment {
         let Some(Done { call, asked }) = self.slot.written(ticket) else { return };
         if let Some((serial, call)) = call {
             let code = self.code_for(call);
-            out.push(Output::Send { serial, call, payment: self.payment().clone(), code });
+            let about = Matter::Payment(self.payment().clone());
+            out.push(Output::Send { serial, call, about, code });
         }
         if self.payment().is_final() {
             self.code = None;
@@ -261,6 +274,7 @@ impl OpenPayment {
             }
             Happening::Requested(..)
             | Happening::Restarted
+            | Happening::GaveBack(_)
             | Happening::Due
             | Happening::Answered(..)
             | Happening::News(_)
@@ -277,6 +291,7 @@ impl OpenPayment {
             }
             Event::Restarted => self.slot.inbox.push_front(Happening::Restarted),
             Event::Due => self.slot.inbox.push_front(Happening::Due),
+            Event::GaveBack(how) => self.slot.inbox.push_front(Happening::GaveBack(how)),
             // The customer shows the code once more. A register has been told so.
             Event::Code(..) => {
                 self.code = None;
@@ -293,7 +308,7 @@ impl OpenPayment {
 }
 
 /// Whoever asked is told that it began.
-fn started(Asking { id, asker }: Asking) -> Asked {
+pub(super) fn started(Asking { id, asker }: Asking) -> Asked {
     Asked { started: Some(id), asker, ..Asked::default() }
 }
 

@@ -1,6 +1,8 @@
 //! What the register asks, and what it is told.
 
-use crate::payment::{AuthCode, Order, OtherCode, OutTradeNo, Payment, Sentence};
+use crate::payment::{
+    Amount, AuthCode, Fen, Order, OtherCode, OutRequestNo, OutTradeNo, Payment, Refund, Sentence,
+};
 
 /// `PUT /v1/payments/{out_trade_no}`, or the `POST` that names the sale only.
 #[derive(Clone, Debug)]
@@ -16,6 +18,21 @@ pub struct PayRequest {
     pub keyed_by_sale: bool,
 }
 
+/// `PUT /v1/payments/{out_trade_no}/refunds/{out_request_no}`.
+#[derive(Clone, Debug)]
+pub struct RefundAsk {
+    /// The payment.
+    pub number: OutTradeNo,
+    /// The refund's number, chosen by the register.
+    pub request: OutRequestNo,
+    /// How much.
+    pub amount: Amount,
+    /// Why; goes to Alipay.
+    pub reason: Option<String>,
+    /// Who is at the register, passed on to Alipay.
+    pub operator_id: Option<String>,
+}
+
 /// What the terminal says to a request. Everything in it is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -23,6 +40,13 @@ pub enum Reply {
     Started(Payment),
     /// The payment as it stands.
     Stands(Payment),
+    /// The refund as it stands, and whether this request has started it.
+    Refund {
+        /// The refund.
+        refund: Box<Refund>,
+        /// It is new.
+        started: bool,
+    },
     /// The terminal will not do it.
     Denied(Denied),
 }
@@ -72,6 +96,32 @@ pub enum Denied {
     NotAPaymentCode(OtherCode),
     /// The code has been used for another payment: this one.
     CodeAlreadyUsed(Box<Payment>),
+    /// The refund's number was used for another amount: this one.
+    RefundConflict {
+        /// Which refund.
+        request: OutRequestNo,
+        /// What it is of.
+        amount: Amount,
+    },
+    /// More than can still go back of the payment.
+    RefundExceeds {
+        /// What can.
+        left: Fen,
+        /// The payment.
+        payment: Box<Payment>,
+    },
+    /// Another refund of the payment is not settled.
+    RefundInDoubt {
+        /// Which.
+        request: OutRequestNo,
+    },
+    /// Nothing was paid, so nothing can go back.
+    NotPaid(Box<Payment>),
+    /// The payment itself is not settled.
+    PaymentInDoubt(Box<Payment>),
+    /// The payment is in another account at the gateway, where this box cannot
+    /// give anything back.
+    OtherAccount(Box<Payment>),
     /// The journal cannot be written, so nothing new is begun; why.
     JournalUnavailable(String),
     /// The gateway would refuse what this box dates, so nothing new is begun;
@@ -129,6 +179,8 @@ pub enum Request {
         /// The payment.
         number: OutTradeNo,
     },
+    /// Money of a payment is to go back, or its refund is asked for again.
+    Refund(Box<RefundAsk>),
 }
 
 /// What the journal holds that bears on a request.
@@ -142,4 +194,6 @@ pub struct Known {
     /// The payment that last took the request's code
     /// ([`Terminal::mark_of`](super::Terminal::mark_of)).
     pub code: Option<Payment>,
+    /// With a refund: all refunds of the payment.
+    pub refunds: Vec<Refund>,
 }

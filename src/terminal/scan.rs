@@ -3,10 +3,9 @@
 
 use super::open::{Happening, Offered};
 use super::sights::{GOODS_WINDOW, PHONE_WINDOW, Reading};
-use super::{Output, Terminal};
+use super::{LostTrack, Output, Terminal};
 use crate::payment::{
-    AuthCode, Entry, Hint, Illegal, Moment, Payment, ScanKind, SecretText, State, Timestamp,
-    show_scan,
+    AuthCode, Entry, Hint, Moment, Payment, ScanKind, SecretText, State, Timestamp, show_scan,
 };
 
 /// What a scanner has read.
@@ -27,7 +26,7 @@ impl Terminal {
         scan: Scan<'_>,
         now: Moment,
         out: &mut Vec<Output>,
-    ) -> Result<(), Illegal> {
+    ) -> Result<(), LostTrack> {
         let Scan { scanner, text, aim, started_at, known } = scan;
         let read = AuthCode::read_scan(text, aim.as_deref(), &self.codes.labels);
         let waiting = self.waiting_on(scanner);

@@ -43,6 +43,18 @@ pub(super) struct Writing<M: Machine> {
     pub(super) asked: Asked,
 }
 
+/// What a step leads to.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "short-lived, and an entry is the usual one")]
+pub(super) enum Led<M: Machine> {
+    /// This is written down; the call that follows waits for it.
+    Write { entry: Entry, call: Option<M::Call> },
+    /// A question that needs no entry.
+    Send(M::Call),
+    /// Nothing.
+    Nothing,
+}
+
 /// What may be done once an entry is on disk.
 #[derive(Debug)]
 pub(super) struct Done<M: Machine> {
@@ -94,6 +106,11 @@ impl<M: Machine, W> Slot<M, W> {
         self.machine.is_final() && self.writing.is_none() && self.inbox.is_empty()
     }
 
+    /// An entry is on its way to disk.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
     /// An entry could not be written and waits to be tried again.
     pub(super) fn is_stalled(&self) -> bool {
         self.stalled_until.is_some()
@@ -127,6 +144,23 @@ impl<M: Machine, W> Slot<M, W> {
         }
         self.stalled_until = None;
         self.inbox.pop_front()
+    }
+
+    /// Writes the step down, or, if there is nothing to write, acts on it. `serial`
+    /// names the call that follows, if one does.
+    pub(super) fn go_on(
+        &mut self,
+        ticket: Ticket,
+        serial: Serial,
+        next: Next<M>,
+        event: M::Event,
+        asked: Asked,
+    ) -> Led<M> {
+        if next.quiet && asked.is_nobody() {
+            return self.step_quietly(next, &event, serial).map_or(Led::Nothing, Led::Send);
+        }
+        let call = next.call;
+        Led::Write { entry: self.write(ticket, serial, next, event, asked), call }
     }
 
     /// A step that needs no entry. Gives the call that goes out at once.
@@ -180,8 +214,13 @@ impl<M: Machine, W> Slot<M, W> {
     pub(super) fn not_written(&mut self, ticket: Ticket, now: Moment) -> Option<Writing<M>> {
         let writing = self.writing.take_if(|writing| writing.ticket == ticket)?;
         if self.machine.is_on_disk() {
-            self.stalled_until = Some(now.steady + RETRY_AFTER);
+            self.stall(now);
         }
         Some(writing)
+    }
+
+    /// What waits is tried again a little later.
+    pub(super) fn stall(&mut self, now: Moment) {
+        self.stalled_until = Some(now.steady + RETRY_AFTER);
     }
 }

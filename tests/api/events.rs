@@ -226,3 +226,19 @@ async fn a_stream_that_nobody_reads_holds_up_nobody_and_is_ended() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_refund_is_told_as_it_happens() {
+    let terminal = Terminal::start();
+    let payment = payment("A1", State::Paid);
+    terminal.fake.journal(&payment, "test");
+    let refund = crate::refunds::sent(&payment, "R1", "5.00");
+    let mut stream = Stream::open(&terminal, "/v1/events?after=0", &[]).await;
+    terminal.fake.journal_refund(&refund);
+    terminal.fake.journal_refund(&crate::refunds::done(&refund));
+    stream.until("\"refunded\",\"final\"").await;
+    let told = stream.told();
+    let refunds: Vec<_> = told.iter().filter(|(_, name, _)| name == "refund").collect();
+    assert_eq!(refunds.len(), 2);
+    assert_eq!(refunds[1].2["out_request_no"], "R1");
+}

@@ -12,9 +12,10 @@ use tilld::api::{
 };
 use tilld::payment::{
     Asker, AuthCode, Call, CancelAction, Entry, EntryStep, Heard, How, Moment, Offer, Order,
-    OutTradeNo, Payment, Public, Record, Recorded, Rules, State, StepName, Timestamp,
+    OutRequestNo, OutTradeNo, Payment, Public, Record, Recorded, Refund, RefundSum, Refunded,
+    Rules, State, StepName, Timestamp,
 };
-use tilld::terminal::{Denied, PayRequest, Reply};
+use tilld::terminal::{Denied, PayRequest, RefundAsk, Reply};
 use tokio::sync::watch;
 
 /// 2026-11-20T10:00:00+08:00.
@@ -24,6 +25,7 @@ pub struct Fake {
     entries: Mutex<Vec<Recorded>>,
     replies: Mutex<VecDeque<Result<Reply, Unanswered>>>,
     pub requests: Mutex<Vec<PayRequest>>,
+    pub refund_asks: Mutex<Vec<RefundAsk>>,
     pub codes: Mutex<Vec<AuthCode>>,
     pub stops: Mutex<Vec<OutTradeNo>>,
     /// Who sent them.
@@ -49,6 +51,7 @@ impl Fake {
             entries: Mutex::default(),
             replies: Mutex::default(),
             requests: Mutex::default(),
+            refund_asks: Mutex::default(),
             codes: Mutex::default(),
             stops: Mutex::default(),
             askers: Mutex::default(),
@@ -124,6 +127,31 @@ impl Fake {
         })
     }
 
+    /// Writes how a refund stands.
+    pub fn journal_refund(&self, refund: &Refund) {
+        let step = EntryStep { name: StepName::Due, ..EntryStep::default() };
+        self.record(Entry::Refund { refund: refund.clone(), step });
+    }
+
+    /// The refunds of a payment, each as it stands.
+    fn refunds(&self, number: &OutTradeNo) -> Vec<Refund> {
+        let mut all: Vec<Refund> = Vec::new();
+        for recorded in self.entries.lock().unwrap().iter() {
+            let Entry::Refund { refund, .. } = &recorded.entry else { continue };
+            let same = |r: &&mut Refund| r.asked().request == refund.asked().request;
+            match all.iter_mut().find(same) {
+                _ if refund.of() != number => {}
+                Some(found) => *found = refund.clone(),
+                None => all.push(refund.clone()),
+            }
+        }
+        all
+    }
+
+    fn sum(&self, number: &OutTradeNo) -> RefundSum {
+        RefundSum::of(&self.refunds(number))
+    }
+
     fn readable(&self) -> Result<(), Unavailable> {
         if *self.unreadable.lock().unwrap() {
             Err(Unavailable("disk I/O error".to_owned()))
@@ -145,6 +173,33 @@ impl Fake {
 }
 
 impl Backend for Fake {
+    fn refund(&self, ask: RefundAsk, asker: Option<Asker>) -> Soon<'_, Result<Reply, Unanswered>> {
+        Box::pin(async move {
+            self.askers.lock().unwrap().push(asker);
+            self.refund_asks.lock().unwrap().push(ask);
+            self.laid_ready().unwrap_or(Ok(Reply::Denied(Denied::NotFound)))
+        })
+    }
+
+    fn refunds_of(&self, number: OutTradeNo) -> Soon<'_, Result<Vec<Refund>, Unavailable>> {
+        Box::pin(async move { self.readable().map(|()| self.refunds(&number)) })
+    }
+
+    fn refund_of(
+        &self,
+        number: OutTradeNo,
+        request: OutRequestNo,
+    ) -> Soon<'_, Result<Option<Refund>, Unavailable>> {
+        Box::pin(async move {
+            self.readable()?;
+            Ok(self.refunds(&number).into_iter().find(|r| r.asked().request == request))
+        })
+    }
+
+    fn refunded(&self, number: OutTradeNo) -> Soon<'_, Result<Refunded, Unavailable>> {
+        Box::pin(async move { self.readable().map(|()| self.sum(&number).refunded) })
+    }
+
     fn pay(
         &self,
         request: PayRequest,
@@ -264,7 +319,8 @@ impl Backend for Fake {
                     page.next = last;
                     break;
                 }
-                page.payments.push(payment);
+                let refunded = self.sum(&number).refunded;
+                page.payments.push((payment, refunded));
                 last = Some(seq);
             }
             Ok(page)

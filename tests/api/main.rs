@@ -13,4 +13,5 @@ mod fake;
 mod money;
 mod payments;
 mod problems;
+mod refunds;
 mod waiting;

@@ -307,7 +307,7 @@ async fn paths_and_parameters_are_refused_by_name() {
 async fn http_itself_is_refused_in_the_same_words() {
     let terminal = Terminal::start();
     terminal.get("/").await.problem(404, "no_such_route");
-    terminal.get("/v1/payments/A1/refunds/R1").await.problem(404, "no_such_route");
+    terminal.get("/v1/payments/A1/refund").await.problem(404, "no_such_route");
     for (method, path, allowed) in [
         ("DELETE", "/v1/payments/A1", ["put", "get"]),
         ("PATCH", "/v1/payments", ["get", "post"]),

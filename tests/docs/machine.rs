@@ -97,6 +97,7 @@ fn answers(state: State) -> Vec<Answer> {
         State::AwaitingCode { .. }
         | State::Unsent { .. }
         | State::Resting { .. }
+        | State::Owing
         | State::Paid
         | State::Declined
         | State::Cancelled(_) => vec![],
@@ -112,6 +113,7 @@ fn inner(state: State) -> &'static str {
         State::Resting { .. } => "resting",
         State::Querying => "querying",
         State::Cancelling => "cancelling",
+        State::Owing => "owing",
         State::Paid => "paid",
         State::Declined => "declined",
         State::Cancelled(CancelAction::Close) => "cancelled_close",
@@ -192,6 +194,9 @@ fn walk() -> Walked {
                 } else {
                     vec![code()]
                 };
+            }
+            if payment.state() == State::Owing {
+                events.extend([Event::GaveBack(Ok(())), Event::GaveBack(Err(reason()))]);
             }
             let event = random.one_of(events);
             let stepped = payment.step(&event, moment(now), &rules).expect("it may happen");

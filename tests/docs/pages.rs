@@ -277,6 +277,7 @@ fn every_attention_is_explained_to_operators() {
         Attention::Unproven(None),
         Attention::DoorClosed(trouble),
         Attention::SellerBalance,
+        Attention::Owing(reason.clone()),
         Attention::CancelRefused(reason),
     ] {
         let sentence = attention.sentence();

@@ -7,8 +7,10 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::api::wire::{Filter, Status};
-use crate::payment::{Asker, AuthCode, OutTradeNo, Payment, Recorded, Timestamp};
-use crate::terminal::{PayRequest, Reply};
+use crate::payment::{
+    Asker, AuthCode, OutRequestNo, OutTradeNo, Payment, Recorded, Refund, Refunded, Timestamp,
+};
+use crate::terminal::{PayRequest, RefundAsk, Reply};
 
 /// A reply that comes soon.
 pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -44,6 +46,22 @@ pub trait Backend: Send + Sync + 'static {
     /// replied with as it stands.
     fn stop(&self, number: OutTradeNo, asker: Option<Asker>)
     -> Soon<'_, Result<Reply, Unanswered>>;
+
+    /// `PUT` of a refund.
+    fn refund(&self, ask: RefundAsk, asker: Option<Asker>) -> Soon<'_, Result<Reply, Unanswered>>;
+
+    /// The refunds of a payment, oldest first.
+    fn refunds_of(&self, number: OutTradeNo) -> Soon<'_, Result<Vec<Refund>, Unavailable>>;
+
+    /// One refund, as the journal holds it.
+    fn refund_of(
+        &self,
+        number: OutTradeNo,
+        request: OutRequestNo,
+    ) -> Soon<'_, Result<Option<Refund>, Unavailable>>;
+
+    /// What is proven to be back of a payment by its refunds.
+    fn refunded(&self, number: OutTradeNo) -> Soon<'_, Result<Refunded, Unavailable>>;
 
     /// Whether there is a payment, or a request that may yet become one. A
     /// request that was replied to, or taken back, does not count as one.
@@ -136,8 +154,8 @@ pub enum Standing {
 /// A part of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Newest first.
-    pub payments: Vec<Payment>,
+    /// Newest first, each with what went back of it.
+    pub payments: Vec<(Payment, Refunded)>,
     /// Where the next page begins, if there is more: a number that means
     /// something to the journal only, such as the first entry of the last
     /// payment of this page. It must stay good while payments are added and

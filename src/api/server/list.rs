@@ -48,7 +48,11 @@ impl Listed {
         match self {
             Self::Payments(filter) => {
                 let page = api.backend.list(Filter { part, ..filter.clone() }).await?;
-                let items = page.payments.iter().map(|payment| json(&api.view(payment))).collect();
+                let items = page
+                    .payments
+                    .iter()
+                    .map(|(payment, refunded)| json(&api.view_with(payment, *refunded)))
+                    .collect();
                 Ok(Page { items, next: page.next })
             }
             Self::Steps(number) => {

@@ -23,6 +23,19 @@ pub(super) enum Refused<'a> {
 }
 
 impl Api {
+    /// A problem with a refund, with its word about the money: the payment's own.
+    pub(super) async fn weigh_refund(&self, number: &OutTradeNo, problem: Problem) -> Problem {
+        let money = match self.backend.standing(About::Number(number.clone())).await {
+            Ok(Standing::Payment(payment)) => match self.view(&payment).await {
+                Ok(view) => Some(view.money),
+                Err(_) => None,
+            },
+            Ok(Standing::Free | Standing::UnderWay) | Err(_) => None,
+        };
+        // Of a payment that is not here nobody knows whether it has money.
+        problem.of_refund(money)
+    }
+
     /// The problem, with its word about the money.
     pub(super) async fn weigh(&self, refused: Refused<'_>, problem: Problem) -> Problem {
         if !problem.moved_nothing() {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::routes::{events, journal, payments, terminal};
+use super::routes::{events, journal, payments, refunds, terminal};
 use crate::api::wire;
 
 /// The description of the API, as served at `GET /v1/openapi.json`.
@@ -90,6 +90,9 @@ fn answer_as_all_do(operation: &mut Value) {
         payments::post_code,
         payments::cancel_payment,
         journal::get_journal,
+        refunds::put_refund,
+        refunds::get_refund,
+        refunds::list_refunds,
         events::get_events,
         terminal::get_status,
         terminal::get_ready,
@@ -105,6 +108,10 @@ fn answer_as_all_do(operation: &mut Value) {
         wire::ReasonView,
         wire::HintView,
         wire::SentenceView,
+        wire::RefundView,
+        wire::RefundsView,
+        wire::RefundStateView,
+        wire::CauseView,
         wire::JournalView,
         wire::StepView,
         wire::AskerView,
@@ -128,10 +135,12 @@ fn answer_as_all_do(operation: &mut Value) {
         wire::Code,
         wire::Retry,
         wire::PayBody,
+        wire::RefundBody,
         wire::CodeBody,
     )),
     tags(
         (name = "payments", description = "Taking money"),
+        (name = "refunds", description = "Giving it back"),
         (name = "terminal", description = "The terminal itself"),
     ),
 )]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::peer::Roles;
+use super::peer::{Role, Roles};
 use super::places::Bound;
+use crate::payment::Amount;
 
 /// The bounds of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Settings {
     pub lists: Bound,
     /// Who may do what; without it, whoever may connect may do everything.
     pub roles: Option<Roles>,
+    /// Who may give money back.
+    pub refunds: RefundRight,
     /// From the beginning of a connection, or the end of the last reply, until
     /// the next request's head has arrived.
     pub header_timeout: Duration,
@@ -41,6 +44,21 @@ pub struct Settings {
     pub end_timeout: Duration,
 }
 
+/// Who may give money back, where there are roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefundRight {
+    /// Everybody from this role on.
+    pub by: Role,
+    /// A cashier's refund is at most of so much.
+    pub cashier_limit: Option<Amount>,
+}
+
+impl Default for RefundRight {
+    fn default() -> Self {
+        Self { by: Role::Cashier, cashier_limit: None }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -50,6 +68,7 @@ impl Default for Settings {
             streams: Bound::of(64),
             lists: Bound::of(32),
             roles: None,
+            refunds: RefundRight::default(),
             header_timeout: Duration::from_secs(10),
             loopback_timeout: Duration::from_secs(2),
             body_timeout: Duration::from_secs(10),

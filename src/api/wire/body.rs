@@ -115,7 +115,7 @@ pub(in crate::api) fn code_request(bytes: &[u8]) -> Result<AuthCode, Problem> {
     required(auth_code(&Members::read(bytes, &["auth_code"])?)?, "auth_code")
 }
 
-fn amount(members: &Members<'_>) -> Result<Amount, Problem> {
+pub(super) fn amount(members: &Members<'_>) -> Result<Amount, Problem> {
     let raw = required(members.get("amount"), "amount")?;
     let wrong = |detail: String| Problem::member(Code::InvalidAmount, "amount", detail);
     let text: String = serde_json::from_str(raw).map_err(|_| {

@@ -28,6 +28,13 @@ pub enum Code {
     NotFound,
     AlreadyPaid,
     NotAwaitingCode,
+    InvalidRefundNumber,
+    RefundConflict,
+    RefundExceeds,
+    RefundInDoubt,
+    NotPaid,
+    PaymentInDoubt,
+    OtherAccount,
     JournalUnavailable,
     ClockWrong,
     KeysUnproven,
@@ -82,6 +89,9 @@ pub(super) enum Tells {
     Unknown(Pair),
     /// The sale is paid: `taken`.
     Taken(Pair),
+    /// Only a request for a refund is told so: it certainly moved nothing and will
+    /// move nothing. Where the money is, is what the payment says.
+    NoRefund(Pair, Pair),
 }
 
 /// A row of the table of problems.
@@ -113,7 +123,7 @@ const CALL: Pair = ("请联系技术人员", "Call the technician");
 
 impl Code {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 47] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidAmount,
@@ -131,6 +141,13 @@ impl Code {
         Self::NotFound,
         Self::AlreadyPaid,
         Self::NotAwaitingCode,
+        Self::InvalidRefundNumber,
+        Self::RefundConflict,
+        Self::RefundExceeds,
+        Self::RefundInDoubt,
+        Self::NotPaid,
+        Self::PaymentInDoubt,
+        Self::OtherAccount,
         Self::JournalUnavailable,
         Self::ClockWrong,
         Self::KeysUnproven,
@@ -160,7 +177,7 @@ impl Code {
     #[rustfmt::skip]
     pub(super) fn row(self) -> Row {
         use Retry::{AfterFix, Never, SameRequest};
-        use Tells::{Refused, Taken, Unknown};
+        use Tells::{NoRefund, Refused, Taken, Unknown};
         match self {
             // --- the request is faulty: it started nothing -------------------
             Self::InvalidJson => row(400, AfterFix,
@@ -199,6 +216,22 @@ impl Code {
                 "It is paid and cannot be cancelled", Taken(("已经收款，不能取消。如需退钱请做退款", "It is paid and cannot be cancelled. Refund it if the money has to go back"))),
             Self::NotAwaitingCode => row(409, Never,
                 "The payment does not wait for a code", Unknown(("这笔收款不在等待付款码，请先查询结果，请勿重复收款", "This payment does not wait for a code: look at it first and do not charge again"))),
+
+            // --- refunds -----------------------------------------------------
+            Self::InvalidRefundNumber => row(422, AfterFix,
+                "This is no refund number", NoRefund(FAULT, PROGRAMMER)),
+            Self::RefundConflict => row(409, AfterFix,
+                "The refund number was used for another amount", NoRefund(("这个退款单号已经用于另一金额的退款", "This refund number was used for another amount"), ("请先查询那一笔退款的结果", "Look at that refund first"))),
+            Self::RefundExceeds => row(422, AfterFix,
+                "More than can still go back", NoRefund(("退款金额超过还可以退的金额", "The amount is more than can still go back"), ("请检查金额", "Check the amount"))),
+            Self::RefundInDoubt => row(409, SameRequest,
+                "Another refund of the payment is not settled", NoRefund(("这笔收款的另一笔退款还没有结果", "Another refund of this payment is not settled"), ("请先等那一笔有结果", "Wait for that one first"))),
+            Self::NotPaid => row(409, Never,
+                "The payment was not paid", NoRefund(("这笔收款没有收到钱，没有可退的", "This payment was not paid, so there is nothing to give back"), ("请检查单号", "Check the number"))),
+            Self::PaymentInDoubt => row(409, SameRequest,
+                "The payment itself is not settled", NoRefund(("这笔收款还没有结果", "This payment is not settled"), ("请先等收款有结果，请勿重复收款", "Wait for its result first, and do not charge again"))),
+            Self::OtherAccount => row(409, Never,
+                "The payment is in another account at Alipay", NoRefund(("这笔收款在另一个支付宝账户里，本终端不能退", "This payment is in another account at Alipay, where this terminal cannot refund it"), ("请在那个账户的商家后台退款", "Refund it in that merchant account"))),
 
             // --- the terminal cannot at the moment ---------------------------
             Self::JournalUnavailable => row(503, SameRequest,
@@ -275,7 +308,7 @@ impl Code {
     pub fn money(self) -> MoneyView {
         match self.row().tells {
             Tells::Refused(..) => MoneyView::None,
-            Tells::Unknown(_) => MoneyView::Unknown,
+            Tells::Unknown(_) | Tells::NoRefund(..) => MoneyView::Unknown,
             Tells::Taken(_) => MoneyView::Taken,
         }
     }

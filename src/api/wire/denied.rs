@@ -2,7 +2,7 @@
 
 use super::code::Code;
 use super::{MoneyView, Problem, time_text};
-use crate::payment::{Hint, Payment, Sentence};
+use crate::payment::{Hint, OutRequestNo, Payment, Sentence};
 use crate::terminal::{Closed, ClosedBy, Denied};
 
 impl From<Denied> for Problem {
@@ -59,6 +59,35 @@ impl From<Denied> for Problem {
             Denied::NotAwaitingCode(payment) => Self::not_awaiting_code(&payment),
             Denied::NotAPaymentCode(code) => Self::not_a_payment_code(code),
             Denied::CodeAlreadyUsed(payment) => Self::code_already_used(&payment),
+            Denied::RefundConflict { request, amount } => {
+                let detail = format!("refund {request} is of {amount} yuan");
+                Self::new(Code::RefundConflict, detail).about_refund(&request)
+            }
+            Denied::RefundExceeds { left, payment } => {
+                let number = &payment.order().out_trade_no;
+                let detail = format!("{left} yuan of payment {number} can still go back");
+                let sentence = Sentence::new(
+                    format!("这笔收款还可以退 {left} 元，这次没有退款。请检查金额"),
+                    format!(
+                        "{left} yuan of this payment can still go back; nothing was given back. Check the amount"
+                    ),
+                );
+                Self::new(Code::RefundExceeds, detail)
+                    .about(number)
+                    .with_sentence(sentence)
+                    .with(|view| view.left = Some(left.to_string()))
+            }
+            Denied::RefundInDoubt { request } => {
+                let detail = format!("refund {request} of this payment is not settled");
+                Self::new(Code::RefundInDoubt, detail).about_refund(&request)
+            }
+            Denied::NotPaid(payment) => Self::not_refundable(Code::NotPaid, &payment),
+            Denied::PaymentInDoubt(payment) => Self::not_refundable(Code::PaymentInDoubt, &payment),
+            Denied::OtherAccount(payment) => {
+                let account = payment.account().map(ToString::to_string).unwrap_or_default();
+                let detail = format!("the payment was made in {account}");
+                Self::new(Code::OtherAccount, detail).about(&payment.order().out_trade_no)
+            }
             Denied::JournalUnavailable(why) => Self::new(Code::JournalUnavailable, why),
             Denied::ClockWrong(why) => Self::new(Code::ClockWrong, why),
             Denied::KeysWrong(Closed { by, text }) => {
@@ -96,6 +125,16 @@ impl Problem {
                 view.payment = Some(earlier.into());
             })
             .or_none(Hint::used_for(earlier).sentence())
+    }
+
+    fn not_refundable(code: Code, payment: &Payment) -> Self {
+        let number = &payment.order().out_trade_no;
+        let detail = format!("{number} is {}", payment.public().name());
+        Self::new(code, detail).about(number).with(|view| view.payment = Some(payment.into()))
+    }
+
+    fn about_refund(self, request: &OutRequestNo) -> Self {
+        self.with(|view| view.out_request_no = Some(request.to_string()))
     }
 
     /// Where the money is, is what the payment itself says.

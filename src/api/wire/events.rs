@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{PaymentView, time_text};
+use super::{PaymentView, RefundView, time_text};
 use crate::payment::{Entry, Recorded, ScannerNews};
 
 /// `event: scan`: a scanner read something that no payment was waiting for, or
@@ -67,6 +67,7 @@ pub(in crate::api) fn event_text(recorded: &Recorded) -> Option<String> {
     let at = time_text(recorded.at);
     let data = match &recorded.entry {
         Entry::Payment { payment, .. } => serde_json::to_string(&PaymentView::from(payment)),
+        Entry::Refund { refund, .. } => serde_json::to_string(&RefundView::from(refund)),
         Entry::Scan { scanner, kind, text, aim } => serde_json::to_string(&ScanEvent {
             at,
             scanner: scanner.clone(),

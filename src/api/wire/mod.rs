@@ -15,6 +15,7 @@ mod payment;
 mod problem;
 mod reading;
 mod ready;
+mod refund;
 mod sentence;
 mod status;
 mod time;
@@ -32,6 +33,8 @@ pub use problem::ProblemView;
 pub use reading::Word;
 pub(super) use ready::NotReady;
 pub use ready::{ReadyView, ReasonNotReady};
+pub(super) use refund::refund_request;
+pub use refund::{CauseView, RefundBody, RefundStateView, RefundView, RefundsView};
 pub use sentence::SentenceView;
 pub use status::{
     Clock, ClockView, Gateway, GatewayView, Journal, KeyState, Keys, KeysView, Link, ScannerStatus,

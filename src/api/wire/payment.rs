@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::reading::{lenient, view};
 use super::{MoneyView, SentenceView, Word, time_text};
 use crate::payment::{
-    Attention, CancelAction, Fen, Hint, Money, Payment, Public, Reason, State, Timestamp,
+    Attention, CancelAction, Fen, Hint, Money, Payment, Public, Reason, Refunded, State, Timestamp,
 };
 
 view! {
@@ -193,6 +193,18 @@ impl PaymentView {
     #[must_use]
     pub fn at(payment: &Payment, steady: Timestamp) -> Self {
         Self { seconds_left: seconds_left(payment, steady), ..Self::from(payment) }
+    }
+
+    /// The same after refunds of it. Each that is proven counts as a change.
+    #[must_use]
+    pub fn after(mut self, payment: &Payment, refunded: Refunded) -> Self {
+        if refunded.count > 0 {
+            self.refunded_amount = refunded.amount.to_string();
+            self.rev = self.rev.saturating_add(refunded.count);
+            self.money = payment.money_after(refunded).into();
+            self.cashier = payment.cashier_after(refunded).into();
+        }
+        self
     }
 }
 

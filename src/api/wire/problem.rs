@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::code::{Code, Retry, Tells};
 use super::reading::lenient;
 use super::{MoneyView, PaymentView, SentenceView, Word};
-use crate::payment::{OtherCode, OutTradeNo, Payment, Sentence};
+use crate::payment::{OtherCode, OutRequestNo, OutTradeNo, Payment, Sentence};
 
 /// Why a request was not done (RFC 9457).
 ///
@@ -66,6 +66,14 @@ pub struct ProblemView {
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
     #[schema(nullable = false)]
     pub out_trade_no: Option<String>,
+    /// The refund concerned: the one in the way, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
+    #[schema(nullable = false)]
+    pub out_request_no: Option<String>,
+    /// With `refund_exceeds`, how much can still go back, in yuan.
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
+    #[schema(nullable = false)]
+    pub left: Option<String>,
     /// The member of the body, or the query parameter, that is wrong.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "lenient")]
     #[schema(nullable = false)]
@@ -105,6 +113,8 @@ struct Told {
     unmoved: Option<Sentence>,
     /// What became of its sale is told in it.
     tells_of_sale: bool,
+    /// It is about a refund that did nothing, and says so already.
+    refused_refund: bool,
 }
 
 impl Problem {
@@ -118,6 +128,7 @@ impl Problem {
             }
             Tells::Unknown(pair) => (MoneyView::Unknown, sentence(pair), None),
             Tells::Taken(pair) => (MoneyView::Taken, sentence(pair), None),
+            Tells::NoRefund(cause, advice) => (MoneyView::Unknown, no_refund(cause, advice), None),
         };
         let view = ProblemView {
             kind_uri: format!("urn:tilld:problem:{}", code.name()),
@@ -129,18 +140,58 @@ impl Problem {
             retry: row.retry.into(),
             cashier: cashier.into(),
             out_trade_no: None,
+            out_request_no: None,
+            left: None,
             member: None,
             kind: None,
             differs: None,
             scanners: None,
             payment: None,
         };
-        Self(Box::new(Told { code, view, unmoved, tells_of_sale: false }))
+        Self(Box::new(Told { code, view, unmoved, tells_of_sale: false, refused_refund: false }))
     }
 
     /// A member of the body that is wrong.
     pub(in crate::api) fn member(code: Code, member: &str, detail: impl Into<String>) -> Self {
         Self::new(code, detail).with(|view| view.member = Some(member.to_owned()))
+    }
+
+    /// The loop has replied to something else: a mistake of its own.
+    pub(in crate::api) fn not_about_this() -> Self {
+        Self::new(Code::Internal, "the reply is about something else")
+    }
+
+    /// A request for a refund that was turned away: it is told of refunds, and the
+    /// money is what the payment says.
+    pub(in crate::api) fn of_refund(self, money: Option<MoneyView>) -> Self {
+        let money = money.unwrap_or(MoneyView::Unknown);
+        let sentence = match (self.0.code.row().tells, &self.0.unmoved) {
+            // It certainly did nothing.
+            (Tells::Refused(cause, advice), Some(_)) => no_refund(cause, advice),
+            (Tells::NoRefund(..), _) => return self.with(|view| view.money = money),
+            _ if self.0.refused_refund => return self.with(|view| view.money = money),
+            (Tells::Refused(..) | Tells::Unknown(_) | Tells::Taken(_), _) => Sentence::new(
+                "退款可能已经开始，也可能没有。请先查询这笔退款的结果，不要换单号再退，也不要另外退现金",
+                "The refund may have begun or not: look at it first; do not refund under another number, and do not pay it back in cash",
+            ),
+        };
+        self.with(|view| {
+            view.money = money;
+            view.cashier = sentence.into();
+        })
+    }
+
+    /// It certainly did nothing, and says so in this sentence.
+    pub(in crate::api) fn refused_refund(mut self, sentence: Sentence) -> Self {
+        self.0.refused_refund = true;
+        self.with_sentence(sentence)
+    }
+
+    pub(in crate::api) fn no_such_refund(number: &OutTradeNo, request: &OutRequestNo) -> Self {
+        let detail = format!("payment {number} has no refund with the number {request}");
+        Self::new(Code::NotFound, detail).about(number).with(|view| {
+            view.out_request_no = Some(request.to_string());
+        })
     }
 
     /// A query parameter that is wrong.
@@ -231,7 +282,7 @@ impl Problem {
             Tells::Refused(cause, advice) => {
                 self.with(|view| view.cashier = between(cause, (zh, en), advice).into())
             }
-            Tells::Unknown(_) | Tells::Taken(_) => self,
+            Tells::Unknown(_) | Tells::Taken(_) | Tells::NoRefund(..) => self,
         }
     }
 
@@ -294,6 +345,11 @@ fn look_first(cause: (&str, &str), advice: (&str, &str)) -> Sentence {
     between(cause, words, advice)
 }
 
+/// What was wrong with a request for a refund, which did nothing.
+fn no_refund(cause: (&str, &str), advice: (&str, &str)) -> Sentence {
+    between(cause, ("，这次没有退款", "; nothing was given back"), advice)
+}
+
 /// What was wrong, where the money is, and what to do.
 fn between(cause: (&str, &str), words: (&str, &str), advice: (&str, &str)) -> Sentence {
     Sentence::new(
@@ -354,6 +410,12 @@ mod tests {
                     && view.cashier.zh.contains("没有扣款");
                 let is_paid = code == Code::AlreadyPaid;
                 let none = view.money == MoneyView::None;
+                if let Tells::NoRefund(..) = code.row().tells {
+                    let (zh, en) = (&view.cashier.zh, &view.cashier.en);
+                    assert!(zh.contains("没有退款") && en.contains("nothing was given back"));
+                    assert!(!says_none, "{view:?}");
+                    continue;
+                }
                 assert_eq!((forbids || is_paid, says_none), (!none, none), "{view:?}");
             }
         }

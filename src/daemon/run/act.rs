@@ -7,16 +7,16 @@ use crate::alipay::ask::Ask;
 use crate::daemon::asking;
 use crate::daemon::signer::Signing;
 use crate::payment::{Call, Entry};
-use crate::terminal::{Ahead, Output, Serial, Ticket};
+use crate::terminal::{Ahead, Matter, Output, Serial, Ticket};
 
 impl Loop {
     pub(super) fn act(&mut self, out: Vec<Output>, mut ready: Option<Ready>) {
         for output in out {
             match output {
                 Output::Write { ticket, entry, ahead } => self.write(ticket, entry, ahead),
-                Output::Send { serial, call, payment, code } => {
+                Output::Send { serial, call, about, code } => {
                     let ready = ready.take_if(|ready| ready.serial == serial);
-                    let sending = Sending { serial, call, payment, code, ready };
+                    let sending = Sending { serial, call, about, code, ready };
                     self.calls.add(call == Call::Pay, sending);
                 }
                 Output::Reply { id, reply } => {
@@ -31,9 +31,10 @@ impl Loop {
 
     /// Sends what may be sent now.
     fn send(&mut self) {
-        while let Some(Sending { serial, call, payment, code, ready }) = self.calls.next() {
+        while let Some(Sending { serial, call, about, code, ready }) = self.calls.next() {
             let (client, back) = (Arc::clone(&self.client), self.back.clone());
             let now = self.clock.now().gateway;
+            let subject = about.subject();
             let signing = ready.and_then(|ready| ready.if_good(&client, now));
             tokio::spawn(async move {
                 let signed = match signing {
@@ -42,15 +43,14 @@ impl Loop {
                 };
                 let signed = match signed {
                     Some(signed) => Ok(signed),
-                    None => asking::ask(call, &payment, code).map(|ask| client.prepare(ask, now)),
+                    None => asking::ask(call, &about, code).map(|ask| client.prepare(ask, now)),
                 };
                 let answered = match signed {
                     Ok(signed) => Box::new(client.send(signed).await),
                     Err(not_sent) => not_sent,
                 };
-                let number = payment.order().out_trade_no.clone();
                 // Nobody listens any more: the daemon is ending.
-                let _ = back.send(Back::Answered(number, serial, answered));
+                let _ = back.send(Back::Answered(subject, serial, answered));
             });
         }
     }
@@ -63,7 +63,12 @@ impl Loop {
         let line = Line::of(&entry);
         let asked = ahead.and_then(|Ahead { serial, call, code }| match &entry {
             Entry::Payment { payment, .. } => {
-                Some((serial, asking::ask(call, payment, code).ok()?))
+                let about = Matter::Payment(payment.clone());
+                Some((serial, asking::ask(call, &about, code).ok()?))
+            }
+            Entry::Refund { refund, .. } => {
+                let about = Matter::Refund(refund.clone());
+                Some((serial, asking::ask(call, &about, code).ok()?))
             }
             Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => None,
         });

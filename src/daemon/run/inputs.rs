@@ -17,21 +17,31 @@ impl Loop {
     pub(super) fn asked(&mut self, asked: Asked) -> Result<(), Ended> {
         if self.gate.keeps_waiting(self.clock.steady()) {
             match &asked.request {
-                Request::Pay(_) | Request::Code { .. } if !self.has_begun(&asked.request) => {
+                Request::Pay(_) | Request::Code { .. } | Request::Refund(_)
+                    if !self.has_begun(&asked.request) =>
+                {
                     self.waiting.push(asked);
                     return Ok(());
                 }
                 Request::Stop { number } => self.withdraw(&number.clone()),
-                Request::Pay(_) | Request::Code { .. } => {}
+                Request::Pay(_) | Request::Code { .. } | Request::Refund(_) => {}
             }
         }
         self.decide(asked)
     }
 
-    /// A repeated request of a payment that the journal knows: it begins nothing.
+    /// A repeated request of a payment or a refund that the journal knows: it begins
+    /// nothing.
     fn has_begun(&self, request: &Request) -> bool {
-        let Request::Pay(asked) = request else { return false };
-        self.reader.payment(&asked.order.out_trade_no).is_ok_and(|known| known.is_some())
+        match request {
+            Request::Pay(asked) => {
+                self.reader.payment(&asked.order.out_trade_no).is_ok_and(|known| known.is_some())
+            }
+            Request::Refund(ask) => {
+                self.reader.refund(&ask.number, &ask.request).is_ok_and(|known| known.is_some())
+            }
+            Request::Code { .. } | Request::Stop { .. } => false,
+        }
     }
 
     /// Nobody wants the payment any more that waits here to begin: it never will.
@@ -40,7 +50,7 @@ impl Loop {
         let closed = self.keys.closed(*by, words);
         let is_meant = |asked: &mut Asked| match &asked.request {
             Request::Pay(request) => request.order.out_trade_no == *number,
-            Request::Code { .. } | Request::Stop { .. } => false,
+            Request::Code { .. } | Request::Stop { .. } | Request::Refund(_) => false,
         };
         for (.., reply) in self.waiting.extract_if(.., is_meant).filter_map(Asked::take) {
             reply.send(Reply::Denied(Denied::KeysWrong(closed.clone())));
@@ -79,11 +89,19 @@ impl Loop {
                     None => None,
                 },
                 code: self.used_for(self.terminal.mark_of(request))?,
+                refunds: Vec::new(),
             }),
             Request::Code { number, .. } | Request::Stop { number } => Ok(Known {
                 number: self.reader.payment(number)?,
                 sale: None,
                 code: self.used_for(self.terminal.mark_of(request))?,
+                refunds: Vec::new(),
+            }),
+            Request::Refund(ask) => Ok(Known {
+                number: self.reader.payment(&ask.number)?,
+                sale: None,
+                code: None,
+                refunds: self.reader.refunds_of(&ask.number)?,
             }),
         }
     }
@@ -122,7 +140,7 @@ impl Loop {
 
     pub(super) fn came_back(&mut self, back: Back) -> Result<(), Ended> {
         match back {
-            Back::Answered(number, serial, answered) => {
+            Back::Answered(subject, serial, answered) => {
                 self.calls.came_back();
                 let told = Told::by_call(&answered);
                 self.learn(told, Dated::Guess, &answered);
@@ -131,7 +149,7 @@ impl Loop {
                     self.keys.look_now(self.clock.steady());
                 }
                 self.judge()?;
-                self.handle(Input::Answered { number, serial, answered })
+                self.handle(Input::Answered { subject, serial, answered })
             }
             Back::Probed(probed, dated, client) => {
                 // Asked with other keys than those of now, it is not the verdict.

@@ -86,9 +86,11 @@ pub(in crate::daemon) async fn run(setup: Setup) -> Result<(), Ended> {
         journal::open(&config.journal, &chain_key).map_err(|why| give_up(not_opened(why)))?;
     let head_seq = reader.head().map_err(|why| unavailable(&why))?.seq;
     let open = reader.open_payments().map_err(|why| unavailable(&why))?;
+    let refunds = reader.open_refunds().map_err(|why| unavailable(&why))?;
     let ids = config.scanners.iter().map(|s| s.id.clone()).collect();
     let terminal = Terminal::new(config.rules, codes, ids).in_account(account.clone());
-    if let Some(other) = terminal.other_account(&open) {
+    let of_refunds = refunds.iter().map(|refund| &refund.asked().payment);
+    if let Some(other) = terminal.other_account(open.iter().chain(of_refunds)) {
         return Err(give_up(of_other_account(&config, &account, other)));
     }
     tracing::info!(journal = %config.journal.display(), head_seq, open = open.len(), "journal opened");
@@ -156,7 +158,7 @@ pub(in crate::daemon) async fn run(setup: Setup) -> Result<(), Ended> {
     let api = tokio::spawn(api::serve(listeners, backend, settings, api_stopping));
 
     let inputs = Inputs { signals, asked, scans, back: came_back, health };
-    let ended = daemon.turn(open, inputs, Watchdog::new(beats)).await;
+    let ended = daemon.turn(open, refunds, inputs, Watchdog::new(beats)).await;
     system::say_stopping();
     daemon.let_go_of_scanners().await;
     let _ = stop_api.send(true);

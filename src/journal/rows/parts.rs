@@ -9,7 +9,7 @@ use crate::payment::{
     ScannerNews, StepName, Timestamp, Trade, Trouble, TroubleKind, Wire, hide_codes,
 };
 
-words!(CallRow = Call { Pay, Query, Cancel });
+words!(CallRow = Call { Pay, Query, Cancel, Refund, RefundQuery });
 words!(
     TroubleKindRow = TroubleKind {
         Unreachable,
@@ -225,6 +225,7 @@ pub(super) enum AttentionRow {
     Unproven { trade_no: Option<String> },
     DoorClosed { trouble: TroubleRow },
     SellerBalance,
+    Owing { reason: ReasonRow },
 }
 
 impl From<&Attention> for AttentionRow {
@@ -240,6 +241,7 @@ impl From<&Attention> for AttentionRow {
             Attention::Unproven(trade_no) => Self::Unproven { trade_no: trade_no.clone() },
             Attention::DoorClosed(trouble) => Self::DoorClosed { trouble: trouble.into() },
             Attention::SellerBalance => Self::SellerBalance,
+            Attention::Owing(reason) => Self::Owing { reason: reason.into() },
         }
     }
 }
@@ -253,6 +255,7 @@ impl From<AttentionRow> for Attention {
             AttentionRow::Unproven { trade_no } => Self::Unproven(trade_no),
             AttentionRow::DoorClosed { trouble } => Self::DoorClosed(trouble.into()),
             AttentionRow::SellerBalance => Self::SellerBalance,
+            AttentionRow::Owing { reason } => Self::Owing(reason.into()),
         }
     }
 }

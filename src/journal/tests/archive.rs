@@ -40,7 +40,13 @@ fn archived(folder: &TempDir, before: Timestamp) -> Archived {
 
 fn all(reader: &Reader) -> Vec<crate::payment::Payment> {
     let filter = Filter { which: None, sale: None, since: None, limit: 500, before: None };
-    reader.list(&filter).expect("readable").payments
+    reader
+        .list(&filter)
+        .expect("readable")
+        .payments
+        .into_iter()
+        .map(|(payment, _)| payment)
+        .collect()
 }
 
 #[test]

@@ -11,7 +11,7 @@ const ALL: Filter = Filter { which: None, sale: None, since: None, limit: 100, b
 
 fn names(bench: &Bench, filter: &Filter) -> Vec<String> {
     let page = bench.reader.list(filter).expect("readable");
-    page.payments.iter().map(|p| p.order().out_trade_no.to_string()).collect()
+    page.payments.iter().map(|(p, _)| p.order().out_trade_no.to_string()).collect()
 }
 
 #[test]

@@ -201,9 +201,11 @@ fn payment() -> impl Strategy<Value = Payment> {
                     let undo = perhaps.as_ref().and(undo);
                     (perhaps, undo, None)
                 }
-                State::Paying | State::Resting { .. } | State::Querying | State::Cancelling => {
-                    (Some(certainly), undo, None)
-                }
+                State::Paying
+                | State::Resting { .. }
+                | State::Querying
+                | State::Cancelling
+                | State::Owing => (Some(certainly), undo, None),
             };
             let record = Record {
                 order: order.into(),

@@ -21,6 +21,21 @@ pub struct Back {
     pub amount: Option<Fen>,
 }
 
+impl Back {
+    /// Takes over what `newer` knows, and keeps the rest. What went back in all
+    /// never becomes less.
+    #[must_use]
+    pub fn updated(&self, newer: &Self) -> Self {
+        let newer = newer.clone();
+        Self {
+            trade_no: newer.trade_no.or_else(|| self.trade_no.clone()),
+            at: newer.at.or(self.at),
+            total: newer.total.max(self.total),
+            amount: newer.amount.or(self.amount),
+        }
+    }
+}
+
 /// The answer to `refund`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefundAnswer {

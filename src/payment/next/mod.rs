@@ -19,11 +19,11 @@ const CODE_LIFE: Duration = Duration::from_mins(1);
 
 /// Between cancels that were not confirmed: doubling, from one second up to the
 /// half minute within which a gateway that is back settles what is open.
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 /// What only a person can untangle is looked at from then on more and more
 /// rarely, up to once an hour.
-const PERSON_MAX: Duration = Duration::from_hours(1);
+pub(super) const PERSON_MAX: Duration = Duration::from_hours(1);
 
 /// A payment that is open this long after its deadline wants a person. With the
 /// longest rest on top this stays within the promised minute.
@@ -36,7 +36,7 @@ const DATE_RESOLUTION: Duration = Duration::from_secs(2);
 /// we date and never tells its own time: it refuses the `timestamp` of a request
 /// that is further off. (Alipay's documents name no number; this is a generous
 /// one.)
-const CLOCK_BOUND: Duration = Duration::from_mins(15);
+pub(super) const CLOCK_BOUND: Duration = Duration::from_mins(15);
 
 /// A payment that waits for its code.
 pub(super) fn awaiting(head: Head, until: Timestamp, hint: Option<Hint>) -> Stepped {
@@ -113,7 +113,11 @@ impl<'a> Live<'a> {
     // --- ways on -------------------------------------------------------------
 
     fn to(mut self, waits: Waits, call: Option<Call>) -> Stepped {
-        self.head.attention = self.attention();
+        let refused = self.undo.as_ref().and_then(|undo| undo.refused.clone());
+        self.head.attention = match (waits, refused) {
+            (Waits::Refund, Some(reason)) => Some(Attention::Owing(reason)),
+            _ => self.attention(),
+        };
         let stage = Stage::Out { offer: self.offer, undo: self.undo, waits };
         Stepped { payment: Payment { head: self.head, stage }, call, quiet: false }
     }
@@ -253,7 +257,8 @@ impl<'a> Live<'a> {
                 | Attention::Foreign(_)
                 | Attention::DoorClosed(_)
                 | Attention::SellerBalance
-                | Attention::CancelRefused(_),
+                | Attention::CancelRefused(_)
+                | Attention::Owing(_),
             )
             | None => None,
         }
@@ -261,6 +266,6 @@ impl<'a> Live<'a> {
 }
 
 /// `first`, doubled so often, but at most `max`.
-fn doubled(first: Duration, rounds: u32, max: Duration) -> Duration {
+pub(super) fn doubled(first: Duration, rounds: u32, max: Duration) -> Duration {
     first.saturating_mul(1 << rounds.saturating_sub(1).min(16)).min(max)
 }

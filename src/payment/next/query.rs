@@ -67,11 +67,13 @@ impl Live<'_> {
     /// It is paid, and proven to be ours.
     fn ours_is_paid(mut self, trade: &Trade) -> Stepped {
         self.learn(trade);
-        let refused = self.undo.as_ref().is_some_and(|undo| undo.refused.is_some());
-        // The gateway will not undo it, so what is true counts (rule 9); and so it
-        // does where nothing was decided against it.
-        if refused || (self.undo.is_none() && !self.offer.is_declined()) {
+        if self.undo.is_none() && !self.offer.is_declined() {
             return self.over(End::Paid);
+        }
+        // The gateway will not undo it, and the money must not be kept: it goes
+        // back as a refund (rules 9 and 15).
+        if self.undo.as_ref().is_some_and(|undo| undo.refused.is_some()) {
+            return self.owe();
         }
         // Past the point of no return a success is something to give back
         // (rule 8); and so it is behind a decline that the cashier has read.

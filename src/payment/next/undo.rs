@@ -2,7 +2,7 @@
 
 use super::{BACKOFF_MAX, DATE_RESOLUTION, Live};
 use crate::payment::stage::{End, Stage, Waits};
-use crate::payment::{Call, CancelAction, CancelAnswer, Stepped, TroubleKind, Undo};
+use crate::payment::{Call, CancelAction, CancelAnswer, Reason, Stepped, TroubleKind, Undo};
 
 impl Live<'_> {
     /// The point of no return: decides that the money will not be kept, and
@@ -85,6 +85,26 @@ impl Live<'_> {
                 self.rest_for_backoff()
             }
         }
+    }
+
+    /// It is paid and ours, and the gateway refuses to cancel it: the terminal owes
+    /// the money, and gives it back by a refund of its own.
+    pub(in crate::payment) fn owe(mut self) -> Stepped {
+        self.head.trouble = None;
+        self.to(Waits::Refund, None)
+    }
+
+    /// The refund is proven.
+    pub(in crate::payment) fn gave_back(self) -> Stepped {
+        self.over(End::Cancelled(CancelAction::Refund))
+    }
+
+    /// The gateway has refused the refund as well, for good: the money stays, and
+    /// that is the truth.
+    pub(in crate::payment) fn kept(mut self, reason: &Reason) -> Stepped {
+        let undo = self.undo.take().unwrap_or_default();
+        self.undo = Some(Undo { refused: Some(reason.clone()), ..undo });
+        self.over(End::Paid)
     }
 
     /// A late pay is still possible: until the next try, but not past the end

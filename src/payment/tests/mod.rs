@@ -1,5 +1,6 @@
 //! Stories of payments, one line a step, and the whole machine as a table.
 
+mod refunds;
 mod whose;
 
 use std::time::Duration;
@@ -107,6 +108,8 @@ fn event(state: State, word: &str, now: Moment) -> Event {
         "due" => Event::Due,
         "stop" => Event::Stop,
         "restart" => Event::Restarted,
+        "gave-back" => Event::GaveBack(Ok(())),
+        "would-not" => Event::GaveBack(Err(reason())),
         word => Event::Answered(Answered {
             answer: answer(state, word, now),
             // What is not verified has no date that counts.
@@ -126,6 +129,7 @@ fn name(state: State) -> &'static str {
         State::Resting { .. } => "resting",
         State::Querying => "querying",
         State::Cancelling => "cancelling",
+        State::Owing => "owing",
         State::Paid => "PAID",
         State::Declined => "DECLINED",
         State::Cancelled(CancelAction::Close) => "CANCELLED close",
@@ -509,9 +513,20 @@ fn a_cancel_refused_for_good_leaves_the_truth() {
          2s stop    => querying Query
          3s waiting => cancelling Cancel
          4s refused => querying Query
-         5s paid    => PAID !",
+         5s paid    => owing !",
     );
-    assert_eq!(payment.attention(), Some(&Attention::CancelRefused(reason())));
+    assert_eq!(payment.attention(), Some(&Attention::Owing(reason())));
+    let owing = "0s code    => paying Pay
+         1s waiting => resting
+         2s stop    => querying Query
+         3s waiting => cancelling Cancel
+         4s refused => querying Query
+         5s paid    => owing !
+         6s stop    => owing !
+         7s restart => owing !";
+    check(&format!("{owing}\n 9s gave-back => CANCELLED refund"));
+    let kept = check(&format!("{owing}\n 9s would-not => PAID !"));
+    assert_eq!(kept.attention(), Some(&Attention::CancelRefused(reason())));
     // Not paid: it goes on being asked, at a rest.
     check(
         "0s code    => paying Pay
@@ -705,6 +720,7 @@ fn the_machine_as_a_table() {
         "resting",
         "querying",
         "cancelling",
+        "owing",
         "PAID",
         "DECLINED",
         "CANCELLED close",
@@ -718,6 +734,10 @@ fn the_machine_as_a_table() {
         "cancelling" => {
             "0s code => paying Pay\n1s waiting => resting\n2s stop => querying Query\n\
              3s waiting => cancelling Cancel"
+        }
+        "owing" => {
+            "0s code => paying Pay\n1s waiting => resting\n2s stop => querying Query\n\
+             3s waiting => cancelling Cancel\n4s refused => querying Query\n5s paid => owing !"
         }
         "PAID" => "0s code => paying Pay\n1s paid => PAID",
         "DECLINED" => "0s code => paying Pay\n1s declined => querying Query\n2s closed => DECLINED",

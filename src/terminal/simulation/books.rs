@@ -127,7 +127,7 @@ impl World {
         self.told.insert(number.clone(), state);
         let is = self.status(&number);
         let fits = match state {
-            State::Paid => is == Some(Status::Success),
+            State::Paid => self.is_paid(&number),
             State::Cancelled(CancelAction::Refund) => is == Some(Status::Refunded),
             _ => !matches!(is, Some(Status::Success | Status::Refunded)),
         };
@@ -138,7 +138,13 @@ impl World {
             self.broke(format!("{number} was paid, and silence after a start undid it"));
         }
         match state {
-            State::Paid if payment.attention().is_some() => self.ends.paid_though_stopped += 1,
+            State::Paid if payment.attention().is_some() => {
+                self.ends.paid_though_stopped += 1;
+                let locked = self.gateway.trades.get(&number).is_some_and(|t| t.locked);
+                if !locked && !self.cannot_be_told_apart(&number) {
+                    self.broke(format!("{number} was to be given back, could be, and is kept"));
+                }
+            }
             State::Paid => self.ends.paid += 1,
             State::Declined => self.ends.declined += 1,
             State::Cancelled(CancelAction::Close) => self.ends.closed += 1,
@@ -147,6 +153,9 @@ impl World {
             _ => {}
         }
         let sale = self.sale_of[&number];
+        if state == State::Paid {
+            self.plan_refunds(&number);
+        }
         if state != State::Paid
             && self.chaos
             && self.sales[sale].attempts.len() < 4
@@ -181,7 +190,7 @@ impl World {
             }
             let is = self.status(&number);
             let fits = match state {
-                State::Paid => is == Some(Status::Success),
+                State::Paid => self.is_paid(&number),
                 State::Cancelled(CancelAction::Refund) => is == Some(Status::Refunded),
                 _ => !matches!(is, Some(Status::Success | Status::Refunded | Status::Wait)),
             };

@@ -2,8 +2,10 @@
 //! find every one of them, else it could not find the next.
 
 use crate::payment::{
-    Answer, Answered, Call, CancelAction, CancelAnswer, Event, Illegal, Moment, PayAnswer, Payment,
-    QueryAnswer, Reason, Record, Refusal, Rules, State, Stepped, Timestamp, Trade, TroubleKind,
+    Amount, Answer, Answered, Call, CancelAction, CancelAnswer, Event, Happened, Illegal, Moment,
+    PayAnswer, Payment, QueryAnswer, Reason, Record, Refund, RefundAnswer, RefundQueryAnswer,
+    RefundRecord, RefundStage, Refusal, Rules, State, Stepped, Timestamp, Trade, TroubleKind, Turn,
+    WrongTurn,
 };
 
 /// What the planted bug does wrong, and the rule that it breaks.
@@ -49,8 +51,6 @@ pub(crate) enum Bug {
     ForgetsCancel,
     /// Rule 9: a refused cancel is "not charged".
     RefusedIsCancelled,
-    /// Rule 9: an empty seller's account is the end of a cancel.
-    BalanceIsFinal,
     /// Rule 10: a cancel of a number never seen settles it.
     NoActionIsFinal,
     /// Rule 10: a cancel that found nothing settles a trade that was seen.
@@ -82,10 +82,36 @@ pub(crate) enum Bug {
     NoCodeLookUp,
     /// Codes are known again only until the next restart.
     CodesForgottenAtRestart,
+    /// Rule 2: a refund is sent before its entry is on disk.
+    RefundsBeforeDisk,
+    /// An open refund is forgotten at a restart.
+    RefundForgotten,
+    /// 10000 without `fund_change` Y is a refund that is done.
+    UnprovenIsDone,
+    /// A refund whose answer was lost is done.
+    LostRefundIsDone,
+    /// A refund that the query does not show is refused.
+    NotDoneIsRefused,
+    /// A refusal is believed unasked.
+    RefusalUnasked,
+    /// A refusal is believed while one that was sent may still arrive.
+    RefusalBeforeLast,
+    /// Rule 15: an empty seller's account is the end of a refund.
+    RefundBalanceIsFinal,
+    /// A refund that is repeated has another number.
+    RefundOtherNumber,
+    /// A refund that is repeated has another amount.
+    RefundOtherAmount,
+    /// Money of a payment that is not settled goes back.
+    RefundsInDoubt,
+    /// Only what is proven to be back counts against what was paid.
+    OpenNotCounted,
+    /// Rule 15: what the gateway will not cancel is kept.
+    KeepsWhatItOwes,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 36] = [
+    pub(crate) const ALL: [Self; 48] = [
         Self::ActsBeforeDisk,
         Self::SendsWhatIsReady,
         Self::NoFsync,
@@ -106,7 +132,6 @@ impl Bug {
         Self::CancelsOnce,
         Self::ForgetsCancel,
         Self::RefusedIsCancelled,
-        Self::BalanceIsFinal,
         Self::NoActionIsFinal,
         Self::NoActionOnKnown,
         Self::HorizonByWallClock,
@@ -122,6 +147,19 @@ impl Bug {
         Self::SaysNoneOfOpen,
         Self::NoCodeLookUp,
         Self::CodesForgottenAtRestart,
+        Self::RefundsBeforeDisk,
+        Self::RefundForgotten,
+        Self::UnprovenIsDone,
+        Self::LostRefundIsDone,
+        Self::NotDoneIsRefused,
+        Self::RefusalUnasked,
+        Self::RefusalBeforeLast,
+        Self::RefundBalanceIsFinal,
+        Self::RefundOtherNumber,
+        Self::RefundOtherAmount,
+        Self::RefundsInDoubt,
+        Self::OpenNotCounted,
+        Self::KeepsWhatItOwes,
     ];
 
     /// A step of the machine with this bug in it.
@@ -162,6 +200,7 @@ impl Bug {
             | (Self::BelievesDecline, Some(Answer::Pay(PayAnswer::Declined(_))), _)
             | (Self::BelievesDoor, Some(Answer::Pay(PayAnswer::Refused(_))), _) => State::Declined,
             (Self::StopIsCancelled, _, Event::Stop) => cancelled,
+            (Self::KeepsWhatItOwes, ..) if stepped.payment.state() == State::Owing => State::Paid,
             (Self::PaidAfterNoReturn, Some(Answer::Query(QueryAnswer::Paid(_))), _) if undo => {
                 State::Paid
             }
@@ -260,11 +299,6 @@ impl Bug {
             (Self::UnknownIsNotSent, Answer::Pay(PayAnswer::Unknown(t))) => {
                 Answer::Pay(PayAnswer::NotSent(t.clone()))
             }
-            (Self::BalanceIsFinal, Answer::Cancel(CancelAnswer::Unknown(t)))
-                if t.kind == TroubleKind::SellerBalance =>
-            {
-                Answer::Cancel(CancelAnswer::Refused(reason("ACQ.SELLER_BALANCE_NOT_ENOUGH")))
-            }
             (Self::OtherNumberIsForeign, Answer::Pay(PayAnswer::Unknown(t)))
                 if t.kind == TroubleKind::Foreign =>
             {
@@ -279,6 +313,75 @@ impl Bug {
         };
         Event::Answered(Answered { answer, ..answered.clone() })
     }
+}
+
+impl Bug {
+    /// A step of a refund with this bug in it.
+    pub(crate) fn refund_step(
+        self,
+        refund: &Refund,
+        happened: &Happened,
+        now: Moment,
+    ) -> Result<Turn, WrongTurn> {
+        let refund = &changed(refund, |record| {
+            if self == Self::RefusalBeforeLast {
+                record.heard.on_its_way_until = None;
+            }
+        });
+        let mut turn = refund.step(happened, now)?;
+        let answer = match happened {
+            Happened::Answered(answered) => Some(&answered.answer),
+            _ => None,
+        };
+        let end = match (self, answer) {
+            (Self::UnprovenIsDone, Some(Answer::Refund(RefundAnswer::Unproven(_)))) => {
+                RefundStage::Refunded
+            }
+            (Self::LostRefundIsDone, Some(Answer::Refund(RefundAnswer::Unknown(trouble))))
+                if trouble.kind == TroubleKind::NoAnswer =>
+            {
+                RefundStage::Refunded
+            }
+            (Self::NotDoneIsRefused, Some(Answer::RefundQuery(RefundQueryAnswer::NotDone)))
+            | (Self::RefusalUnasked, Some(Answer::Refund(RefundAnswer::Refused(_)))) => {
+                RefundStage::Refused
+            }
+            (Self::RefundBalanceIsFinal, Some(Answer::Refund(RefundAnswer::Unknown(trouble))))
+                if trouble.kind == TroubleKind::SellerBalance =>
+            {
+                RefundStage::Refused
+            }
+            _ => {
+                let again = turn.call == Some(Call::Refund) && refund.rev() > 0;
+                turn.refund = changed(&turn.refund, |record| {
+                    let mut asked = (*record.asked).clone();
+                    if again && self == Self::RefundOtherNumber {
+                        let other = format!("{}x{}", asked.request, refund.rev());
+                        asked.request = other.parse().expect("a number");
+                    }
+                    if again && self == Self::RefundOtherAmount {
+                        let less = asked.amount.fen().saturating_sub(1).max(1);
+                        asked.amount = Amount::from_fen(less).expect("an amount");
+                    }
+                    record.asked = asked.into();
+                });
+                return Ok(turn);
+            }
+        };
+        turn.refund = changed(&turn.refund, |record| {
+            record.stage = end;
+            record.rev = refund.rev() + 1;
+        });
+        (turn.call, turn.quiet) = (None, false);
+        Ok(turn)
+    }
+}
+
+/// The same refund, but for what `change` does to it.
+fn changed(refund: &Refund, change: impl FnOnce(&mut RefundRecord)) -> Refund {
+    let mut record = refund.record();
+    change(&mut record);
+    record.into()
 }
 
 /// The same payment, but for what `change` does to it.

@@ -18,10 +18,15 @@ pub(super) struct Ends {
     pub(super) other_hints: u64,
     pub(super) for_a_person: u64,
     pub(super) other_accounts: u64,
+    pub(super) refunds: u64,
+    pub(super) own_refunds: u64,
+    pub(super) refunds_refused: u64,
+    pub(super) refunds_denied: u64,
+    pub(super) refunds_elsewhere: u64,
 }
 
 impl Ends {
-    fn all(&self) -> [u64; 15] {
+    fn all(&self) -> [u64; 20] {
         [
             self.paid,
             self.declined,
@@ -38,6 +43,11 @@ impl Ends {
             self.other_hints,
             self.for_a_person,
             self.other_accounts,
+            self.refunds,
+            self.own_refunds,
+            self.refunds_refused,
+            self.refunds_denied,
+            self.refunds_elsewhere,
         ]
     }
 
@@ -61,5 +71,10 @@ impl Ends {
         self.other_hints += other.other_hints;
         self.for_a_person += other.for_a_person;
         self.other_accounts += other.other_accounts;
+        self.refunds += other.refunds;
+        self.own_refunds += other.own_refunds;
+        self.refunds_refused += other.refunds_refused;
+        self.refunds_denied += other.refunds_denied;
+        self.refunds_elsewhere += other.refunds_elsewhere;
     }
 }

@@ -30,6 +30,11 @@ pub(super) struct ModelTrade {
     pub(super) paid_at: Option<Timestamp>,
     /// It was made unpaid.
     pub(super) was_waiting: bool,
+    /// Refunds are refused for good as well.
+    pub(super) locked: bool,
+    /// What went back, by the request's number, in fen.
+    pub(super) refunds: BTreeMap<String, u64>,
+    pub(super) refunded_at: Timestamp,
     expires: Timestamp,
     changed: Timestamp,
     before: Option<Status>,
@@ -80,6 +85,9 @@ pub(super) enum Later {
     Execute(Paying),
     /// Another till of the merchant uses our number.
     Theirs { paying: Paying, status: Status },
+    /// Money goes back: a refund that was answered 20000 is executed, or somebody
+    /// refunds in the merchant's account.
+    GiveBack { request: String, fen: u64 },
 }
 
 pub(super) fn unsettled(kind: TroubleKind) -> Trouble {
@@ -110,6 +118,9 @@ impl Gateway {
             tag: paying.tag.clone(),
             made_at: now,
             was_waiting: status == Status::Wait,
+            locked: false,
+            refunds: BTreeMap::new(),
+            refunded_at: Timestamp(0),
             paid_at: (status == Status::Success).then_some(now),
             expires: paying.expires,
             changed: now,
@@ -118,7 +129,7 @@ impl Gateway {
         self.trades.insert(number.to_owned(), trade);
     }
 
-    fn set(&mut self, number: &str, status: Status, now: Timestamp) {
+    pub(super) fn set(&mut self, number: &str, status: Status, now: Timestamp) {
         if let Some(trade) = self.trades.get_mut(number) {
             trade.before = Some(trade.status);
             trade.status = status;
@@ -230,7 +241,7 @@ impl Gateway {
                 }
                 false
             }
-            Later::Confirm => false,
+            Later::Confirm | Later::GiveBack { .. } => false,
         }
     }
 

@@ -98,6 +98,7 @@ impl World {
                 .filter(|_| self.bug != Some(Bug::NoSaleGuard))
                 .cloned(),
             code: None,
+            refunds: Vec::new(),
         }
     }
 
@@ -170,6 +171,11 @@ impl World {
 
     pub(super) fn replied(&mut self, id: RequestId, reply: Reply) {
         let number = self.requests.remove(&id);
+        match &reply {
+            Reply::Refund { refund, .. } => self.refund_replied(id, Ok(refund)),
+            Reply::Denied(denied) => self.refund_replied(id, Err(denied)),
+            Reply::Started(_) | Reply::Stands(_) => {}
+        }
         match reply {
             Reply::Started(payment) | Reply::Stands(payment) => self.tell(&payment),
             Reply::Denied(Denied::SaleInDoubt { .. }) => self.ends.denied_in_doubt += 1,
@@ -192,7 +198,7 @@ impl World {
                     self.after(3_000, Happening::Ask { number });
                 }
             }
-            Reply::Denied(_) => {}
+            Reply::Denied(_) | Reply::Refund { .. } => {}
         }
     }
 }

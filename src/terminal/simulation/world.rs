@@ -7,14 +7,17 @@ use super::Random;
 use super::bugs::{Bug, reason};
 use super::ends::Ends;
 use super::gateway::{Gateway, Later, Nature, Paying, Status, unsettled};
+use super::refunds::{Named, Refunds, name, no_answer_about_refund};
 use super::shown::Shown;
 use super::writes::{Ready, Write};
 use crate::payment::{
     Account, Amount, Answer, Answered, AuthCode, Call, CancelAnswer, CodeKey, Entry, Hint, Moment,
-    PayAnswer, Payment, QueryAnswer, Refusal, Rules, ScaleLabels, ScannerNews, State, Timestamp,
-    TroubleKind, Wire,
+    PayAnswer, Payment, QueryAnswer, Refund, Refusal, Rules, ScaleLabels, ScannerNews, State,
+    Timestamp, TroubleKind, Wire,
 };
-use crate::terminal::{Codes, Input, Output, Request, RequestId, Serial, Terminal};
+use crate::terminal::{
+    Codes, Input, Matter, Output, Request, RequestId, Serial, Subject, Terminal,
+};
 
 /// When the trouble is over and everything has to come to its end.
 const HEALED_AT: i64 = 400_000;
@@ -39,8 +42,10 @@ pub(super) enum Happening {
     Reading { sale: usize, text: String },
     Scanner { sale: usize, news: ScannerNews },
     LookAtLanes,
-    Arrive { number: String, call: Call, paying: Paying, reply: (u32, Serial) },
-    Answer { life: u32, number: String, serial: Serial, answered: Box<Answered> },
+    Arrive { subject: Subject, call: Call, paying: Paying, reply: (u32, Serial) },
+    ArriveRefund { named: Named, call: Call, fen: u64, reply: (u32, Serial) },
+    Answer { life: u32, subject: Subject, serial: Serial, answered: Box<Answered> },
+    Refund { number: String, request: String, fen: u64 },
     Later { number: String, what: Later },
     Flush { life: u32 },
     Tick { life: u32 },
@@ -111,6 +116,7 @@ pub(super) struct World {
     pub(super) told_none: BTreeSet<String>,
     /// Another till's trade was undone, and nobody could have known.
     pub(super) excused: BTreeSet<String>,
+    pub(super) refunds: Refunds,
     pub(super) sales: Vec<Sale>,
     pub(super) sale_of: HashMap<String, usize>,
     pub(super) requests: HashMap<RequestId, String>,
@@ -179,6 +185,7 @@ pub(super) fn play(seed: u64, bug: Option<Bug>) -> Report {
         was_paid_at_start: BTreeSet::new(),
         told_none: BTreeSet::new(),
         excused: BTreeSet::new(),
+        refunds: Refunds::default(),
         sales: Vec::new(),
         sale_of: HashMap::new(),
         requests: HashMap::new(),
@@ -256,6 +263,7 @@ impl World {
         }
         if self.broken.is_none() {
             self.compare_the_books();
+            self.compare_refunds();
         }
     }
 
@@ -315,22 +323,34 @@ impl World {
                 self.handle(Input::News { scanner: format!("lane{sale}"), news });
             }
             Happening::LookAtLanes => self.look_at_lanes(),
-            Happening::Arrive { number, call, paying, reply } => {
-                self.arrive(&number, call, &paying, reply);
+            Happening::Arrive { subject, call, paying, reply } => {
+                self.arrive(subject, call, &paying, reply);
             }
-            Happening::Answer { life, number, serial, answered } => {
+            Happening::ArriveRefund { named, call, fen, reply } => {
+                self.arrive_refund(call, named, fen, reply);
+            }
+            Happening::Refund { number, request, fen } => self.ask_refund(&number, &request, fen),
+            Happening::Answer { life, subject, serial, answered } => {
+                let (Subject::Payment(number) | Subject::Refund(number)) = &subject;
+                let number = number.to_string();
                 if life == self.life && self.terminal.is_some() {
                     if let Some(time) = answered.gateway_time {
                         self.learned_skew = Some(time.millis() - self.now);
                     }
                     self.say(format!("answer to {number}: {:?}", answered.answer));
+                    self.came_back(&number, serial);
                     if self.in_flight.get(&number) == Some(&serial) {
                         // What comes after it is no answer any more.
                         self.in_flight.remove(&number);
                         self.asked(&number, serial, &answered.answer);
                     }
-                    let number = number.parse().expect("valid");
-                    self.handle(Input::Answered { number, serial, answered });
+                    self.handle(Input::Answered { subject, serial, answered });
+                }
+            }
+            Happening::Later { number, what: Later::GiveBack { request, fen } } => {
+                let now = self.gateway_now();
+                if self.gateway.give_back(&number, &request, fen, now) {
+                    self.gave_back(&number, &request);
                 }
             }
             Happening::Later { number, what } => {
@@ -411,7 +431,15 @@ impl World {
         self.say("start".to_owned());
         self.begin_network(&open);
         let now = self.moment();
-        match terminal.recover(open, now) {
+        let refunds = self.refunds.disk.values().filter(|refund| {
+            let payment = self.disk.get(refund.of().as_str());
+            !refund.is_final() || payment.is_some_and(|payment| !payment.is_final())
+        });
+        let refunds = match self.bug {
+            Some(Bug::RefundForgotten) => Vec::new(),
+            _ => refunds.cloned().collect(),
+        };
+        match terminal.recover(open, refunds, now) {
             Ok(out) => {
                 self.terminal = Some(terminal);
                 if self.disk_full {
@@ -470,10 +498,13 @@ impl World {
         let reached = self.random.below(self.writes.len() as u64 + 1);
         let writes = std::mem::take(&mut self.writes);
         for Write { entry, .. } in writes.into_iter().take(usize::try_from(reached).unwrap_or(0)) {
-            if let Entry::Payment { payment, .. } = entry {
-                self.put_on_disk(payment);
+            match entry {
+                Entry::Payment { payment, .. } => self.put_on_disk(payment),
+                Entry::Refund { refund, .. } => self.put_refund_on_disk(refund),
+                _ => {}
             }
         }
+        self.nothing_in_flight();
         // A power cut takes what was never synced.
         self.cache.clear();
         self.say("CRASH".to_owned());
@@ -505,22 +536,30 @@ impl World {
                     if self.bug == Some(Bug::SendsWhatIsReady)
                         && let Some(Ready { serial, call, payment, code }) = &ready
                     {
-                        self.send(*call, payment, *serial, code.as_ref());
+                        let subject = Subject::Payment(payment.order().out_trade_no.clone());
+                        self.send(*call, payment, *serial, code.as_ref(), subject);
                     }
                     if self.bug == Some(Bug::ActsBeforeDisk)
                         && let Entry::Payment { payment, step } = &entry
                     {
                         self.tell(payment);
                         if let Some(call) = step.call {
-                            self.send(call, payment, Serial(0), None);
+                            let subject = Subject::Payment(payment.order().out_trade_no.clone());
+                            self.send(call, payment, Serial(0), None, subject);
                         }
+                    }
+                    if self.refunds_before_disk()
+                        && let Entry::Refund { refund, step } = &entry
+                        && let Some(call) = step.call
+                    {
+                        self.send_about_refund(call, refund, Serial(0));
                     }
                     self.writes.push_back(Write { ticket, entry, ready });
                     let stalls = (self.disk_stalls_until - self.now).max(0).unsigned_abs();
                     let wait = stalls + 1 + self.random.below(20);
                     self.after(wait, Happening::Flush { life: self.life });
                 }
-                Output::Send { serial, call, payment, code } => {
+                Output::Send { serial, call, about: Matter::Payment(payment), code } => {
                     if call == Call::Cancel {
                         self.cancels(payment.order().out_trade_no.as_str());
                     }
@@ -533,8 +572,15 @@ impl World {
                             self.broke(format!("{ready:?} was made ready, and due is {due:?}"));
                         }
                         _ if was_sent => {}
-                        _ => self.send(call, &due.payment, serial, due.code.as_ref()),
+                        _ => {
+                            let number = due.payment.order().out_trade_no.clone();
+                            let subject = Subject::Payment(number);
+                            self.send(call, &due.payment, serial, due.code.as_ref(), subject);
+                        }
                     }
+                }
+                Output::Send { serial, call, about: Matter::Refund(refund), .. } => {
+                    self.send_about_refund(call, &refund, serial);
                 }
                 Output::Reply { id, reply } => self.replied(id, reply),
             }
@@ -549,7 +595,12 @@ impl World {
             self.handle(Input::NotWritten(ticket, "disk full".to_owned()));
             return;
         }
-        if let Entry::Payment { payment, .. } = entry {
+        if let Entry::Refund { refund, .. } = entry {
+            self.say(format!("disk: refund {:?} {:?}", name(&refund), refund.stage()));
+            self.put_refund_on_disk(refund.clone());
+            self.handle(Input::Written(ticket));
+            self.tell_refund(&refund);
+        } else if let Entry::Payment { payment, .. } = entry {
             let (number, state) = (payment.order().out_trade_no.clone(), payment.state());
             self.say(format!("disk: {number} {state:?} {:?}", payment.hint()));
             match payment.hint() {
@@ -594,6 +645,7 @@ impl World {
         payment: &Payment,
         serial: Serial,
         code: Option<&AuthCode>,
+        subject: Subject,
     ) {
         let number = payment.order().out_trade_no.to_string();
         let Some(offer) = payment.offer() else {
@@ -607,10 +659,13 @@ impl World {
         let answer_after = |world: &mut Self, wait: u64, answer: Answer| {
             let answered = Answered { answer, gateway_time: None, wire: Wire::default() };
             let life = world.life;
-            let (number, answered) = (number.clone(), Box::new(answered));
-            world.after(wait, Happening::Answer { life, number, serial, answered });
+            let (subject, answered) = (subject.clone(), Box::new(answered));
+            world.after(wait, Happening::Answer { life, subject, serial, answered });
         };
-        self.in_flight.insert(number.clone(), serial);
+        self.changes(&number, call, serial);
+        if matches!(subject, Subject::Payment(_)) {
+            self.in_flight.insert(number.clone(), serial);
+        }
         let offline = self.now < self.network_from;
         let rough = self.chaos && self.now >= self.calm_until;
         if offline || (rough && self.random.chance(8)) {
@@ -644,22 +699,24 @@ impl World {
             _ => 20 + self.random.below(900),
         };
         let reply = (self.life, serial);
-        self.after(travels, Happening::Arrive { number: number.clone(), call, paying, reply });
+        self.after(travels, Happening::Arrive { subject, call, paying, reply });
     }
 
     pub(super) fn arrive(
         &mut self,
-        number: &str,
+        subject: Subject,
         call: Call,
         paying: &Paying,
         (life, serial): (u32, Serial),
     ) {
+        let (Subject::Payment(number) | Subject::Refund(number)) = &subject;
+        let number = &number.to_string();
         let now = self.gateway_now();
         let calm = self.now < self.calm_until;
         let before = self.gateway.trades.get(number).map(|t| t.status);
         let gateway = if self.strayed { &mut self.other } else { &mut self.gateway };
         let mut later = None;
-        let mut answer = match call {
+        let answer = match call {
             Call::Pay => {
                 let (answer, then) = gateway.pay(number, paying, now, &mut self.random);
                 later = then;
@@ -669,32 +726,49 @@ impl World {
                 self.arrived.insert(serial, now);
                 Answer::Query(gateway.query(number, paying.amount, now, calm, &mut self.random))
             }
+            Call::Refund | Call::RefundQuery => unreachable!("refunds have a way of their own"),
             Call::Cancel => {
                 let (answer, foreign) = gateway.cancel(number, now, &mut self.random);
                 if foreign && !self.cannot_be_told_apart(number) {
                     self.broke(format!("{number} was somebody else's and was cancelled"));
                 } else if foreign {
-                    self.excused.insert(number.to_owned());
+                    self.excused.insert(number.clone());
                 }
                 Answer::Cancel(answer)
             }
         };
         if let Some((wait, what)) = later.filter(|_| !self.strayed) {
-            self.after(wait, Happening::Later { number: number.to_owned(), what });
+            self.after(wait, Happening::Later { number: number.clone(), what });
         }
         self.say(format!("gateway: {call:?} of {number}: {answer:?}"));
         let after = self.gateway.trades.get(number).map(|t| t.status);
         if before != Some(Status::Success) && after == Some(Status::Success) {
-            if self.random.chance(4)
+            if self.random.chance(12)
                 && let Some(trade) = self.gateway.trades.get_mut(number)
             {
                 trade.finished = true;
+                trade.locked = self.random.chance(40);
             }
             self.charged(number);
         }
-        if after == Some(Status::Refunded) && self.told.get(number) == Some(&State::Paid) {
+        let undone = call == Call::Cancel && before == Some(Status::Success);
+        if undone && after == Some(Status::Refunded) && self.told.get(number) == Some(&State::Paid)
+        {
             self.broke(format!("{number} was told paid and then given back"));
         }
+        self.answer(call, answer, subject, (life, serial), now);
+    }
+
+    /// The reply is on its way, or what comes in its place.
+    fn answer(
+        &mut self,
+        call: Call,
+        mut answer: Answer,
+        subject: Subject,
+        (life, serial): (u32, Serial),
+        now: Timestamp,
+    ) {
+        let calm = self.now < self.calm_until;
         let nature = self.gateway.nature;
         let date = Timestamp(now.millis() + nature.date_lies_by);
         let mut gateway_time = (!nature.dateless).then_some(date);
@@ -715,8 +789,51 @@ impl World {
         }
         let answered = Box::new(Answered { answer, gateway_time, wire: Wire::default() });
         let wait = 20 + self.random.below(900);
-        let number = number.to_owned();
-        self.after(wait, Happening::Answer { life, number, serial, answered });
+        self.after(wait, Happening::Answer { life, subject, serial, answered });
+    }
+
+    fn send_about_refund(&mut self, call: Call, refund: &Refund, serial: Serial) {
+        if call == Call::Query {
+            let subject = Subject::Refund(refund.of().clone());
+            return self.send(call, &refund.asked().payment, serial, None, subject);
+        }
+        let named = name(refund);
+        self.send_refund(call, refund, serial);
+        let subject = Subject::Refund(refund.of().clone());
+        let answer_after = |world: &mut Self, wait: u64, answer: Answer| {
+            let answered = Answered { answer, gateway_time: None, wire: Wire::default() };
+            let (life, answered) = (world.life, Box::new(answered));
+            let subject = subject.clone();
+            world.after(wait, Happening::Answer { life, subject, serial, answered });
+        };
+        let offline = self.now < self.network_from;
+        let rough = self.chaos && self.now >= self.calm_until;
+        if offline || (rough && self.random.chance(8)) {
+            let wait = self.random.below(if offline { 500 } else { 3_000 });
+            answer_after(self, wait, no_answer(call, TroubleKind::Unreachable));
+            return;
+        }
+        answer_after(self, REQUEST_TIMEOUT.unsigned_abs(), no_answer(call, TroubleKind::NoAnswer));
+        if rough && self.random.chance(6) {
+            return; // lost on the way
+        }
+        let travels = match self.random.below(100) {
+            0..8 if rough => self.random.below(240_000),
+            _ => 20 + self.random.below(900),
+        };
+        let (fen, reply) = (refund.asked().amount.fen(), (self.life, serial));
+        self.after(travels, Happening::ArriveRefund { named, call, fen, reply });
+    }
+
+    fn arrive_refund(&mut self, call: Call, named: Named, fen: u64, reply: (u32, Serial)) {
+        let now = self.gateway_now();
+        let (answer, later) = self.refund_arrives(call, &named, fen, now);
+        if let Some((wait, what)) = later.filter(|_| !self.strayed) {
+            self.after(wait, Happening::Later { number: named.0.clone(), what });
+        }
+        self.say(format!("gateway: {call:?} of {named:?}: {answer:?}"));
+        let subject = Subject::Refund(named.0.parse().expect("valid"));
+        self.answer(call, answer, subject, reply, now);
     }
 }
 
@@ -730,14 +847,18 @@ fn account(other: bool) -> Account {
 fn refused_at_the_door(call: Call) -> Answer {
     match call {
         Call::Pay => Answer::Pay(PayAnswer::Refused(reason("isv.invalid-parameter"))),
-        Call::Query | Call::Cancel => no_answer(call, TroubleKind::Refused),
+        Call::Query | Call::Cancel | Call::Refund | Call::RefundQuery => {
+            no_answer(call, TroubleKind::Refused)
+        }
     }
 }
 
 fn never_left(call: Call) -> Answer {
     match call {
         Call::Pay => Answer::Pay(PayAnswer::NotSent(unsettled(TroubleKind::Unreachable))),
-        Call::Query | Call::Cancel => no_answer(call, TroubleKind::Unreachable),
+        Call::Query | Call::Cancel | Call::Refund | Call::RefundQuery => {
+            no_answer(call, TroubleKind::Unreachable)
+        }
     }
 }
 
@@ -746,5 +867,6 @@ fn no_answer(call: Call, kind: TroubleKind) -> Answer {
         Call::Pay => Answer::Pay(PayAnswer::Unknown(unsettled(kind))),
         Call::Query => Answer::Query(QueryAnswer::Unknown(unsettled(kind))),
         Call::Cancel => Answer::Cancel(CancelAnswer::Unknown(unsettled(kind))),
+        Call::Refund | Call::RefundQuery => no_answer_about_refund(call, kind),
     }
 }

@@ -120,7 +120,9 @@ fn a_sale_that_was_paid_a_day_ago_answers_no_request_for_goods() {
                     (Told::PaidLongAgo, payment.as_ref())
                 }
                 Reply::Denied(Denied::SaleConflict(payment)) => (Told::Conflict, payment.as_ref()),
-                other @ (Reply::Started(_) | Reply::Denied(_)) => panic!("{case}: {other:?}"),
+                other @ (Reply::Started(_) | Reply::Denied(_) | Reply::Refund { .. }) => {
+                    panic!("{case}: {other:?}")
+                }
             };
             assert_eq!(answer, told, "{case}");
             assert_eq!(payment.order().out_trade_no.as_str(), "T1", "{case}");

@@ -23,7 +23,10 @@ fn sentence(till: &Till, number: &str) -> (String, String) {
 fn scan_of(note: &Entry) -> Option<(ScanKind, &str)> {
     match note {
         Entry::Scan { kind, text, .. } => Some((*kind, text)),
-        Entry::Payment { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => None,
+        Entry::Payment { .. }
+        | Entry::Refund { .. }
+        | Entry::Scanner { .. }
+        | Entry::Gateway { .. } => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod again;
 mod codes;
-mod refund;
+mod refunds;
 
 use super::*;
 use crate::payment::{
@@ -13,11 +13,12 @@ use crate::payment::{
 struct Till {
     terminal: Terminal,
     disk: BTreeMap<OutTradeNo, Payment>,
+    refunds: Vec<Refund>,
     unwritten: Vec<(Ticket, Entry)>,
     /// The calls that were named with an entry, as they may be sent.
     ahead: HashMap<Serial, (crate::payment::Call, Payment, Option<AuthCode>)>,
     notes: Vec<Entry>,
-    sent: Vec<(Serial, crate::payment::Call, OutTradeNo)>,
+    sent: Vec<(Serial, crate::payment::Call, Subject)>,
     replies: Vec<(u64, Reply)>,
     now: i64,
 }
@@ -28,6 +29,7 @@ impl Till {
         Self {
             terminal: Terminal::new(Rules::default(), till_codes(), scanners),
             disk: BTreeMap::new(),
+            refunds: Vec::new(),
             unwritten: Vec::new(),
             ahead: HashMap::new(),
             notes: Vec::new(),
@@ -53,22 +55,36 @@ impl Till {
                     }
                     self.unwritten.push((ticket, entry));
                 }
-                Output::Send { serial, call, payment, code } => {
-                    let sent = (call, payment.clone(), code);
-                    match self.ahead.remove(&serial) {
-                        Some(named) => assert_eq!(named, sent),
-                        None => assert_eq!(call, crate::payment::Call::Query, "unwritten"),
+                Output::Send { serial, call, about, code } => {
+                    if let Matter::Payment(payment) = &about {
+                        let sent = (call, payment.clone(), code);
+                        match self.ahead.remove(&serial) {
+                            Some(named) => assert_eq!(named, sent),
+                            None => assert_eq!(call, crate::payment::Call::Query, "unwritten"),
+                        }
                     }
                     // A question may be asked unwritten; what changes anything may
                     // not.
-                    if call != crate::payment::Call::Query {
-                        assert_eq!(self.disk.get(&payment.order().out_trade_no), Some(&payment));
-                    }
-                    self.sent.push((serial, call, payment.order().out_trade_no.clone()));
+                    use crate::payment::Call::{Cancel, Pay, Query, Refund, RefundQuery};
+                    let asks = match call {
+                        Query | RefundQuery => true,
+                        Pay | Cancel | Refund => false,
+                    };
+                    let written = match &about {
+                        Matter::Payment(payment) => {
+                            self.disk.get(&payment.order().out_trade_no) == Some(payment)
+                        }
+                        Matter::Refund(refund) => self.refunds.contains(refund),
+                    };
+                    assert!(asks || written, "{call:?} goes out before it is on disk");
+                    self.sent.push((serial, call, about.subject()));
                 }
                 Output::Reply { id, reply } => {
                     if let Reply::Started(payment) | Reply::Stands(payment) = &reply {
                         assert_eq!(self.disk.get(&payment.order().out_trade_no), Some(payment));
+                    }
+                    if let Reply::Refund { refund, .. } = &reply {
+                        assert!(self.refunds.contains(refund), "told before it is on disk");
                     }
                     self.replies.push((id.0, reply));
                 }
@@ -83,6 +99,13 @@ impl Till {
             match entry {
                 Entry::Payment { payment, .. } => {
                     self.disk.insert(payment.order().out_trade_no.clone(), payment);
+                }
+                Entry::Refund { refund, .. } => {
+                    let same = |r: &Refund| {
+                        r.of() == refund.of() && r.asked().request == refund.asked().request
+                    };
+                    self.refunds.retain(|r| !same(r));
+                    self.refunds.push(refund);
                 }
                 note @ (Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. }) => {
                     self.notes.push(note);
@@ -104,7 +127,7 @@ impl Till {
         let attempts: Vec<_> = self.disk.values().filter(of_sale).collect();
         let attempt = attempts.iter().copied().find(live).or(attempts.last().copied());
         let number = self.disk.get(number).cloned();
-        Box::new(Known { number, sale: attempt.cloned(), code: None })
+        Box::new(Known { number, sale: attempt.cloned(), code: None, refunds: Vec::new() })
     }
 
     /// What the journal would find for a code.
@@ -166,21 +189,46 @@ impl Till {
         self.terminal = Terminal::new(Rules::default(), till_codes(), scanners);
         (self.unwritten, self.sent) = (Vec::new(), Vec::new());
         let open = self.disk.values().filter(|p| !p.is_final()).cloned().collect();
-        for output in self.terminal.recover(open, self.moment()).expect("legal") {
-            let Output::Write { ticket, entry, .. } = output else { panic!("acts before disk") };
-            self.unwritten.push((ticket, entry));
+        let is_open = |r: &&Refund| {
+            !r.is_final() || self.disk.get(r.of()).is_some_and(|payment| !payment.is_final())
+        };
+        let refunds = self.refunds.iter().filter(is_open).cloned().collect();
+        let out = self.terminal.recover(open, refunds, self.moment()).expect("legal");
+        for output in out {
+            match output {
+                Output::Write { ticket, entry, .. } => self.unwritten.push((ticket, entry)),
+                Output::Send { serial, call, about, .. } => {
+                    assert_eq!(call, crate::payment::Call::RefundQuery, "acts before disk");
+                    self.sent.push((serial, call, about.subject()));
+                }
+                Output::Reply { .. } => panic!("nobody asks"),
+            }
         }
     }
 
     fn answer(&mut self, answer: Answer) {
-        let (serial, _, number) = self.sent.last().expect("a call is out").clone();
-        self.answer_to(serial, &number, answer);
+        let (serial, _, subject) = self.sent.last().expect("a call is out").clone();
+        self.answer_to(serial, subject, answer);
     }
 
-    fn answer_to(&mut self, serial: Serial, number: &OutTradeNo, answer: Answer) {
+    fn answer_to(&mut self, serial: Serial, subject: Subject, answer: Answer) {
         let answered = Answered { answer, gateway_time: None, wire: Wire::default() };
-        let (number, answered) = (number.clone(), Box::new(answered));
-        self.handle(Input::Answered { number, serial, answered });
+        self.handle(Input::Answered { subject, serial, answered: Box::new(answered) });
+    }
+
+    fn give_back(&mut self, id: u64, number: &str, request: &str, amount: &str) {
+        let number: OutTradeNo = number.parse().expect("valid");
+        let refunds = self.refunds.iter().filter(|r| *r.of() == number).cloned().collect();
+        let known = Known { refunds, ..*self.known(&number, None) };
+        let ask = RefundAsk {
+            number,
+            request: request.parse().expect("valid"),
+            amount: amount.parse().expect("valid"),
+            reason: None,
+            operator_id: None,
+        };
+        let (request, known) = (Request::Refund(Box::new(ask)), Box::new(known));
+        self.handle(Input::Request { id: RequestId(id), request, known, asker: None });
     }
 
     fn reply(&self, id: u64) -> &Reply {
@@ -193,7 +241,9 @@ impl Till {
     fn denied(&self, id: u64) -> &Denied {
         match self.reply(id) {
             Reply::Denied(denied) => denied,
-            Reply::Started(_) | Reply::Stands(_) => panic!("{id} was not denied"),
+            Reply::Started(_) | Reply::Stands(_) | Reply::Refund { .. } => {
+                panic!("{id} was not denied")
+            }
         }
     }
 
@@ -426,7 +476,10 @@ fn only_a_code_that_began_after_the_payment_pays_it() {
                 assert!(!text.contains("3456789012345"), "{text}");
                 Some(kind.name())
             }
-            Entry::Payment { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => None,
+            Entry::Payment { .. }
+            | Entry::Refund { .. }
+            | Entry::Scanner { .. }
+            | Entry::Gateway { .. } => None,
         })
         .collect();
     assert_eq!(kinds, ["alipay", "too_early", "wechat", "goods", "alipay"]);
@@ -451,7 +504,7 @@ fn answers_to_earlier_calls_are_not_answers() {
     let mut till = Till::new(&[]);
     till.pay(1, with_code("T1"));
     till.sync();
-    let (pay, _, number) = till.sent[0].clone();
+    let (pay, _, subject) = till.sent[0].clone();
     let trouble = Trouble { kind: TroubleKind::NoAnswer, text: String::new() };
     till.answer(Answer::Pay(PayAnswer::Unknown(trouble)));
     till.sync();
@@ -459,7 +512,7 @@ fn answers_to_earlier_calls_are_not_answers() {
     till.handle(Input::Tick);
     till.sync();
     assert_eq!(till.calls().len(), 2);
-    till.answer_to(pay, &number, paid());
+    till.answer_to(pay, subject, paid());
     till.sync();
     assert!(matches!(till.state("T1"), State::Resting { .. }), "it is not paid");
     till.answer(Answer::Query(QueryAnswer::NotExist));

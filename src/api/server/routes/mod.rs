@@ -4,6 +4,7 @@
 pub(super) mod events;
 pub(super) mod journal;
 pub(super) mod payments;
+pub(super) mod refunds;
 pub(super) mod terminal;
 
 use axum::Router;
@@ -25,6 +26,11 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/payments/{out_trade_no}/code", post(payments::post_code))
         .route("/v1/payments/{out_trade_no}/cancel", post(payments::cancel_payment))
         .route("/v1/payments/{out_trade_no}/journal", get(journal::get_journal))
+        .route("/v1/payments/{out_trade_no}/refunds", get(refunds::list_refunds))
+        .route(
+            "/v1/payments/{out_trade_no}/refunds/{out_request_no}",
+            put(refunds::put_refund).get(refunds::get_refund),
+        )
         .route("/v1/events", get(events::get_events))
         .route("/v1/status", get(terminal::get_status))
         .route("/v1/ready", get(terminal::get_ready))

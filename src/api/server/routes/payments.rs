@@ -139,9 +139,10 @@ pub(super) async fn post_code(
         match api.backend.code(number.clone(), code, peer.asker()).await? {
             Reply::Started(payment) | Reply::Stands(payment) => {
                 let payment = api.settled(payment, wait).await?;
-                json(StatusCode::OK, &api.view(&payment))
+                json(StatusCode::OK, &api.view(&payment).await?)
             }
             Reply::Denied(denied) => Err(denied.into()),
+            Reply::Refund { .. } => Err(Problem::not_about_this()),
         }
     };
     match bring.await {
@@ -173,7 +174,7 @@ pub(super) async fn get_payment(
     let look = async {
         let wait = api.wait(params::wait(query(&uri))?, &peer)?;
         let payment = api.settled(api.read(&number).await?, wait).await?;
-        json(StatusCode::OK, &api.view(&payment))
+        json(StatusCode::OK, &api.view(&payment).await?)
     };
     match look.await {
         Ok(response) => Ok(response),
@@ -214,13 +215,14 @@ pub(super) async fn cancel_payment(
         let payment = match api.backend.stop(number.clone(), peer.asker()).await? {
             Reply::Started(payment) | Reply::Stands(payment) => api.settled(payment, wait).await?,
             Reply::Denied(denied) => return Err(denied.into()),
+            Reply::Refund { .. } => return Err(Problem::not_about_this()),
         };
         if payment.public() == Public::Paid {
             return Err(Problem::already_paid(&payment));
         }
         let going_on = !payment.is_final() && !waits;
         let status = if going_on { StatusCode::ACCEPTED } else { StatusCode::OK };
-        json(status, &api.view(&payment))
+        json(status, &api.view(&payment).await?)
     };
     match cancel.await {
         Ok(response) => Ok(response),
@@ -260,9 +262,10 @@ async fn started(api: &Api, reply: Reply, wait: Option<Wait>) -> Answer {
         Reply::Started(payment) => (StatusCode::CREATED, payment),
         Reply::Stands(payment) => (StatusCode::OK, payment),
         Reply::Denied(denied) => return Err(denied.into()),
+        Reply::Refund { .. } => return Err(Problem::not_about_this()),
     };
     let payment = api.settled(payment, wait).await?;
-    let mut response = json(status, &api.view(&payment))?;
+    let mut response = json(status, &api.view(&payment).await?)?;
     let path = format!("/v1/payments/{}", payment.order().out_trade_no);
     if let Ok(path) = HeaderValue::from_str(&path) {
         response.headers_mut().insert(header::LOCATION, path);

@@ -240,7 +240,7 @@ async fn tell(client: &Client, call: Call, name: &str) -> Answered {
         }
         Call::Query => Ask::Query(Expect::of(&order)),
         Call::Cancel => Ask::Cancel(Expect::of(&order)),
-        Call::Refund | Call::RefundQuery => unreachable!("they are about a refund"),
+        Call::Precreate | Call::Refund | Call::RefundQuery => unreachable!("asked elsewhere"),
     };
     client.send(client.prepare(ask, now)).await
 }
@@ -343,7 +343,9 @@ fn asked(call: Call, payment: &Payment, code: &AuthCode) -> Ask {
         })),
         Call::Query => Ask::Query(Expect::of(payment.order())),
         Call::Cancel => Ask::Cancel(Expect::of(payment.order())),
-        Call::Refund | Call::RefundQuery => unreachable!("a payment asks for neither"),
+        Call::Precreate | Call::Refund | Call::RefundQuery => {
+            unreachable!("by code it asks for none")
+        }
     }
 }
 

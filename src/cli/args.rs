@@ -170,6 +170,9 @@ pub(super) struct PayArgs {
     /// Which scanner takes the code
     #[arg(long, value_name = "ID")]
     pub(super) scanner: Option<String>,
+    /// Show a QR code that the customer scans, instead of taking the customer's code
+    #[arg(long, conflicts_with_all = ["code", "scanner"])]
+    pub(super) qr: bool,
     /// The length of the window in seconds; after it the terminal cancels
     #[arg(long, value_name = "SECS")]
     pub(super) timeout: Option<u64>,

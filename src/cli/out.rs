@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
 
 use crate::api::client::{SecretText, hide_codes};
+use crate::api::qr_text;
 
 use super::words::{Lang, Phrase};
 
@@ -73,6 +74,21 @@ impl Out {
     pub(super) fn note(&self, text: &str) {
         self.end_live();
         let _ = writeln!(io::stderr(), "{}", printable(&self.masked(text)));
+    }
+
+    /// Draws what a customer scans, where progress is told. On a terminal in black
+    /// on white, whatever its colours are; else as plain blocks, for a dark one.
+    pub(super) fn draw(&self, text: &str) {
+        let lines = qr_text(text, self.progress_is_terminal).unwrap_or_default();
+        self.end_live();
+        for line in lines {
+            let line = if self.progress_is_terminal {
+                format!("\x1b[38;5;16;48;5;231m{line}\x1b[0m")
+            } else {
+                line
+            };
+            let _ = writeln!(io::stderr(), "{line}");
+        }
     }
 
     /// A phrase about how it goes on.

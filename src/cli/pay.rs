@@ -38,6 +38,7 @@ pub(super) async fn pay(client: &Client, out: &Out, args: &PayArgs) -> Exit {
     let body = PayBody {
         amount: &args.amount,
         subject: &args.subject,
+        method: args.qr.then_some("qr"),
         auth_code: args.code.as_ref().map(SecretText::reveal),
         scanner: args.scanner.as_deref(),
         sale: args.sale.as_deref(),
@@ -48,7 +49,9 @@ pub(super) async fn pay(client: &Client, out: &Out, args: &PayArgs) -> Exit {
         Err(exit) => return exit,
     };
     wait.window = args.timeout.map(Duration::from_secs);
-    wait.take_typing();
+    if !args.qr {
+        wait.take_typing();
+    }
     let end = match wait.begin(&body).await {
         Ok(()) => wait.follow().await,
         Err(end) => end,

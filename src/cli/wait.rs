@@ -40,6 +40,8 @@ pub(super) struct PayBody<'a> {
     pub(super) amount: &'a str,
     pub(super) subject: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) auth_code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scanner: Option<&'a str>,
@@ -129,6 +131,8 @@ pub(super) struct Wait<'a> {
     last: Option<(String, PaymentView)>,
     /// What was last said about it.
     told: String,
+    /// What the customer scans has been drawn.
+    drawn: bool,
     /// The terminal has room for requests that wait.
     may_wait: bool,
 }
@@ -164,6 +168,7 @@ impl<'a> Wait<'a> {
             away_since: None,
             last: None,
             told: String::new(),
+            drawn: false,
             may_wait: true,
         })
     }
@@ -492,6 +497,10 @@ impl<'a> Wait<'a> {
             if self.told != tell {
                 tell.lines().for_each(|line| out.note(line));
                 self.told = tell;
+            }
+            if let Some(text) = view.qr_code.as_ref().filter(|_| !self.drawn) {
+                out.draw(text);
+                self.drawn = true;
             }
             if out.is_live() {
                 let gone = now.duration_since(self.since.1);

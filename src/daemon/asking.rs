@@ -1,10 +1,13 @@
 //! From a call that the terminal has decided on to what the gateway is asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::alipay::ask::{self, Ask, Expect, Pay};
+use crate::alipay::ask::{self, Ask, Expect, Pay, Precreate};
 use crate::payment::Wire;
-use crate::payment::{Answer, Answered, AuthCode, Call, PayAnswer, Refund, Trouble, TroubleKind};
+use crate::payment::{
+    Answer, Answered, AuthCode, Call, Offer, PayAnswer, Refund, Trouble, TroubleKind,
+};
 use crate::terminal::Matter;
 
 /// What is to be asked about a payment or a refund; or the answer to a pay that
@@ -30,6 +33,16 @@ pub(super) fn ask(
             }
             (None, _) | (_, None) => Err(Box::new(not_sent())),
         },
+        (Call::Precreate, None) => match payment.offer() {
+            Some(offer) => Ok(Ask::Precreate(Box::new(Precreate {
+                order: Arc::clone(order),
+                time_expire: offer.time_expire,
+                code_lives: lives(offer),
+                tag: offer.tag.map(|tag| tag.to_string()),
+                notify_url: None,
+            }))),
+            None => Err(Box::new(not_sent())),
+        },
         (Call::Refund, Some(refund)) => Ok(Ask::Refund(Box::new(give_back(refund)))),
         (Call::RefundQuery, Some(refund)) => {
             let ask::Refund { number, trade_no, trade_amount, request, amount, .. } =
@@ -38,9 +51,8 @@ pub(super) fn ask(
             Ok(Ask::RefundQuery(Box::new(asked)))
         }
         // No machine asks for it.
-        (Call::Pay | Call::Cancel, Some(_)) | (Call::Refund | Call::RefundQuery, None) => {
-            Err(Box::new(not_sent()))
-        }
+        (Call::Pay | Call::Precreate | Call::Cancel, Some(_))
+        | (Call::Refund | Call::RefundQuery, None) => Err(Box::new(not_sent())),
     }
 }
 
@@ -57,6 +69,12 @@ fn give_back(refund: &Refund) -> ask::Refund {
         reason: asked.reason.clone(),
         operator_id: asked.operator_id.clone(),
     }
+}
+
+/// How long what is shown can be scanned.
+fn lives(offer: &Offer) -> Duration {
+    let millis = offer.time_expire.millis().saturating_sub(offer.sent_at.millis());
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 fn not_sent() -> Answered {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::payment::{
-    Account, Amount, CancelAction, CodeMark, Entry, EntryStep, Heard, How, Offer, Order, Payment,
-    Record, Refund, Refusal, ScanKind, State, Tag, Timestamp, Trade, Undo, hide_codes,
+    Account, Amount, CancelAction, CodeMark, Entry, EntryStep, Heard, How, Method, Offer, Order,
+    Payment, Record, Refund, Refusal, ScanKind, State, Tag, Timestamp, Trade, Undo, hide_codes,
     is_printed_on_goods,
 };
 
@@ -332,6 +332,9 @@ impl PaymentRow {
 #[serde(deny_unknown_fields)]
 struct RequestedRow {
     amount_fen: u64,
+    /// Since version 3; without it by code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    method: Option<MethodRow>,
     subject: String,
     created_at: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -378,6 +381,7 @@ impl RequestedRow {
         let order = payment.order();
         Self {
             amount_fen: order.amount.fen(),
+            method: (order.method != Method::Code).then(|| order.method.into()),
             subject: order.subject.clone(),
             created_at: payment.created_at().millis(),
             sale: order.sale.clone(),
@@ -395,6 +399,7 @@ impl RequestedRow {
         let order = Order {
             out_trade_no: number.parse().map_err(|error| value(&error))?,
             amount: Amount::from_fen(self.amount_fen).map_err(|error| value(&error))?,
+            method: self.method.map(Into::into).unwrap_or_default(),
             subject: self.subject,
             sale: self.sale,
             scanner: self.scanner,
@@ -439,6 +444,7 @@ impl From<Length> for Duration {
 enum StateRow {
     AwaitingCode { until: i64 },
     Paying,
+    Precreating,
     Unsent { until: i64 },
     Resting { until: i64 },
     Querying,
@@ -454,6 +460,7 @@ impl From<&State> for StateRow {
         match state {
             State::AwaitingCode { until } => Self::AwaitingCode { until: until.millis() },
             State::Paying => Self::Paying,
+            State::Precreating => Self::Precreating,
             State::Unsent { until } => Self::Unsent { until: until.millis() },
             State::Resting { until } => Self::Resting { until: until.millis() },
             State::Querying => Self::Querying,
@@ -471,6 +478,7 @@ impl From<StateRow> for State {
         match row {
             StateRow::AwaitingCode { until } => Self::AwaitingCode { until: Timestamp(until) },
             StateRow::Paying => Self::Paying,
+            StateRow::Precreating => Self::Precreating,
             StateRow::Unsent { until } => Self::Unsent { until: Timestamp(until) },
             StateRow::Resting { until } => Self::Resting { until: Timestamp(until) },
             StateRow::Querying => Self::Querying,
@@ -483,6 +491,8 @@ impl From<StateRow> for State {
     }
 }
 
+words!(MethodRow = Method { Code, Qr });
+
 words!(ActionRow = CancelAction { Close, Refund, None });
 
 words!(RefusalRow = Refusal { Declined, FrontDoor, NumberInUse });
@@ -491,7 +501,9 @@ words!(RefusalRow = Refusal { Declined, FrontDoor, NumberInUse });
 #[serde(deny_unknown_fields)]
 struct OfferRow {
     deadline: i64,
-    code_until: i64,
+    /// Of a code of the buyer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code_until: Option<i64>,
     /// Since version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark: Option<String>,
@@ -519,15 +531,21 @@ struct OfferRow {
     refused: Option<RefusalRow>,
     #[serde(default)]
     known: bool,
+    /// What is shown to be scanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    qr_code: Option<String>,
 }
 
 impl OfferRow {
     fn of(offer: &Offer, undo: Option<&Undo>) -> Self {
-        let How::Code { mark, fresh_until } = offer.how;
+        let (mark, fresh_until, qr_code) = match &offer.how {
+            How::Code { mark, fresh_until } => (*mark, Some(*fresh_until), None),
+            How::Qr { text } => (None, None, text.clone()),
+        };
         let heard = &offer.heard;
         Self {
             deadline: offer.deadline.millis(),
-            code_until: fresh_until.millis(),
+            code_until: fresh_until.map(Timestamp::millis),
             mark: mark.map(CodeMark::hex),
             time_expire: offer.time_expire.millis(),
             hold: offer.hold.into(),
@@ -551,6 +569,7 @@ impl OfferRow {
             horizon: Some(offer.horizon.millis()),
             refused: heard.refused.map(Into::into),
             known: heard.known,
+            qr_code,
         }
     }
 
@@ -571,9 +590,12 @@ impl OfferRow {
             sent_to_untouched: undo.sent_to_untouched,
         });
         let offer = Offer {
-            how: How::Code {
-                mark: self.mark.map(read_mark).transpose()?,
-                fresh_until: Timestamp(self.code_until),
+            how: match self.code_until {
+                Some(until) => How::Code {
+                    mark: self.mark.map(read_mark).transpose()?,
+                    fresh_until: Timestamp(until),
+                },
+                None => How::Qr { text: self.qr_code },
             },
             tag: self.tag.map(read_tag).transpose()?,
             tried_since: Timestamp(self.tried_since.unwrap_or(self.deadline)),
@@ -592,7 +614,8 @@ impl OfferRow {
                 refused: self.refused.map(Into::into).or(declined),
                 stopped: self.stopped,
                 asked: self.asked,
-                known: self.known || self.waiting,
+                // What is shown may wait without a trade; earlier versions had none.
+                known: self.known || (self.waiting && self.code_until.is_some()),
                 foreign: self.foreign,
                 late_over: self.late_pay_over,
                 ..Heard::default()

@@ -108,7 +108,7 @@ impl Payment {
     pub fn has_used(&self, mark: CodeMark, steady: Timestamp) -> bool {
         let never_left = self.state() == State::Cancelled(CancelAction::None);
         self.offer().is_some_and(|offer| {
-            let How::Code { mark: taken, fresh_until } = offer.how;
+            let How::Code { mark: taken, fresh_until } = offer.how else { return false };
             taken == Some(mark) && !never_left && steady < fresh_until + CODE_MEMORY
         })
     }

@@ -53,7 +53,7 @@ pub use hide::{are_halves, hide_codes, show_scan};
 pub use hint::{Hint, ScanKind};
 pub use mark::{CodeKey, CodeMark};
 pub use offer::{Heard, How, Offer, Refusal, Tag, Undo, Whose};
-pub use order::{InvalidNumber, Order, OutTradeNo};
+pub use order::{InvalidNumber, Method, Order, OutTradeNo};
 pub use refund::{
     Exceeds, Happened, OutRequestNo, Refund, RefundAttention, RefundCause, RefundHeard,
     RefundRecord, RefundRequest, RefundStage, RefundState, RefundSum, RefundThen, Refunded, Turn,

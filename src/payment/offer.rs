@@ -48,7 +48,7 @@ pub struct Offer {
 }
 
 /// How the buyer takes an offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {
     /// With the payment code that was scanned (`alipay.trade.pay`).
     Code {
@@ -57,6 +57,12 @@ pub enum How {
         mark: Option<CodeMark>,
         /// When the buyer's code is too old to be tried (steady clock).
         fresh_until: Timestamp,
+    },
+    /// By scanning what is shown (`alipay.trade.precreate`).
+    Qr {
+        /// What is shown; nothing before the gateway has said it, and for ever if its
+        /// answer was lost: then nobody can have scanned it.
+        text: Option<String>,
     },
 }
 
@@ -206,8 +212,19 @@ impl Offer {
     /// The mark of the payment code, if one was taken.
     #[must_use]
     pub fn mark(&self) -> Option<CodeMark> {
-        let How::Code { mark, .. } = self.how;
-        mark
+        match self.how {
+            How::Code { mark, .. } => mark,
+            How::Qr { .. } => None,
+        }
+    }
+
+    /// What is shown for the buyer to scan, once there is something.
+    #[must_use]
+    pub fn qr_code(&self) -> Option<&str> {
+        match &self.how {
+            How::Qr { text } => text.as_deref(),
+            How::Code { .. } => None,
+        }
     }
 
     /// The gateway declined the pay, or refused it at its door.

@@ -43,6 +43,30 @@ impl fmt::Display for OutTradeNo {
     }
 }
 
+/// How the buyer is to pay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// The terminal takes the code on the buyer's phone.
+    #[default]
+    Code,
+    /// The buyer scans a code that is shown.
+    Qr,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Code, Self::Qr];
+
+    /// The name in the API and in the journal.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Qr => "qr",
+        }
+    }
+}
+
 /// What the register asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -50,6 +74,8 @@ pub struct Order {
     pub out_trade_no: OutTradeNo,
     /// How much to collect.
     pub amount: Amount,
+    /// How the buyer is to pay.
+    pub method: Method,
     /// What the buyer sees on the phone.
     pub subject: String,
     /// The register's name for the sale this is an attempt at. At most one
@@ -74,6 +100,7 @@ impl Order {
         Self {
             out_trade_no,
             amount,
+            method: Method::Code,
             subject,
             sale: None,
             scanner: None,
@@ -93,6 +120,7 @@ impl Order {
         let scanner_differs = other.scanner.is_some() && self.scanner != other.scanner;
         [
             ("amount", self.amount != other.amount),
+            ("method", self.method != other.method),
             ("subject", self.subject != other.subject),
             ("sale", self.sale != other.sale),
             ("scanner", scanner_differs),

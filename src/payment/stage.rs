@@ -49,6 +49,8 @@ pub(super) enum Stage {
 pub(super) enum Waits {
     /// The answer to `pay`.
     Pay,
+    /// The answer to `precreate`.
+    Precreate,
     /// The clock.
     Clock { until: Timestamp },
     /// The answer to `query`, which was due at `since`.
@@ -235,6 +237,7 @@ impl Payment {
             Stage::Unsent { until, .. } => State::Unsent { until: *until },
             Stage::Out { waits, .. } => match *waits {
                 Waits::Pay => State::Paying,
+                Waits::Precreate => State::Precreating,
                 Waits::Clock { until } => State::Resting { until },
                 Waits::Query { .. } => State::Querying,
                 Waits::Cancel => State::Cancelling,
@@ -253,7 +256,9 @@ impl Payment {
     pub fn public(&self) -> Public {
         match &self.stage {
             Stage::Awaiting { .. } => Public::AwaitingCode,
-            Stage::Unsent { .. } | Stage::Out { waits: Waits::Pay, .. } => Public::Processing,
+            Stage::Unsent { .. } | Stage::Out { waits: Waits::Pay | Waits::Precreate, .. } => {
+                Public::Processing
+            }
             Stage::Out { waits: Waits::Cancel | Waits::Refund, .. } => Public::Cancelling,
             Stage::Out { offer, undo, waits: Waits::Clock { .. } | Waits::Query { .. } } => {
                 // A refusal at the front door is not believed before it was asked
@@ -305,7 +310,8 @@ impl Payment {
             | Stage::Unsent { until, .. }
             | Stage::Out { waits: Waits::Clock { until }, .. } => Some(*until),
             Stage::Out {
-                waits: Waits::Pay | Waits::Query { .. } | Waits::Cancel | Waits::Refund,
+                waits:
+                    Waits::Pay | Waits::Precreate | Waits::Query { .. } | Waits::Cancel | Waits::Refund,
                 ..
             }
             | Stage::Over { .. } => None,
@@ -366,6 +372,7 @@ impl TryFrom<Record> for Payment {
                 Stage::Unsent { offer: offer.ok_or(Impossible::NoOffer)?, until }
             }
             State::Paying => out(Waits::Pay, undo)?,
+            State::Precreating => out(Waits::Precreate, undo)?,
             State::Resting { until } => out(Waits::Clock { until }, undo)?,
             // When it was due is not written down: after a restart it is asked
             // anew.

@@ -20,6 +20,8 @@ pub enum State {
     },
     /// Waits for the answer to `pay`.
     Paying,
+    /// Waits for the answer to `precreate`: what the buyer is to scan.
+    Precreating,
     /// The pay certainly never left the box. Waits for the clock to try again
     /// while the code is fresh.
     Unsent {

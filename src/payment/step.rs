@@ -18,6 +18,9 @@ pub enum Event {
     /// secret, and nothing here depends on it. Its mark is only remembered.)
     /// And our own mark for the trade.
     Code(CodeMark, Tag),
+    /// The register asked for it by a method that needs no code of the buyer's, and
+    /// our own mark for the trade.
+    Offered(Tag),
     /// Somebody tries to give it a code and does not succeed, or nothing is in
     /// the way any more.
     Hint(Option<Hint>),
@@ -39,6 +42,8 @@ pub enum Event {
 pub enum Call {
     /// `alipay.trade.pay`, once.
     Pay,
+    /// `alipay.trade.precreate`, once.
+    Precreate,
     /// `alipay.trade.query`.
     Query,
     /// `alipay.trade.cancel`.
@@ -55,6 +60,7 @@ impl Call {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pay => "pay",
+            Self::Precreate => "precreate",
             Self::Query => "query",
             Self::Cancel => "cancel",
             Self::Refund => "refund",
@@ -126,6 +132,7 @@ impl Payment {
             S::Awaiting { until, hint } => match event {
                 E::Requested(hint) => awaiting(head(), *until, hint.clone()),
                 E::Hint(hint) => awaiting(head(), *until, hint.clone()),
+                E::Offered(tag) => Live::shown(head(), *tag, now, rules).precreate(),
                 E::Code(mark, tag) => Live::first(head(), *mark, *tag, now, rules).pay(),
                 E::Due | E::Stop => never_sent(self),
                 // The customer may still be standing there, but not for longer
@@ -142,11 +149,12 @@ impl Payment {
                 let live = Live::of(head(), offer, None, now, rules);
                 match event {
                     E::Due if live.too_late_to_pay() => never_sent(self),
-                    E::Due => live.pay_again(),
+                    E::Due => live.offer_again(),
                     E::Stop => never_sent(self),
                     // The code is gone with the process, and a restart never pays.
                     E::Restarted => never_sent(self),
                     E::Requested(_)
+                    | E::Offered(_)
                     | E::Code(..)
                     | E::Hint(_)
                     | E::Answered(_)
@@ -165,6 +173,10 @@ impl Payment {
                         live.pay_answered(answer)
                     }
                     (
+                        Waits::Precreate,
+                        E::Answered(Answered { answer: Answer::Precreate(answer), .. }),
+                    ) => live.precreate_answered(answer),
+                    (
                         Waits::Query { since },
                         E::Answered(Answered { answer: Answer::Query(answer), .. }),
                     ) => live.query_answered(answer, since),
@@ -174,9 +186,13 @@ impl Payment {
                     ) => live.cancel_answered(answer),
                     // The call in flight is answered first; that answer is then the
                     // last one before the cancel.
-                    (waits @ (Waits::Pay | Waits::Query { .. } | Waits::Cancel), E::Stop) => {
-                        live.stop(waits)
-                    }
+                    (
+                        waits @ (Waits::Pay
+                        | Waits::Precreate
+                        | Waits::Query { .. }
+                        | Waits::Cancel),
+                        E::Stop,
+                    ) => live.stop(waits),
                     // Its own refund goes on beside it; nothing is left to decide here.
                     (Waits::Refund, E::GaveBack(Ok(()))) => live.gave_back(),
                     (Waits::Refund, E::GaveBack(Err(reason))) => live.kept(reason),
@@ -185,11 +201,19 @@ impl Payment {
                     (Waits::Clock { until }, E::Due) => live.query(until),
                     // What was in flight is an answer that was lost.
                     (_, E::Restarted) => live.restarted(),
-                    (Waits::Pay | Waits::Query { .. } | Waits::Cancel | Waits::Refund, E::Due)
+                    (
+                        Waits::Pay
+                        | Waits::Precreate
+                        | Waits::Query { .. }
+                        | Waits::Cancel
+                        | Waits::Refund,
+                        E::Due,
+                    )
                     | (
                         _,
                         E::Answered(_)
                         | E::Requested(_)
+                        | E::Offered(_)
                         | E::Code(..)
                         | E::Hint(_)
                         | E::GaveBack(_),

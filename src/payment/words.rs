@@ -20,6 +20,11 @@ impl Sentence {
 }
 
 impl Payment {
+    /// It is shown, and nobody is known to have scanned it.
+    fn is_unscanned(&self) -> bool {
+        self.offer().is_some_and(|offer| offer.qr_code().is_some() && !offer.heard.known)
+    }
+
     /// The truth about this payment's money, in one sentence for the cashier.
     #[must_use]
     pub fn cashier(&self) -> Sentence {
@@ -79,6 +84,12 @@ impl Payment {
             _ if self.attention().is_some_and(Attention::is_about_another_sale) => Sentence::new(
                 "这个订单号在支付宝有一笔交易，不能确认是这笔收款。请勿重复收款，请店长核对商家后台",
                 "Alipay has a trade under this order number that is not proven to be this sale. Do not charge again; have the merchant account checked",
+            ),
+            (_, Public::AwaitingBuyer) if self.is_unscanned() => Sentence::new(
+                format!("请顾客用支付宝扫二维码，付款 {amount} 元。结果未定，请勿重复收款"),
+                format!(
+                    "The customer must scan the QR code with Alipay, for {amount} yuan. Not settled yet: do not charge again for this sale"
+                ),
             ),
             (_, Public::AwaitingBuyer) => Sentence::new(
                 "请顾客在手机上确认付款。结果未定，请勿重复收款",

@@ -49,6 +49,7 @@ pub use habits::{Elsewhere, Habits};
 pub use ledger::{Arrived, Number, Refund, Requested, Status, Trade};
 pub use precreate::Code;
 
+use precreate::Scan;
 use server::Shared;
 
 /// How a sandbox is started.
@@ -264,6 +265,17 @@ impl Running {
     pub fn elsewhere(&self, other: &Elsewhere) -> Result<(), String> {
         let now = self.shared.clock.now();
         self.shared.world().elsewhere(other, now)
+    }
+
+    /// A buyer scans a code that was made, and confirms at once or not.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, if there is no such code, or nobody can scan it any more.
+    pub fn scan(&self, qr_code: &str, confirm: bool) -> Result<(), String> {
+        let now = self.shared.clock.now();
+        let scan = Scan { qr_code: qr_code.to_owned(), confirm };
+        self.shared.world().scan(&scan, now).map(|_| ())
     }
 
     /// Stops it: no connection survives, the folder stays.

@@ -42,10 +42,10 @@ pub struct Code {
 #[serde(deny_unknown_fields)]
 pub(super) struct Scan {
     /// The text of the code.
-    qr_code: String,
+    pub(super) qr_code: String,
     /// The buyer confirms at once.
     #[serde(default)]
-    confirm: bool,
+    pub(super) confirm: bool,
 }
 
 impl World {

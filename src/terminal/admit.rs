@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::open::{Asking, Happening, Offered, OpenPayment};
 use super::{Denied, Known, LostTrack, OPEN_MAX, Output, PayRequest, Reply, Request, Terminal};
-use crate::payment::{AuthCode, Hint, Moment, Order, OtherCode, OutTradeNo, Payment, Public};
+use crate::payment::{
+    AuthCode, Hint, Method, Moment, Order, OtherCode, OutTradeNo, Payment, Public,
+};
 
 /// After this long a paid sale answers no new request: registers that number
 /// their sales anew every day would hand out goods for yesterday's money.
@@ -87,12 +89,17 @@ impl Terminal {
         let PayRequest { mut order, code, .. } = request;
         let number = order.out_trade_no.clone();
         let offered = code.map(|code| self.offered(&number, code, known, now));
+        let method = order.method;
         order.scanner = self.may_begin(&order, offered.as_ref(), known, now).map_err(denied)?;
         let is_absent = |scanner: &String| self.absent.contains(scanner);
         let gone = order.scanner.as_ref().is_some_and(is_absent).then_some(Hint::ScannerGone);
         let payment = Payment::requested(order, now, &self.rules).in_account(self.account.clone());
         self.open.insert(number.clone(), OpenPayment::new(payment, now));
-        Ok((number, Happening::Requested(asking, offered, gone)))
+        let happening = match method {
+            Method::Code => Happening::Requested(asking, offered, gone),
+            Method::Qr => Happening::Offered(asking, self.codes.key.tag(&number, now)),
+        };
+        Ok((number, happening))
     }
 
     fn offered(&self, number: &OutTradeNo, code: AuthCode, known: &Known, now: Moment) -> Offered {
@@ -169,7 +176,10 @@ impl Terminal {
             }
             Some(_) | None => {}
         }
-        let scanner = self.choose_scanner(order.scanner.as_deref(), offered.is_some())?;
+        let scanner = match order.method {
+            Method::Code => self.choose_scanner(order.scanner.as_deref(), offered.is_some())?,
+            Method::Qr => None,
+        };
         if let Some(Offered { code, mark, known, .. }) = offered {
             if self.codes.labels.could_be(code) {
                 return Err(Denied::NotAPaymentCode(OtherCode::ScaleLabel));

@@ -91,6 +91,7 @@ impl Machine for Payment {
         let answered = match event {
             Event::Answered(answered) => Some(answered),
             Event::Requested(_)
+            | Event::Offered(_)
             | Event::Code(..)
             | Event::Hint(_)
             | Event::Due
@@ -174,7 +175,7 @@ fn answer_name(answer: &Answer) -> StepName {
 
 fn name(event: &Event, is_first: bool) -> StepName {
     match event {
-        Event::Requested(_) => StepName::Requested,
+        Event::Requested(_) | Event::Offered(_) => StepName::Requested,
         Event::Code(..) if is_first => StepName::Requested,
         Event::Code(..) => StepName::Code,
         Event::Hint(_) => StepName::Hint,

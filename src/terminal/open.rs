@@ -15,6 +15,8 @@ pub(super) enum Happening {
     /// The register asked for it just now, perhaps with a code; else why it will
     /// have to wait for one, if that is known.
     Requested(Asking, Option<Offered>, Option<Hint>),
+    /// The register asked for it by a method that needs no code of the buyer's.
+    Offered(Asking, Tag),
     /// The same request once more, while the first was being written.
     Again(RequestId),
     /// The daemon was down.
@@ -62,6 +64,7 @@ impl Happening {
             Self::Code(_, offered) | Self::Scanned(offered, _) => Some(offered),
             // Admitted with the request.
             Self::Requested(..)
+            | Self::Offered(..)
             | Self::Again(_)
             | Self::Restarted
             | Self::GaveBack(_)
@@ -135,6 +138,9 @@ impl OpenPayment {
                 Admitted::Event(Event::Requested(hint), started(asking))
             }
             Happening::Requested(asking, Some(offered), _) => self.take(offered, started(asking)),
+            Happening::Offered(asking, tag) => {
+                Admitted::Event(Event::Offered(tag), started(asking))
+            }
             Happening::Again(id) => stands(self, id),
             Happening::Restarted => Admitted::Event(Event::Restarted, Asked::default()),
             Happening::GaveBack(how) if self.is_owing() => {
@@ -219,7 +225,7 @@ impl OpenPayment {
     pub(super) fn code_for(&self, call: Call) -> Option<AuthCode> {
         match call {
             Call::Pay => self.code.clone(),
-            Call::Query | Call::Cancel | Call::Refund | Call::RefundQuery => None,
+            Call::Precreate | Call::Query | Call::Cancel | Call::Refund | Call::RefundQuery => None,
         }
     }
 
@@ -273,6 +279,7 @@ impl OpenPayment {
                 false
             }
             Happening::Requested(..)
+            | Happening::Offered(..)
             | Happening::Restarted
             | Happening::GaveBack(_)
             | Happening::Due
@@ -298,7 +305,7 @@ impl OpenPayment {
                 code_lost |= writing.asked.stands.is_none();
             }
             Event::Hint(hint) => self.slot.inbox.push_front(Happening::Hint(hint)),
-            Event::Requested(_) | Event::Stop => {}
+            Event::Requested(_) | Event::Offered(_) | Event::Stop => {}
         }
         if code_lost {
             self.slot.inbox.push_back(Happening::Hint(Some(Hint::ScanLost)));

@@ -75,8 +75,8 @@ async fn a_post_is_keyed_by_its_sale() {
 async fn the_example_of_the_contract_is_what_we_say() {
     let example = json!({
         "out_trade_no": "20150320010101001", "state": "paid", "final": true, "money": "taken",
-        "rev": 4, "amount": "88.88", "subject": "咖啡", "scanner": "lane-1",
-        "trade_no": "2013112011001004330000121536", "receipt_amount": "88.88",
+        "rev": 4, "amount": "88.88", "subject": "咖啡", "method": "code", "qr_code": null,
+        "scanner": "lane-1", "trade_no": "2013112011001004330000121536", "receipt_amount": "88.88",
         "buyer_logon_id": "159****5620", "reason": null, "attention": null,
         "refunded_amount": "0.00", "sale": null,
         "cashier": { "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" },

@@ -116,7 +116,10 @@ async fn what_is_not_there_is_404() {
         assert_eq!(told.json()["money"], "unknown", "{path}");
     }
     paid(&terminal);
-    assert_eq!(terminal.get(PATH).await.status, 404);
+    let told = terminal.get(PATH).await;
+    assert_eq!(told.status, 404);
+    let zh = told.json()["cashier"]["zh"].as_str().unwrap().to_owned();
+    assert!(zh.contains("查不到这笔退款"), "{zh}");
     let none = terminal.get("/v1/payments/A1/refunds").await;
     assert_eq!((none.status, none.json()), (200, json!({ "refunds": [] })));
 }

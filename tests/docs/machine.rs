@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use tilld::payment::{
     Answer, Answered, CancelAction, CancelAnswer, CodeMark, Event, Hint, Moment, Money, Order,
-    PayAnswer, Payment, Public, QueryAnswer, Reason, Rules, State, Tag, Timestamp, Trade, Trouble,
-    TroubleKind, Wire,
+    PayAnswer, Payment, PrecreateAnswer, Public, QueryAnswer, Reason, Rules, State, Tag, Timestamp,
+    Trade, Trouble, TroubleKind, Wire,
 };
 
 use super::{page, section};
@@ -51,6 +51,17 @@ fn answers(state: State) -> Vec<Answer> {
     let earlier = || Trade { paid_at: Some(Timestamp(0)), ..trade() };
     let ours = || Trade { tag: Some(Tag(1).to_string()), ..paid() };
     match state {
+        State::Precreating => vec![
+            PrecreateAnswer::Made { qr_code: "https://qr.alipay.com/x".to_owned() },
+            PrecreateAnswer::Declined(reason()),
+            PrecreateAnswer::Refused(reason()),
+            PrecreateAnswer::NotSent(trouble(Unreachable)),
+            PrecreateAnswer::Repeated(trouble(Foreign)),
+            PrecreateAnswer::Unknown(trouble(Busy)),
+        ]
+        .into_iter()
+        .map(Answer::Precreate)
+        .collect(),
         State::Paying => vec![
             PayAnswer::Paid(paid()),
             PayAnswer::Paid(earlier()),
@@ -109,6 +120,7 @@ fn inner(state: State) -> &'static str {
     match state {
         State::AwaitingCode { .. } => "awaiting_code",
         State::Paying => "paying",
+        State::Precreating => "precreating",
         State::Unsent { .. } => "unsent",
         State::Resting { .. } => "resting",
         State::Querying => "querying",
@@ -192,7 +204,7 @@ fn walk() -> Walked {
                         Event::Restarted,
                     ]
                 } else {
-                    vec![code()]
+                    vec![code(), Event::Offered(Tag(1))]
                 };
             }
             if payment.state() == State::Owing {

@@ -29,6 +29,7 @@ mod network;
 mod once;
 #[path = "../pty/mod.rs"]
 mod pty;
+mod qr;
 mod relay;
 mod restart;
 mod rivals;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::routes::{events, journal, payments, refunds, terminal};
+use super::routes::{events, journal, payments, qr, refunds, terminal};
 use crate::api::wire;
 
 /// The description of the API, as served at `GET /v1/openapi.json`.
@@ -90,6 +90,7 @@ fn answer_as_all_do(operation: &mut Value) {
         payments::post_code,
         payments::cancel_payment,
         journal::get_journal,
+        qr::get_qr,
         refunds::put_refund,
         refunds::get_refund,
         refunds::list_refunds,

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::members::{Members, invalid, required};
 use super::{Code, Problem};
-use crate::payment::{Amount, AuthCode, Order, OutTradeNo, SecretText};
+use crate::payment::{Amount, AuthCode, Method, Order, OutTradeNo, SecretText};
 use crate::terminal::PayRequest;
 
 /// What a payment is asked for with. Unknown members are refused.
@@ -30,6 +30,10 @@ pub struct PayBody {
     /// advise against `/`, `=` and `&` in it.
     #[schema(min_length = 1, max_length = 256)]
     pub subject: String,
+    /// How the buyer is to pay: `code` (the terminal takes the code on the phone), if
+    /// nothing is said; or `qr` (the buyer scans what `qr_code` of the payment says).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// The customer's payment code, when the register scanned it itself. Without
     /// it the terminal waits for its scanner.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,8 +75,9 @@ pub struct CodeBody {
     pub auth_code: String,
 }
 
-const PAY_MEMBERS: [&str; 9] = [
+const PAY_MEMBERS: [&str; 10] = [
     "amount",
+    "method",
     "subject",
     "auth_code",
     "scanner",
@@ -96,9 +101,11 @@ pub(in crate::api) fn pay_request(
         let detail = "sale is required: without a number of the register's own it is the key";
         return Err(invalid("sale", detail));
     }
+    let method = method(&members)?;
     let order = Order {
         out_trade_no: number,
         amount: amount(&members)?,
+        method,
         subject: required(members.text("subject", 256)?, "subject")?,
         sale,
         scanner: members.text("scanner", 64)?,
@@ -113,6 +120,19 @@ pub(in crate::api) fn pay_request(
 /// Reads the body of `POST …/code`.
 pub(in crate::api) fn code_request(bytes: &[u8]) -> Result<AuthCode, Problem> {
     required(auth_code(&Members::read(bytes, &["auth_code"])?)?, "auth_code")
+}
+
+/// Whoever shows a code to the buyer takes none from him.
+fn method(members: &Members<'_>) -> Result<Method, Problem> {
+    let Some(name) = members.text("method", 16)? else { return Ok(Method::Code) };
+    let known = Method::ALL.into_iter().find(|method| method.name() == name);
+    let method = known.ok_or_else(|| invalid("method", "method is code or qr"))?;
+    for member in ["auth_code", "scanner"] {
+        if method != Method::Code && members.get(member).is_some() {
+            return Err(invalid(member, format!("{member} goes with the method code only")));
+        }
+    }
+    Ok(method)
 }
 
 pub(super) fn amount(members: &Members<'_>) -> Result<Amount, Problem> {

@@ -28,6 +28,7 @@ pub enum Code {
     NotFound,
     AlreadyPaid,
     NotAwaitingCode,
+    NothingToScan,
     InvalidRefundNumber,
     RefundConflict,
     RefundExceeds,
@@ -123,7 +124,7 @@ const CALL: Pair = ("请联系技术人员", "Call the technician");
 
 impl Code {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidAmount,
@@ -141,6 +142,7 @@ impl Code {
         Self::NotFound,
         Self::AlreadyPaid,
         Self::NotAwaitingCode,
+        Self::NothingToScan,
         Self::InvalidRefundNumber,
         Self::RefundConflict,
         Self::RefundExceeds,
@@ -216,6 +218,9 @@ impl Code {
                 "It is paid and cannot be cancelled", Taken(("已经收款，不能取消。如需退钱请做退款", "It is paid and cannot be cancelled. Refund it if the money has to go back"))),
             Self::NotAwaitingCode => row(409, Never,
                 "The payment does not wait for a code", Unknown(("这笔收款不在等待付款码，请先查询结果，请勿重复收款", "This payment does not wait for a code: look at it first and do not charge again"))),
+
+            Self::NothingToScan => row(409, SameRequest,
+                "There is no code to scan", Unknown(("这笔收款没有可扫的二维码，请先查询结果，请勿重复收款", "This payment has no code to be scanned: look at it first and do not charge again"))),
 
             // --- refunds -----------------------------------------------------
             Self::InvalidRefundNumber => row(422, AfterFix,

@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 use super::reading::{lenient, view};
 use super::{MoneyView, SentenceView, Word, time_text};
 use crate::payment::{
-    Attention, CancelAction, Fen, Hint, Money, Payment, Public, Reason, Refunded, State, Timestamp,
+    Attention, CancelAction, Fen, Hint, Money, Offer, Payment, Public, Reason, Refunded, State,
+    Timestamp,
 };
 
 view! {
@@ -15,7 +16,7 @@ view! {
     /// A register that shows only `money` and the sentence in `cashier` is right.
     #[schema(as = Payment, example = json!({
         "out_trade_no": "20150320010101001", "state": "paid", "final": true, "money": "taken", "rev": 4,
-        "amount": "88.88", "subject": "咖啡", "scanner": "lane-1",
+        "amount": "88.88", "subject": "咖啡", "method": "code", "qr_code": null, "scanner": "lane-1",
         "trade_no": "2013112011001004330000121536", "receipt_amount": "88.88",
         "buyer_logon_id": "159****5620", "reason": null, "attention": null,
         "refunded_amount": "0.00", "sale": null, "cancel_action": null, "seconds_left": null,
@@ -40,6 +41,11 @@ view! {
         pub amount: String,
         /// What the buyer sees.
         pub subject: String,
+        /// How the buyer is to pay: `code` or `qr`.
+        pub method: String,
+        /// With the method `qr`: what the buyer scans, as text; draw it as a QR code, or
+        /// show `GET /v1/payments/{out_trade_no}/qr.svg`.
+        pub qr_code: Option<String>,
         /// The scanner that takes the code.
         pub scanner: Option<String>,
         /// Alipay's number for the trade, once it is known.
@@ -169,6 +175,8 @@ impl From<&Payment> for PaymentView {
             money: payment.money().into(),
             rev: payment.rev(),
             amount: order.amount.to_string(),
+            method: order.method.name().to_owned(),
+            qr_code: payment.offer().and_then(Offer::qr_code).map(str::to_owned),
             subject: order.subject.clone(),
             scanner: order.scanner.clone(),
             trade_no: trade.trade_no.clone(),

@@ -170,6 +170,10 @@ impl Problem {
             (Tells::Refused(cause, advice), Some(_)) => no_refund(cause, advice),
             (Tells::NoRefund(..), _) => return self.with(|view| view.money = money),
             _ if self.0.refused_refund => return self.with(|view| view.money = money),
+            _ if self.0.code == Code::NotFound => Sentence::new(
+                "终端里查不到这笔退款或它的收款。请先到商家账户核对，不要换单号再退",
+                "The terminal knows no such refund, or no such payment: look into the merchant's account first, and do not refund under another number",
+            ),
             (Tells::Refused(..) | Tells::Unknown(_) | Tells::Taken(_), _) => Sentence::new(
                 "退款可能已经开始，也可能没有。请先查询这笔退款的结果，不要换单号再退，也不要另外退现金",
                 "The refund may have begun or not: look at it first; do not refund under another number, and do not pay it back in cash",

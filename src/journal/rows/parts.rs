@@ -9,7 +9,7 @@ use crate::payment::{
     ScannerNews, StepName, Timestamp, Trade, Trouble, TroubleKind, Wire, hide_codes,
 };
 
-words!(CallRow = Call { Pay, Query, Cancel, Refund, RefundQuery });
+words!(CallRow = Call { Pay, Precreate, Query, Cancel, Refund, RefundQuery });
 words!(
     TroubleKindRow = TroubleKind {
         Unreachable,

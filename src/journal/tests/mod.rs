@@ -24,7 +24,7 @@ use super::{
     AppendError, ChainKey, Health, OpenError, Pending, Reader, Report, VerifyError, Writer,
 };
 use crate::payment::{
-    Amount, CancelAction, CodeMark, Entry, EntryStep, Heard, How, Offer, Order, OutTradeNo,
+    Amount, CancelAction, CodeMark, Entry, EntryStep, Heard, How, Method, Offer, Order, OutTradeNo,
     Payment, Record, State, StepName, Timestamp, Trade,
 };
 
@@ -183,6 +183,7 @@ fn order(name: &str, sale: Option<&str>) -> Order {
     Order {
         out_trade_no: number(name),
         amount: Amount::from_fen(8888).expect("an amount"),
+        method: Method::Code,
         subject: "咖啡".to_owned(),
         sale: sale.map(str::to_owned),
         scanner: Some("lane-1".to_owned()),

@@ -96,13 +96,17 @@ fn offer() -> impl Strategy<Value = Offer> {
         Refusal::FrontDoor,
         Refusal::NumberInUse,
     ]));
-    (times, any::<[bool; 5]>(), mark, tag, refused).prop_map(
-        |((times, hold), flags, mark, tag, refused)| {
+    let shown = maybe(maybe(text()));
+    (times, any::<[bool; 5]>(), mark, tag, refused, shown).prop_map(
+        |((times, hold), flags, mark, tag, refused, shown)| {
             let [deadline, fresh_until, time_expire, hold_until, tried_since, sent_at, horizon] =
                 times.try_into().expect("seven times");
             let [waiting, stopped, asked, foreign, late_over] = flags;
             Offer {
-                how: How::Code { mark, fresh_until },
+                how: match shown {
+                    Some(text) => How::Qr { text },
+                    None => How::Code { mark, fresh_until },
+                },
                 tag,
                 tried_since,
                 sent_at,
@@ -156,18 +160,21 @@ fn attention() -> impl Strategy<Value = Attention> {
         maybe(text()).prop_map(Attention::Unproven),
         trouble().prop_map(Attention::DoorClosed),
         Just(Attention::SellerBalance),
+        reason().prop_map(Attention::Owing),
     ]
 }
 
 fn any_order() -> impl Strategy<Value = Order> {
     let texts = prop::collection::vec(maybe(text()), 5);
-    ("[A-Za-z0-9_]{1,64}", amount(), text(), texts, maybe(length())).prop_map(
-        |(name, amount, subject, texts, timeout)| {
+    let method = prop::sample::select(Method::ALL.to_vec());
+    ("[A-Za-z0-9_]{1,64}", amount(), method, text(), texts, maybe(length())).prop_map(
+        |(name, amount, method, subject, texts, timeout)| {
             let [sale, scanner, body, operator_id, goods_detail] =
                 texts.try_into().expect("five texts");
             Order {
                 out_trade_no: number(&name),
                 amount,
+                method,
                 subject,
                 sale,
                 scanner,
@@ -202,6 +209,7 @@ fn payment() -> impl Strategy<Value = Payment> {
                     (perhaps, undo, None)
                 }
                 State::Paying
+                | State::Precreating
                 | State::Resting { .. }
                 | State::Querying
                 | State::Cancelling

@@ -82,6 +82,14 @@ impl<'a> Live<'a> {
         Self { head, offer, undo: None, now, rules }
     }
 
+    /// Something is to be shown for the buyer to scan.
+    pub(super) fn shown(head: Head, tag: Tag, now: Moment, rules: &'a Rules) -> Self {
+        let timeout = head.order.timeout.unwrap_or(rules.timeout);
+        let how = How::Qr { text: None };
+        let offer = Offer::leaves(how, Some(tag), timeout, now, rules);
+        Self { head, offer, undo: None, now, rules }
+    }
+
     // --- facts ---------------------------------------------------------------
 
     /// The window is over: the next answer that is not final is the last.
@@ -225,6 +233,10 @@ impl<'a> Live<'a> {
         self.offer.hold_until = now + self.offer.hold;
         self.offer.deadline = self.offer.deadline.min(now + timeout);
         self.offer.heard.started();
+        if self.offer.how == (How::Qr { text: None }) {
+            // Its answer was lost: nobody will ever see what is to be scanned.
+            self.end_window();
+        }
         self.in_trouble(TroubleKind::Restart, "the terminal was restarted");
         self.query_now()
     }

@@ -6,8 +6,8 @@ use super::Live;
 use crate::payment::offer::Heard;
 use crate::payment::stage::{End, Stage, Waits};
 use crate::payment::{
-    Call, CancelAction, How, Moment, Offer, PayAnswer, Payment, Refusal, Rules, Stepped, Tag,
-    Trouble, TroubleKind, Whose,
+    Call, CancelAction, How, Moment, Offer, PayAnswer, Payment, PrecreateAnswer, Reason, Refusal,
+    Rules, Stepped, Tag, Trouble, TroubleKind, Whose,
 };
 
 /// The first query after a pay without an answer comes at least this early: the
@@ -26,7 +26,11 @@ impl Offer {
         now: Moment,
         rules: &Rules,
     ) -> Self {
-        let expire_after = rules.expire_after.max(timeout);
+        let expire_after = match how {
+            How::Code { .. } => rules.expire_after.max(timeout),
+            // What is shown lives as long there as here.
+            How::Qr { .. } => timeout,
+        };
         let hold = expire_after + rules.late_margin;
         Self {
             how,
@@ -49,8 +53,12 @@ impl Live<'_> {
     /// Nobody would want the pay any more: it has been tried for long enough, or
     /// the code has expired.
     pub(in crate::payment) fn too_late_to_pay(&self) -> bool {
-        let How::Code { fresh_until, .. } = self.offer.how;
-        self.now.steady >= fresh_until.min(self.offer.tried_since + self.rules.unsent_for)
+        let tried_until = self.offer.tried_since + self.rules.unsent_for;
+        self.now.steady
+            >= match self.offer.how {
+                How::Code { fresh_until, .. } => fresh_until.min(tried_until),
+                How::Qr { .. } => tried_until,
+            }
     }
 
     /// Sends the pay.
@@ -60,12 +68,69 @@ impl Live<'_> {
 
     /// Sends it again, because it certainly never left the box. The buyer's time
     /// begins when it leaves.
-    pub(in crate::payment) fn pay_again(mut self) -> Stepped {
+    pub(in crate::payment) fn offer_again(mut self) -> Stepped {
         let Offer { how, tag, tried_since, heard, .. } = self.offer;
         let timeout = self.head.order.timeout.unwrap_or(self.rules.timeout);
         let again = Offer::leaves(how, tag, timeout, self.now, self.rules);
         self.offer = Offer { tried_since, heard, ..again };
-        self.pay()
+        match self.offer.how {
+            How::Code { .. } => self.pay(),
+            How::Qr { .. } => self.precreate(),
+        }
+    }
+
+    /// Asks for what the buyer is to scan.
+    pub(in crate::payment) fn precreate(self) -> Stepped {
+        self.to(Waits::Precreate, Some(Call::Precreate))
+    }
+
+    pub(in crate::payment) fn precreate_answered(mut self, answer: &PrecreateAnswer) -> Stepped {
+        match answer {
+            // From here on anybody who sees it can pay. There is no trade before
+            // somebody scans it, so that none is to be found is no news.
+            PrecreateAnswer::Made { qr_code } => {
+                self.head.trouble = None;
+                self.offer.how = How::Qr { text: Some(qr_code.clone()) };
+                self.offer.heard.waiting = true;
+                let now = self.now.steady;
+                if self.time_is_up() { self.query_now() } else { self.rest_for_poll(now) }
+            }
+            PrecreateAnswer::Declined(reason) => self.said_no(reason, Refusal::Declined),
+            PrecreateAnswer::Refused(reason) => self.said_no(reason, Refusal::FrontDoor),
+            PrecreateAnswer::Repeated(trouble) => {
+                self.offer.heard.refused = Some(Refusal::NumberInUse);
+                self.foreign(trouble);
+                self.rest_after_pay()
+            }
+            PrecreateAnswer::NotSent(trouble) => self.not_sent(trouble),
+            // There is nothing to show, and what nobody sees nobody scans: there is
+            // nothing to wait for, only to make sure of.
+            PrecreateAnswer::Unknown(trouble) => {
+                self.head.trouble = Some(trouble.clone());
+                self.end_window();
+                self.query_now()
+            }
+        }
+    }
+
+    /// Refused: what may be left is asked about before that is final.
+    fn said_no(mut self, reason: &Reason, refusal: Refusal) -> Stepped {
+        self.head.reason = Some(reason.clone());
+        self.offer.heard.refused = Some(refusal);
+        self.end_window();
+        self.query_now()
+    }
+
+    /// It never left the box: again in a while, unless nobody wants it any more.
+    fn not_sent(mut self, trouble: &Trouble) -> Stepped {
+        self.head.trouble = Some(trouble.clone());
+        let last = self.offer.tried_since + self.rules.unsent_for;
+        if self.too_late_to_pay() || self.offer.heard.stopped {
+            return self.over(End::Cancelled(CancelAction::None));
+        }
+        let until = (self.now.steady + UNSENT_AGAIN).min(last);
+        let stage = Stage::Unsent { offer: self.offer, until };
+        Stepped { payment: Payment { head: self.head, stage }, call: None, quiet: false }
     }
 
     pub(in crate::payment) fn pay_answered(mut self, answer: &PayAnswer) -> Stepped {
@@ -94,20 +159,10 @@ impl Live<'_> {
             }
             // A trade that the buyer can still confirm may be left, so it is
             // asked about and closed before this is final (rule 6).
-            PayAnswer::Declined(reason) => {
-                self.head.reason = Some(reason.clone());
-                self.offer.heard.refused = Some(Refusal::Declined);
-                self.end_window();
-                self.query_now()
-            }
+            PayAnswer::Declined(reason) => self.said_no(reason, Refusal::Declined),
             // It names no order, so it may be the answer to something else: it is
             // asked about, and settles nothing (rules 6 and 12).
-            PayAnswer::Refused(reason) => {
-                self.head.reason = Some(reason.clone());
-                self.offer.heard.refused = Some(Refusal::FrontDoor);
-                self.end_window();
-                self.query_now()
-            }
+            PayAnswer::Refused(reason) => self.said_no(reason, Refusal::FrontDoor),
             // Whose the number is, only the gateway knows. Nothing under it is
             // touched unless it turns out to be ours.
             PayAnswer::Repeated(trouble) => {
@@ -115,16 +170,7 @@ impl Live<'_> {
                 self.foreign(trouble);
                 self.rest_after_pay()
             }
-            PayAnswer::NotSent(trouble) => {
-                self.head.trouble = Some(trouble.clone());
-                let last = self.offer.tried_since + self.rules.unsent_for;
-                if self.too_late_to_pay() || self.offer.heard.stopped {
-                    return self.over(End::Cancelled(CancelAction::None));
-                }
-                let until = (self.now.steady + UNSENT_AGAIN).min(last);
-                let stage = Stage::Unsent { offer: self.offer, until };
-                Stepped { payment: Payment { head: self.head, stage }, call: None, quiet: false }
-            }
+            PayAnswer::NotSent(trouble) => self.not_sent(trouble),
             PayAnswer::Foreign(trouble) => {
                 self.foreign(trouble);
                 self.rest_after_pay()

@@ -45,7 +45,10 @@ impl Live<'_> {
             QueryAnswer::Closed { trade, was_paid } => self.closed(trade, *was_paid),
             // Not proof of anything: the pay may still be on its way (rule 5).
             QueryAnswer::NotExist => {
-                self.in_trouble(TroubleKind::Unsettled, "Alipay does not know the order (yet)");
+                // There is none before somebody scans it.
+                if self.offer.qr_code().is_none() || self.undo.is_some() {
+                    self.in_trouble(TroubleKind::Unsettled, "Alipay does not know the order (yet)");
+                }
                 let heard = &mut self.offer.heard;
                 // Whatever was said of another sale, nothing is under the number, and
                 // ours cannot be any more: so it is closed like one that never was.

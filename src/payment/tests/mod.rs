@@ -1,5 +1,6 @@
 //! Stories of payments, one line a step, and the whole machine as a table.
 
+mod qr;
 mod refunds;
 mod whose;
 
@@ -60,6 +61,20 @@ fn answer(state: State, word: &str, now: Moment) -> Answer {
         (State::Paying, "not-sent") => Answer::Pay(PayAnswer::NotSent(trouble(Unreachable))),
         (State::Paying, "foreign") => Answer::Pay(PayAnswer::Foreign(trouble(Foreign))),
         (State::Paying, "unknown") => Answer::Pay(PayAnswer::Unknown(trouble(Busy))),
+        (State::Precreating, "made") => Answer::Precreate(PrecreateAnswer::Made {
+            qr_code: "https://qr.alipay.com/x".to_owned(),
+        }),
+        (State::Precreating, "declined") => Answer::Precreate(PrecreateAnswer::Declined(reason())),
+        (State::Precreating, "refused") => Answer::Precreate(PrecreateAnswer::Refused(reason())),
+        (State::Precreating, "repeated") => {
+            Answer::Precreate(PrecreateAnswer::Repeated(trouble(Foreign)))
+        }
+        (State::Precreating, "not-sent") => {
+            Answer::Precreate(PrecreateAnswer::NotSent(trouble(Unreachable)))
+        }
+        (State::Precreating, "unknown") => {
+            Answer::Precreate(PrecreateAnswer::Unknown(trouble(Busy)))
+        }
         (State::Querying, "paid") => Answer::Query(QueryAnswer::Paid(trade(at))),
         (State::Querying, "paid-before") => Answer::Query(QueryAnswer::Paid(trade(early))),
         (State::Querying, "paid-undated") => Answer::Query(QueryAnswer::Paid(unpaid())),
@@ -104,6 +119,7 @@ fn answer(state: State, word: &str, now: Moment) -> Answer {
 fn event(state: State, word: &str, now: Moment) -> Event {
     match word {
         "code" => Event::Code(MARK, TAG),
+        "offered" => Event::Offered(TAG),
         "hint" => Event::Hint(Some(Hint::Shown(OtherCode::WeChat))),
         "due" => Event::Due,
         "stop" => Event::Stop,
@@ -125,6 +141,7 @@ fn name(state: State) -> &'static str {
     match state {
         State::AwaitingCode { .. } => "awaiting-code",
         State::Paying => "paying",
+        State::Precreating => "precreating",
         State::Unsent { .. } => "unsent",
         State::Resting { .. } => "resting",
         State::Querying => "querying",

@@ -108,10 +108,12 @@ pub(crate) enum Bug {
     OpenNotCounted,
     /// Rule 15: what the gateway will not cancel is kept.
     KeepsWhatItOwes,
+    /// Rule 7: what is to be scanned is asked for again after a restart.
+    PrecreatesTwice,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 48] = [
+    pub(crate) const ALL: [Self; 49] = [
         Self::ActsBeforeDisk,
         Self::SendsWhatIsReady,
         Self::NoFsync,
@@ -160,6 +162,7 @@ impl Bug {
         Self::RefundsInDoubt,
         Self::OpenNotCounted,
         Self::KeepsWhatItOwes,
+        Self::PrecreatesTwice,
     ];
 
     /// A step of the machine with this bug in it.
@@ -221,6 +224,13 @@ impl Bug {
                     stepped.payment =
                         altered(&stepped.payment, |record| record.state = State::Paying);
                     stepped.call = Some(Call::Pay);
+                } else if self == Self::PrecreatesTwice
+                    && *event == Event::Restarted
+                    && payment.state() == State::Precreating
+                {
+                    stepped.payment =
+                        altered(&stepped.payment, |record| record.state = State::Precreating);
+                    stepped.call = Some(Call::Precreate);
                 } else if self == Self::ForgetsCancel && *event == Event::Restarted {
                     stepped.payment = altered(&stepped.payment, |record| record.undo = None);
                 }

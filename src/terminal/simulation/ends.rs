@@ -23,10 +23,11 @@ pub(super) struct Ends {
     pub(super) refunds_refused: u64,
     pub(super) refunds_denied: u64,
     pub(super) refunds_elsewhere: u64,
+    pub(super) shown: u64,
 }
 
 impl Ends {
-    fn all(&self) -> [u64; 20] {
+    fn all(&self) -> [u64; 21] {
         [
             self.paid,
             self.declined,
@@ -48,6 +49,7 @@ impl Ends {
             self.refunds_refused,
             self.refunds_denied,
             self.refunds_elsewhere,
+            self.shown,
         ]
     }
 
@@ -76,5 +78,6 @@ impl Ends {
         self.refunds_refused += other.refunds_refused;
         self.refunds_denied += other.refunds_denied;
         self.refunds_elsewhere += other.refunds_elsewhere;
+        self.shown += other.shown;
     }
 }

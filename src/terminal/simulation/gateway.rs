@@ -66,6 +66,8 @@ pub(super) struct Gateway {
     pub(super) nature: Nature,
     pub(super) trades: BTreeMap<String, ModelTrade>,
     fenced: BTreeSet<String>,
+    /// Numbers that a code was made for.
+    shown: BTreeSet<String>,
 }
 
 /// One pay, as it arrives.
@@ -88,6 +90,8 @@ pub(super) enum Later {
     /// Money goes back: a refund that was answered 20000 is executed, or somebody
     /// refunds in the merchant's account.
     GiveBack { request: String, fen: u64 },
+    /// A buyer scans what was made for our number.
+    Scan { paying: Paying, status: Status },
 }
 
 pub(super) fn unsettled(kind: TroubleKind) -> Trouble {
@@ -96,7 +100,7 @@ pub(super) fn unsettled(kind: TroubleKind) -> Trouble {
 
 impl Gateway {
     pub(super) fn new(nature: Nature) -> Self {
-        Self { nature, trades: BTreeMap::new(), fenced: BTreeSet::new() }
+        Self { nature, trades: BTreeMap::new(), fenced: BTreeSet::new(), shown: BTreeSet::new() }
     }
 
     /// Somebody else's trade under a number that we use as well.
@@ -109,7 +113,19 @@ impl Gateway {
         }
     }
 
-    fn put(&mut self, number: &str, status: Status, paying: &Paying, now: Timestamp) {
+    pub(super) fn is_fenced(&self, number: &str) -> bool {
+        self.fenced.contains(number)
+    }
+
+    pub(super) fn is_shown(&self, number: &str) -> bool {
+        self.shown.contains(number)
+    }
+
+    pub(super) fn show(&mut self, number: &str) {
+        self.shown.insert(number.to_owned());
+    }
+
+    pub(super) fn put(&mut self, number: &str, status: Status, paying: &Paying, now: Timestamp) {
         let trade = ModelTrade {
             status,
             amount: paying.amount,
@@ -241,6 +257,7 @@ impl Gateway {
                 }
                 false
             }
+            Later::Scan { paying, status } => self.scan(number, paying, *status, now),
             Later::Confirm | Later::GiveBack { .. } => false,
         }
     }

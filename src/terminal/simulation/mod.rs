@@ -16,6 +16,7 @@ mod gateway;
 mod refunds;
 mod register;
 mod shown;
+mod shown_codes;
 mod world;
 mod writes;
 

@@ -259,7 +259,7 @@ impl World {
 
     /// Two calls that may change one trade are never in flight at once.
     pub(super) fn changes(&mut self, number: &str, call: Call, serial: crate::terminal::Serial) {
-        if matches!(call, Call::Query | Call::RefundQuery) {
+        if matches!(call, Call::Query | Call::RefundQuery | Call::Precreate) {
             return;
         }
         if let Some(other) = self.refunds.changing.insert(number.to_owned(), serial) {

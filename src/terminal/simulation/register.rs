@@ -4,7 +4,7 @@ use super::bugs::Bug;
 use super::gateway::{Later, Paying, Status};
 use super::world::{Happening, World};
 use crate::payment::{
-    Amount, AuthCode, CodeMark, Hint, Order, Payment, ScannerNews, SecretText, State, Tag,
+    Amount, AuthCode, CodeMark, Hint, Method, Order, Payment, ScannerNews, SecretText, State, Tag,
     Timestamp,
 };
 use crate::terminal::{Denied, Input, Known, PayRequest, Reply, Request, RequestId};
@@ -69,13 +69,15 @@ impl World {
             self.after(5_000, Happening::Ask { number: number.to_owned() });
             return;
         }
-        let code =
-            sale.is_multiple_of(2).then(|| self.shown.with_request(number, &mut self.random));
+        let method = self.sales[sale].method;
+        let code = (sale.is_multiple_of(2) && method == Method::Code)
+            .then(|| self.shown.with_request(number, &mut self.random));
         let guarded = self.bug != Some(Bug::NoSaleGuard);
         let named = number.parse().expect("valid");
         let order = Order {
             sale: guarded.then(|| format!("sale{sale}")),
-            scanner: Some(format!("lane{sale}")),
+            scanner: (method == Method::Code).then(|| format!("lane{sale}")),
+            method,
             ..Order::new(named, self.sales[sale].amount, "coffee".to_owned())
         };
         let code = code.map(|text| AuthCode::read(&SecretText::new(text)).expect("a payment code"));

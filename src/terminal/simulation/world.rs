@@ -11,9 +11,9 @@ use super::refunds::{Named, Refunds, name, no_answer_about_refund};
 use super::shown::Shown;
 use super::writes::{Ready, Write};
 use crate::payment::{
-    Account, Amount, Answer, Answered, AuthCode, Call, CancelAnswer, CodeKey, Entry, Hint, Moment,
-    PayAnswer, Payment, QueryAnswer, Refund, Refusal, Rules, ScaleLabels, ScannerNews, State,
-    Timestamp, TroubleKind, Wire,
+    Account, Amount, Answer, Answered, AuthCode, Call, CancelAnswer, CodeKey, Entry, Hint, Method,
+    Moment, PayAnswer, Payment, PrecreateAnswer, QueryAnswer, Refund, Refusal, Rules, ScaleLabels,
+    ScannerNews, State, Timestamp, TroubleKind, Wire,
 };
 use crate::terminal::{
     Codes, Input, Matter, Output, Request, RequestId, Serial, Subject, Terminal,
@@ -59,6 +59,7 @@ pub(super) enum Happening {
 
 pub(super) struct Sale {
     pub(super) amount: Amount,
+    pub(super) method: Method,
     pub(super) attempts: Vec<String>,
 }
 
@@ -214,7 +215,8 @@ impl World {
         for sale in 0..SALES {
             let fen = 100 + self.random.below(100_000);
             let amount = Amount::from_fen(fen).expect("in range");
-            self.sales.push(Sale { amount, attempts: Vec::new() });
+            let method = if self.random.chance(25) { Method::Qr } else { Method::Code };
+            self.sales.push(Sale { amount, method, attempts: Vec::new() });
             let at = self.random.below(200_000);
             self.after(at, Happening::Begin { sale });
         }
@@ -673,10 +675,14 @@ impl World {
             answer_after(self, wait, never_left(call));
             return;
         }
-        if call == Call::Pay {
+        if matches!(call, Call::Pay | Call::Precreate) {
             let on_disk = self.disk.get(&number).map(Payment::state);
             let cached = self.cache.iter().any(|p| p.order().out_trade_no.as_str() == number);
-            if on_disk != Some(State::Paying) && !cached {
+            let expected = match call {
+                Call::Pay => State::Paying,
+                _ => State::Precreating,
+            };
+            if on_disk != Some(expected) && !cached {
                 self.broke(format!("pay of {number} sent while the journal says {on_disk:?}"));
             }
             if let Some(wrong) = code.and_then(|code| self.shown.sent(code.reveal(), &number)) {
@@ -722,6 +728,14 @@ impl World {
                 later = then;
                 Answer::Pay(answer)
             }
+            Call::Precreate => {
+                let (answer, then) = gateway.precreate(number, paying, now, &mut self.random);
+                if let PrecreateAnswer::Made { .. } = answer {
+                    self.ends.shown += 1;
+                }
+                later = then;
+                Answer::Precreate(answer)
+            }
             Call::Query => {
                 self.arrived.insert(serial, now);
                 Answer::Query(gateway.query(number, paying.amount, now, calm, &mut self.random))
@@ -743,11 +757,11 @@ impl World {
         self.say(format!("gateway: {call:?} of {number}: {answer:?}"));
         let after = self.gateway.trades.get(number).map(|t| t.status);
         if before != Some(Status::Success) && after == Some(Status::Success) {
-            if self.random.chance(12)
+            if self.random.chance(25)
                 && let Some(trade) = self.gateway.trades.get_mut(number)
             {
                 trade.finished = true;
-                trade.locked = self.random.chance(40);
+                trade.locked = self.random.chance(50);
             }
             self.charged(number);
         }
@@ -847,6 +861,9 @@ fn account(other: bool) -> Account {
 fn refused_at_the_door(call: Call) -> Answer {
     match call {
         Call::Pay => Answer::Pay(PayAnswer::Refused(reason("isv.invalid-parameter"))),
+        Call::Precreate => {
+            Answer::Precreate(PrecreateAnswer::Refused(reason("isv.invalid-parameter")))
+        }
         Call::Query | Call::Cancel | Call::Refund | Call::RefundQuery => {
             no_answer(call, TroubleKind::Refused)
         }
@@ -856,6 +873,9 @@ fn refused_at_the_door(call: Call) -> Answer {
 fn never_left(call: Call) -> Answer {
     match call {
         Call::Pay => Answer::Pay(PayAnswer::NotSent(unsettled(TroubleKind::Unreachable))),
+        Call::Precreate => {
+            Answer::Precreate(PrecreateAnswer::NotSent(unsettled(TroubleKind::Unreachable)))
+        }
         Call::Query | Call::Cancel | Call::Refund | Call::RefundQuery => {
             no_answer(call, TroubleKind::Unreachable)
         }
@@ -865,6 +885,7 @@ fn never_left(call: Call) -> Answer {
 fn no_answer(call: Call, kind: TroubleKind) -> Answer {
     match call {
         Call::Pay => Answer::Pay(PayAnswer::Unknown(unsettled(kind))),
+        Call::Precreate => Answer::Precreate(PrecreateAnswer::Unknown(unsettled(kind))),
         Call::Query => Answer::Query(QueryAnswer::Unknown(unsettled(kind))),
         Call::Cancel => Answer::Cancel(CancelAnswer::Unknown(unsettled(kind))),
         Call::Refund | Call::RefundQuery => no_answer_about_refund(call, kind),

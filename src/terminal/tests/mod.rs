@@ -65,10 +65,12 @@ impl Till {
                     }
                     // A question may be asked unwritten; what changes anything may
                     // not.
-                    use crate::payment::Call::{Cancel, Pay, Query, Refund, RefundQuery};
+                    use crate::payment::Call::{
+                        Cancel, Pay, Precreate, Query, Refund, RefundQuery,
+                    };
                     let asks = match call {
                         Query | RefundQuery => true,
-                        Pay | Cancel | Refund => false,
+                        Pay | Precreate | Cancel | Refund => false,
                     };
                     let written = match &about {
                         Matter::Payment(payment) => {

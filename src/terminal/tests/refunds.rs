@@ -1,7 +1,7 @@
 //! Refunds: what may begin, one at a time, and what the terminal owes.
 
 use super::*;
-use crate::payment::Call::{Cancel, Pay, Query, Refund as GiveBack, RefundQuery};
+use crate::payment::Call::{Cancel, Pay, Precreate, Query, Refund as GiveBack, RefundQuery};
 use crate::payment::{
     Back, CancelAnswer, Fen, Reason, RefundAnswer, RefundCause, RefundQueryAnswer, RefundState,
 };
@@ -257,7 +257,7 @@ fn what_is_owed_goes_back_once_over_every_restart() {
                 Some(Cancel) => till.answer(Answer::Cancel(CancelAnswer::Refused(reason()))),
                 Some(RefundQuery) => till.answer(Answer::RefundQuery(RefundQueryAnswer::NotDone)),
                 Some(GiveBack) => till.answer(done()),
-                Some(Pay) => panic!("crash {crash}: a restart pays"),
+                Some(call @ (Pay | Precreate)) => panic!("crash {crash}: a restart sends {call:?}"),
                 None => {}
             }
             till.sync();

@@ -4,6 +4,7 @@
 pub(super) mod events;
 pub(super) mod journal;
 pub(super) mod payments;
+pub(super) mod qr;
 pub(super) mod refunds;
 pub(super) mod terminal;
 
@@ -26,6 +27,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/v1/payments/{out_trade_no}/code", post(payments::post_code))
         .route("/v1/payments/{out_trade_no}/cancel", post(payments::cancel_payment))
         .route("/v1/payments/{out_trade_no}/journal", get(journal::get_journal))
+        .route("/v1/payments/{out_trade_no}/qr.svg", get(qr::get_qr))
         .route("/v1/payments/{out_trade_no}/refunds", get(refunds::list_refunds))
         .route(
             "/v1/payments/{out_trade_no}/refunds/{out_request_no}",

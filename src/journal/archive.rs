@@ -12,7 +12,8 @@
 //!
 //! Of what was archived the journal keeps each payment's row, so that no number
 //! and no sale is ever taken for a new one, and its last word (`kept`), so that
-//! whoever asks for it is answered. The steps are in the archive alone.
+//! whoever asks for it is answered; and the same of each refund, so that money is
+//! not given back twice. The steps are in the archive alone.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -136,7 +137,7 @@ impl Work<'_> {
         )?;
         let tip = Tip::read(&conn)?;
         let mut cut = young.map_or(tip.seq, |young| young.saturating_sub(1));
-        // No payment may be cut in two, and none that is open may go.
+        // No payment and no refund may be cut in two, and none that is open may go.
         while let Some(first) = conn.query_row(
             "SELECT min(first_seq) FROM (
                SELECT first_seq, last_seq, open FROM payments
@@ -179,13 +180,20 @@ impl Work<'_> {
                 Err(_) => Err(ArchiveError::Exists(target.to_owned())),
             };
         }
+        // A refund is of a payment that may have gone before: that one comes along
+        // as it is kept, so that the archive is sound by itself.
         self.write(
             &unfinished,
             "INSERT INTO keyed SELECT * FROM old.keyed WHERE from_seq <= :cut;
              INSERT INTO base SELECT * FROM old.base;
              INSERT INTO entries SELECT * FROM old.entries WHERE seq <= :cut ORDER BY seq;
              INSERT INTO payments SELECT * FROM old.payments
-               WHERE first_seq > :base AND last_seq <= :cut;
+               WHERE (first_seq > :base AND last_seq <= :cut)
+                  OR out_trade_no IN (SELECT out_trade_no FROM old.refunds
+                                      WHERE first_seq > :base AND last_seq <= :cut)
+               ORDER BY first_seq;
+             INSERT INTO kept SELECT * FROM old.kept
+               WHERE first_seq IN (SELECT first_seq FROM payments);
              INSERT INTO refunds SELECT * FROM old.refunds
                WHERE first_seq > :base AND last_seq <= :cut;",
         )?;
@@ -305,7 +313,8 @@ impl Work<'_> {
 
     fn count_archived(&self, target: &Path) -> Result<u64, Failed> {
         let conn = look(&Files { journal: target.to_owned() })?;
-        let count: i64 = conn.query_row("SELECT count(*) FROM payments", [], |row| row.get(0))?;
+        let sql = "SELECT count(*) FROM payments WHERE first_seq > ?1";
+        let count: i64 = conn.query_row(sql, [self.base.seq], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }
 

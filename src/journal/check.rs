@@ -1,7 +1,7 @@
 //! Is a journal sound? What a start relies on, which takes as long with a million
 //! finished payments as with none.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::chain::ChainKey;
 use super::files::Files;
@@ -14,6 +14,16 @@ use super::{reader, refunds, rows};
 /// So many of the newest entries are checked at every start: what a power cut or
 /// a torn write could have touched.
 const TAIL: i64 = 200;
+
+/// The last entry of the payment that an entry is about, as its row says.
+const PAYMENT_OF_ENTRY: &str = "SELECT p.last_seq
+     FROM entries AS e JOIN payments AS p ON p.out_trade_no = e.out_trade_no WHERE e.seq = ?1";
+
+/// The same of a refund; its payment may have others.
+const REFUND_OF_ENTRY: &str = "SELECT r.last_seq
+     FROM entries AS e JOIN refunds AS r
+       ON r.out_trade_no = e.out_trade_no AND r.out_request_no = e.body ->> '$.request'
+     WHERE e.seq = ?1";
 
 /// Checks what a start relies on, and returns the journal's version.
 pub(super) fn check(
@@ -61,16 +71,15 @@ fn check_tail(files: &Files, conn: &Connection, keyed: &Keyed<'_>) -> Result<(),
         keyed.check(&entry).map_err(damaged)?;
         understand(files, &entry)?;
         let (table, last) = if entry.is_of_payment() {
-            ("payments", "SELECT max(last_seq) FROM payments WHERE out_trade_no = ?1")
+            ("payments", PAYMENT_OF_ENTRY)
         } else if entry.is_of_refund() {
-            ("refunds", "SELECT max(last_seq) FROM refunds WHERE out_trade_no = ?1")
+            ("refunds", REFUND_OF_ENTRY)
         } else {
             continue;
         };
-        let number = entry.out_trade_no.as_deref().map(String::from_utf8_lossy);
         let last: Option<i64> = conn
             .prepare_cached(last)
-            .and_then(|mut one| one.query_row([number.as_deref()], |row| row.get(0)))
+            .and_then(|mut one| one.query_row([entry.seq], |row| row.get(0)).optional())
             .map_err(sqlite)?;
         if last.is_none_or(|last| last < entry.seq) {
             return Err(damaged(format!("{table} does not know of entry {}", entry.seq)));

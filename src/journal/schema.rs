@@ -274,3 +274,19 @@ FROM (SELECT min(seq) AS first, max(seq) AS last FROM entries
 JOIN entries f ON f.seq = first JOIN entries l ON l.seq = last
 ORDER BY f.seq;
 ";
+
+/// The same for `refunds`.
+#[cfg(test)]
+pub(super) const REBUILD_REFUNDS: &str = "
+DELETE FROM refunds;
+INSERT INTO refunds(first_seq, out_trade_no, out_request_no, last_seq, rev, state, open, cause,
+                    amount_fen)
+SELECT f.seq, f.out_trade_no, f.body ->> '$.request', l.seq, l.body ->> '$.rev',
+       l.body ->> '$.public', (l.body ->> '$.public') NOT IN ('refunded', 'refused'),
+       f.body ->> '$.requested.cause', f.body ->> '$.requested.amount_fen'
+FROM (SELECT min(seq) AS first, max(seq) AS last FROM entries
+      WHERE out_trade_no IS NOT NULL AND kind = 'refund'
+      GROUP BY out_trade_no, body ->> '$.request')
+JOIN entries f ON f.seq = first JOIN entries l ON l.seq = last
+ORDER BY f.seq;
+";

@@ -262,7 +262,7 @@ pub(super) fn check_payments(path: &Path, conn: &Connection) -> Result<(), Verif
 }
 
 /// The same for `refunds`, and that no payment has given back more than it has.
-fn check_refunds(path: &Path, conn: &Connection) -> Result<(), VerifyError> {
+pub(super) fn check_refunds(path: &Path, conn: &Connection) -> Result<(), VerifyError> {
     let wrong = |what: String| VerifyError::Refunds { file: path.to_owned(), what };
     let failed = |error: rusqlite::Error| wrong(error.to_string());
     if schema::version(conn).map_err(failed)? < WITH_KEY {

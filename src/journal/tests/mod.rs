@@ -7,6 +7,7 @@ mod keyed;
 mod moved;
 mod opening;
 mod reading;
+mod refunds;
 mod round_trip;
 mod writing;
 
@@ -24,8 +25,9 @@ use super::{
     AppendError, ChainKey, Health, OpenError, Pending, Reader, Report, VerifyError, Writer,
 };
 use crate::payment::{
-    Amount, CancelAction, CodeMark, Entry, EntryStep, Heard, How, Method, Offer, Order, OutTradeNo,
-    Payment, Record, State, StepName, Timestamp, Trade,
+    Amount, Back, CancelAction, CodeMark, Entry, EntryStep, Fen, Heard, How, Method, Offer, Order,
+    OutTradeNo, Payment, Record, Refund, RefundCause, RefundHeard, RefundRecord, RefundRequest,
+    RefundStage, State, StepName, Timestamp, Trade,
 };
 
 /// The key of the journals here, but for those that say otherwise.
@@ -122,6 +124,25 @@ fn refusal(path: &Path) -> OpenError {
             assert!(line.contains(&*path.to_string_lossy()), "it names the file: {line}");
             error
         }
+    }
+}
+
+/// Does what the guards forbid, and puts them up again.
+fn behind_the_guards(path: &Path, sql: &str) {
+    let conn = Connection::open(path).expect("open");
+    let guards: Vec<(String, String)> = conn
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .expect("prepared")
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("queried")
+        .collect::<Result<_, _>>()
+        .expect("read");
+    for (name, _) in &guards {
+        conn.execute_batch(&format!("DROP TRIGGER {name}")).expect("disarmed");
+    }
+    conn.execute_batch(sql).unwrap_or_else(|why| panic!("{sql}: {why}"));
+    for (_, sql) in &guards {
+        conn.execute_batch(sql).expect("armed");
     }
 }
 
@@ -281,6 +302,51 @@ fn news(text: &str) -> Entry {
 /// An entry about a payment that was asked for and is over at once.
 fn finished(name: &str) -> Entry {
     entry(&altered(&requested(name, None), |record| record.state = State::Paid))
+}
+
+// --- refunds to write down ---------------------------------------------------
+
+/// A refund of this payment that was just asked for.
+fn refund(payment: &Payment, request: &str, fen: u64) -> Refund {
+    let asked = RefundRequest {
+        payment: payment.clone(),
+        request: request.parse().expect("a number"),
+        amount: Amount::from_fen(fen).expect("an amount"),
+        reason: Some("凉了".to_owned()),
+        operator_id: None,
+        cause: RefundCause::Register,
+        before: Fen(0),
+        created_at: Timestamp(5_000),
+    };
+    RefundRecord {
+        asked: asked.into(),
+        rev: 1,
+        updated_at: Timestamp(5_000),
+        back: Back::default(),
+        // What only a life counts is not read back.
+        heard: RefundHeard {
+            refusal: None,
+            on_its_way_until: None,
+            trouble: None,
+            since: Timestamp(0),
+            rounds: 0,
+        },
+        attention: None,
+        stage: RefundStage::Refunding,
+    }
+    .into()
+}
+
+/// The same refund after its next change.
+fn moved_to(refund: &Refund, stage: RefundStage) -> Refund {
+    let record = refund.record();
+    RefundRecord { rev: record.rev + 1, stage, ..record }.into()
+}
+
+fn refund_entry(refund: &Refund) -> Entry {
+    let name = if refund.rev() == 1 { StepName::Requested } else { StepName::RefundAnswered };
+    let step = EntryStep { name, ..EntryStep::default() };
+    Entry::Refund { refund: refund.clone(), step }
 }
 
 // --- failures ----------------------------------------------------------------

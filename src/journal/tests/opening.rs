@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use super::*;
 use crate::payment::{
     Account, Asker, Attention, Call, CodeMark, Fen, Heard, Hint, How, Judged, Offer, OtherCode,
-    Reason, Refusal, Said, ScannerNews, StepName, Tag, Undo, Wire,
+    Reason, RefundAttention, RefundThen, Refusal, Said, ScannerNews, StepName, Tag, Trouble,
+    TroubleKind, Undo, Wire,
 };
 
 /// Every file of a folder with its content.
@@ -118,25 +119,11 @@ fn a_damaged_journal_is_refused_and_kept() {
         many.into_iter().for_each(|pending| assert!(wait(pending).is_ok()));
         let folder = bench.close();
         let path = folder.path().join("journal.db");
-        let conn = Connection::open(&path).expect("open");
-        let guards: Vec<(String, String)> = conn
-            .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-            .expect("prepared")
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .expect("queried")
-            .collect::<Result<_, _>>()
-            .expect("read");
-        let on_rows = ["UPDATE ", "DELETE "].iter().any(|word| sql.starts_with(word));
-        if on_rows {
-            guards.iter().for_each(|(name, _)| {
-                conn.execute_batch(&format!("DROP TRIGGER {name}")).expect("disarmed");
-            });
+        if ["UPDATE ", "DELETE "].iter().any(|word| sql.starts_with(word)) {
+            behind_the_guards(&path, sql);
+        } else {
+            Connection::open(&path).expect("open").execute_batch(sql).expect(what);
         }
-        conn.execute_batch(sql).expect(what);
-        if on_rows {
-            guards.iter().for_each(|(_, sql)| conn.execute_batch(sql).expect("armed"));
-        }
-        drop(conn);
         let before = std::fs::read(&path).expect("read");
         let error = refusal(&path);
         assert!(matches!(error, OpenError::Damaged { .. }), "{what}: {error}");
@@ -464,15 +451,82 @@ fn version_3() -> Vec<Entry> {
         judged: Some(Judged::Paid),
         ..EntryStep::default()
     };
-    vec![
+    let mut all = vec![
         Entry::Payment { payment: one, step: asked },
         Entry::Payment { payment: paying, step: code },
-        Entry::Payment { payment: taken, step: told },
+        Entry::Payment { payment: taken.clone(), step: told },
         Entry::Payment {
             payment: requested("20261120010101002", None),
             step: EntryStep::default(),
         },
+    ];
+    all.extend(refunds_of_version_3(&taken));
+    all
+}
+
+/// One that was given back, one that was refused, and one that is open.
+fn refunds_of_version_3(payment: &Payment) -> Vec<Entry> {
+    let step = |name, call, judged| EntryStep { name, call, judged, ..EntryStep::default() };
+    let change = |refund: &Refund, stage, change: &dyn Fn(&mut RefundRecord)| -> Refund {
+        let mut record = moved_to(refund, stage).record();
+        change(&mut record);
+        record.into()
+    };
+    let refused = Reason {
+        code: "40004".to_owned(),
+        sub_code: Some("ACQ.TRADE_NOT_ALLOW_REFUND".to_owned()),
+        message: "当前交易不允许退款".to_owned(),
+    };
+    let resting = |then| RefundStage::Resting { until: Timestamp(16_000), then };
+    let one = refund(payment, "R1", 500);
+    let waits = change(&one, resting(RefundThen::Ask), &|record| {
+        record.heard.on_its_way_until = Some(Timestamp(976_000));
+        record.heard.trouble =
+            Some(Trouble { kind: TroubleKind::NoAnswer, text: "no answer".to_owned() });
+    });
+    let done = change(&waits, RefundStage::Refunded, &|record| {
+        record.heard.trouble = None;
+        record.back = Back {
+            trade_no: Some("2013112011001004330000121536".to_owned()),
+            at: Some(Timestamp(7_000)),
+            total: Some(Fen(501)),
+            amount: Some(Fen(500)),
+        };
+        record.attention = Some(RefundAttention::Elsewhere(Fen(501)));
+    });
+    let two = refund(payment, "R2", 8);
+    let no = change(&two, RefundStage::Refused, &|record| {
+        record.heard.refusal = Some(refused.clone());
+    });
+    let mut record = refund(payment, "20261120010101001", 8000).record();
+    let asked = (*record.asked).clone();
+    record.asked = RefundRequest {
+        reason: None,
+        operator_id: Some("amy".to_owned()),
+        cause: RefundCause::Undo,
+        before: Fen(500),
+        ..asked
+    }
+    .into();
+    record.stage = RefundStage::Proving;
+    let own = Refund::from(record);
+    let poor = change(&own, resting(RefundThen::Refund), &|record| {
+        record.attention = Some(RefundAttention::SellerBalance);
+    });
+    let sent = step(StepName::Requested, Some(Call::Refund), None);
+    let answered = |judged| step(StepName::RefundAnswered, None, Some(judged));
+    let told = step(StepName::RefundQueryAnswered, None, Some(Judged::Refunded));
+    [
+        (one, sent.clone()),
+        (waits, answered(Judged::Unknown)),
+        (done, told),
+        (two, sent),
+        (no, answered(Judged::Refused)),
+        (own, step(StepName::Requested, Some(Call::Query), None)),
+        (poor, answered(Judged::Unknown)),
     ]
+    .map(|(refund, step)| Entry::Refund { refund, step })
+    .into()
 }
 
 fn version_3_file() -> std::path::PathBuf {
@@ -497,12 +551,16 @@ fn a_journal_of_version_3_is_still_read() {
     let path = folder.path().join("journal.db");
     std::fs::copy(version_3_file(), &path).expect("copied");
     let report = verify(&path).expect("sound");
-    assert_eq!((report.entries, report.payments, report.open), (4, 2, 1));
+    assert_eq!((report.entries, report.payments, report.open), (11, 2, 1));
     let (_writer, reader) = open(&path).expect("the journal");
     let read = reader.after(0, 100).expect("readable");
     assert_eq!(read.into_iter().map(|r| r.entry).collect::<Vec<_>>(), version_3());
     let found = reader.payment_of_code(CodeMark([0x3f; 16])).expect("readable").expect("it");
     assert_eq!(found.state(), State::Paid);
+    let open = reader.open_refunds().expect("readable");
+    assert_eq!(open.iter().map(|r| r.asked().cause).collect::<Vec<_>>(), [RefundCause::Undo]);
+    let back = reader.refunded(&number("20261120010101001")).expect("readable");
+    assert_eq!((back.amount, back.count), (Fen(500), 1));
 }
 
 /// What `.cargo/config.toml` says; a build that has not read it shall be noticed.

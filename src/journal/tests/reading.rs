@@ -161,7 +161,7 @@ fn a_reader_sees_what_is_durable_and_can_be_shared() {
     }
 }
 
-fn plan(conn: &Connection, sql: &str) -> String {
+pub(super) fn plan(conn: &Connection, sql: &str) -> String {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("prepared");
     // The plan does not depend on the values; unbound parameters are NULL.
     let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3));

@@ -12,7 +12,7 @@ use crate::payment::{
     TroubleKind, Undo, Wire,
 };
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     let chars = prop_oneof![
         Just('a'),
         Just('"'),
@@ -25,11 +25,13 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(chars, 0..12).prop_map(String::from_iter)
 }
 
-fn maybe<T: std::fmt::Debug>(some: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+pub(super) fn maybe<T: std::fmt::Debug>(
+    some: impl Strategy<Value = T>,
+) -> impl Strategy<Value = Option<T>> {
     prop::option::of(some)
 }
 
-fn time() -> impl Strategy<Value = Timestamp> {
+pub(super) fn time() -> impl Strategy<Value = Timestamp> {
     any::<i64>().prop_map(Timestamp)
 }
 
@@ -41,7 +43,7 @@ fn amount() -> impl Strategy<Value = Amount> {
     (1..=10_000_000_000_u64).prop_map(|fen| Amount::from_fen(fen).expect("in range"))
 }
 
-fn reason() -> impl Strategy<Value = Reason> {
+pub(super) fn reason() -> impl Strategy<Value = Reason> {
     (text(), maybe(text()), text()).prop_map(|(code, sub_code, message)| Reason {
         code,
         sub_code,
@@ -49,7 +51,7 @@ fn reason() -> impl Strategy<Value = Reason> {
     })
 }
 
-fn trouble() -> impl Strategy<Value = Trouble> {
+pub(super) fn trouble() -> impl Strategy<Value = Trouble> {
     use TroubleKind::*;
     let kinds = vec![
         Unreachable,
@@ -74,6 +76,7 @@ fn state() -> impl Strategy<Value = State> {
         time().prop_map(|until| State::Resting { until }),
         Just(State::Querying),
         Just(State::Cancelling),
+        Just(State::Owing),
         Just(State::Paid),
         Just(State::Declined),
         prop::sample::select(vec![Close, Refund, CancelAction::None]).prop_map(State::Cancelled),
@@ -193,7 +196,7 @@ fn account() -> impl Strategy<Value = Option<Arc<Account>>> {
     })
 }
 
-fn payment() -> impl Strategy<Value = Payment> {
+pub(super) fn payment() -> impl Strategy<Value = Payment> {
     let words = (trade(), maybe(reason()), maybe(attention()), maybe(trouble()), maybe(hint()));
     let out = (maybe(offer()), offer(), maybe(undo()));
     (any_order(), account(), state(), time(), time(), out, words).prop_map(
@@ -270,9 +273,15 @@ fn wire() -> impl Strategy<Value = Wire> {
     )
 }
 
-fn step() -> impl Strategy<Value = EntryStep> {
+pub(super) fn step() -> impl Strategy<Value = EntryStep> {
     let name = prop::sample::select(StepName::ALL.to_vec());
-    let call = prop::sample::select(vec![Call::Pay, Call::Query, Call::Cancel]);
+    let call = prop::sample::select(vec![
+        Call::Pay,
+        Call::Query,
+        Call::Cancel,
+        Call::Refund,
+        Call::RefundQuery,
+    ]);
     let judged = prop::sample::select(Judged::ALL.to_vec());
     let asker = (any::<u32>(), any::<Option<u32>>()).prop_map(|(uid, pid)| Asker { uid, pid });
     (name, maybe(call), maybe(text()), maybe(judged), maybe(wire()), maybe(asker)).prop_map(

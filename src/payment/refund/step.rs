@@ -48,6 +48,13 @@ impl Refund {
             (S::Proving, H::Restarted) => going.restarted().prove(),
             (S::Refunding, H::Restarted) => going.restarted().lost().ask(),
             (S::Asking, H::Restarted) => going.restarted().ask(),
+            // A question that comes too soon after a refund is told "not done" of one that
+            // is done, and behind a refusal that is final.
+            (S::Resting { then: then @ RefundThen::Ask, .. }, H::Restarted)
+                if self.heard.refusal.is_some() =>
+            {
+                going.restarted().rest(ASK_AFTER, then)
+            }
             (S::Resting { then, .. }, H::Restarted) => going.restarted().go_on(then),
 
             (S::Proving | S::Refunding | S::Asking, H::Due)
@@ -283,7 +290,8 @@ impl Going {
                     TroubleKind::SellerBalance => self.rest_for_person(RefundThen::Refund),
                     // It never left the box.
                     TroubleKind::Unreachable => self.back_off(RefundThen::Refund),
-                    TroubleKind::Refused => self.rest(BACKOFF_MAX, RefundThen::Ask),
+                    // What is said at the front door names no request: ours may have passed.
+                    TroubleKind::Refused => self.lost().rest(BACKOFF_MAX, RefundThen::Ask),
                     TroubleKind::Busy
                     | TroubleKind::NoAnswer
                     | TroubleKind::Unverified

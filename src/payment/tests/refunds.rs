@@ -251,12 +251,46 @@ fn a_refusal_behind_a_lost_one_waits_until_none_can_arrive() {
         24s not-done => resting-to-ask ~
         54s due => asking RefundQuery !
         55s not-done => resting-to-ask ! ~
-        85s restart => asking RefundQuery
+        85s restart => resting-to-ask
+        95s due => asking RefundQuery ~
         984s not-done => resting-to-ask !
         985s due => asking RefundQuery ! ~
         986s not-done => REFUSED
     ",
     );
+}
+
+/// The door's refusal may have been somebody else's, and the refund before it taken.
+#[test]
+fn a_refusal_behind_a_closed_door_waits_until_none_can_arrive() {
+    let refund = register(
+        "
+        0s requested => refunding Refund
+        1s door => resting-to-ask !
+        31s due => asking RefundQuery ! ~
+        32s not-done => refunding Refund !
+        33s refused => resting-to-ask
+        43s due => asking RefundQuery ~
+        44s not-done => resting-to-ask ~
+    ",
+    );
+    assert_eq!(refund.refusal(), None);
+}
+
+/// Alipay tells of a refund ten seconds after it at the earliest, and nobody knows
+/// how long the terminal was down.
+#[test]
+fn a_refusal_is_not_asked_about_too_soon_after_a_restart() {
+    let refund = register(
+        "
+        0s requested => refunding Refund
+        1s refused => resting-to-ask
+        2s restart => resting-to-ask
+        12s due => asking RefundQuery ~
+        13s success => REFUNDED
+    ",
+    );
+    assert_eq!(refund.refusal(), None);
 }
 
 #[test]

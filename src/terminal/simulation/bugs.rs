@@ -4,8 +4,8 @@
 use crate::payment::{
     Amount, Answer, Answered, Call, CancelAction, CancelAnswer, Event, Happened, Illegal, Moment,
     PayAnswer, Payment, QueryAnswer, Reason, Record, Refund, RefundAnswer, RefundQueryAnswer,
-    RefundRecord, RefundStage, Refusal, Rules, State, Stepped, Timestamp, Trade, TroubleKind, Turn,
-    WrongTurn,
+    RefundRecord, RefundStage, RefundThen, Refusal, Rules, State, Stepped, Timestamp, Trade,
+    TroubleKind, Turn, WrongTurn,
 };
 
 /// What the planted bug does wrong, and the rule that it breaks.
@@ -96,6 +96,8 @@ pub(crate) enum Bug {
     RefusalUnasked,
     /// A refusal is believed while one that was sent may still arrive.
     RefusalBeforeLast,
+    /// A restart asks at once about a refusal.
+    RefusalAskedTooSoon,
     /// Rule 15: an empty seller's account is the end of a refund.
     RefundBalanceIsFinal,
     /// A refund that is repeated has another number.
@@ -113,7 +115,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 49] = [
+    pub(crate) const ALL: [Self; 50] = [
         Self::ActsBeforeDisk,
         Self::SendsWhatIsReady,
         Self::NoFsync,
@@ -156,6 +158,7 @@ impl Bug {
         Self::NotDoneIsRefused,
         Self::RefusalUnasked,
         Self::RefusalBeforeLast,
+        Self::RefusalAskedTooSoon,
         Self::RefundBalanceIsFinal,
         Self::RefundOtherNumber,
         Self::RefundOtherAmount,
@@ -339,6 +342,14 @@ impl Bug {
             }
         });
         let mut turn = refund.step(happened, now)?;
+        let (asks, rests) = (RefundThen::Ask, turn.refund.stage());
+        if self == Self::RefusalAskedTooSoon
+            && *happened == Happened::Restarted
+            && matches!(rests, RefundStage::Resting { then, .. } if then == asks)
+        {
+            turn.refund = changed(&turn.refund, |record| record.stage = RefundStage::Asking);
+            turn.call = Some(Call::RefundQuery);
+        }
         let answer = match happened {
             Happened::Answered(answered) => Some(&answered.answer),
             _ => None,

@@ -106,6 +106,14 @@ impl Gateway {
         if random.chance(6) {
             return (RefundAnswer::Unproven(Back::default()), later(random));
         }
+        // What is read is a refusal of somebody else's request: signed, and no order is
+        // named in it. (What the terminal owes and could give back, it shall.)
+        if random.chance(5) {
+            if request == number || random.chance(50) {
+                self.give_back(number, request, fen, now);
+            }
+            return refused("ACQ.TRADE_NOT_ALLOW_REFUND");
+        }
         self.give_back(number, request, fen, now);
         (RefundAnswer::Done(self.total(number)), None)
     }

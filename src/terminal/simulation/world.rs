@@ -510,7 +510,9 @@ impl World {
         // A power cut takes what was never synced.
         self.cache.clear();
         self.say("CRASH".to_owned());
-        let down = 100 + self.random.below(120_000);
+        // The service manager starts it again at once; a box needs its time.
+        let takes = if self.random.chance(50) { 2_000 } else { 120_000 };
+        let down = 100 + self.random.below(takes);
         self.after(down, Happening::Start);
     }
 

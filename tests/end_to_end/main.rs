@@ -27,9 +27,12 @@ mod keys;
 mod lanes;
 mod network;
 mod once;
+mod owed;
 #[path = "../pty/mod.rs"]
 mod pty;
 mod qr;
+mod refund_endings;
+mod refunds;
 mod relay;
 mod restart;
 mod rivals;

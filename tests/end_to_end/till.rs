@@ -287,6 +287,13 @@ mode = "0600"
         trade.map_or((0, 0), |trade| (trade.charged_fen, trade.refunded_fen))
     }
 
+    /// The refunds in the sandbox's ledger: number and fen, in their order.
+    pub(crate) fn given_back(&self, number: &str) -> Vec<(String, u64)> {
+        let trade = self.gateway().ledger().trade(number);
+        let refunds = trade.map(|trade| trade.refunds).unwrap_or_default();
+        refunds.into_iter().map(|refund| (refund.out_request_no, refund.fen)).collect()
+    }
+
     /// How many requests of a kind the gateway has had about a number.
     pub(crate) fn requests(&self, number: &str, method: &str) -> usize {
         let known = self.gateway().ledger().number(number);
@@ -399,6 +406,26 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn payment(&self, number: &str) -> Value {
         self.get(&format!("/v1/payments/{number}")).expect(200)
+    }
+
+    /// Asks for a refund, and waits for its end.
+    #[track_caller]
+    pub(crate) fn give_back(&self, number: &str, request: &str, body: &Value) -> Reply {
+        self.put(&format!("{number}/refunds/{request}?wait=60"), body)
+    }
+
+    #[track_caller]
+    pub(crate) fn refund(&self, number: &str, request: &str) -> Value {
+        self.get(&format!("/v1/payments/{number}/refunds/{request}")).expect(200)
+    }
+
+    /// The refund, once it is final.
+    #[track_caller]
+    pub(crate) fn refund_settled(&self, number: &str, request: &str) -> Value {
+        let path = format!("/v1/payments/{number}/refunds/{request}?wait=60");
+        let refund = self.get(&path).expect(200);
+        assert_eq!(refund["final"], true, "{refund}\n{}", self.log());
+        refund
     }
 
     /// The payment, once it is final.

@@ -186,10 +186,12 @@ fn start_scanners(
 fn of_other_account(config: &Config, ours: &Account, other: &Payment) -> Ended {
     let (file, number) = (config.journal.display(), &other.order().out_trade_no);
     let theirs = other.account().map(ToString::to_string).unwrap_or_default();
+    // A payment that is over stands here for a refund of it that is not.
+    let what = if other.is_final() { "a refund of payment" } else { "payment" };
     Ended::Config(format!(
-        "in the journal {file} payment {number} is open in another account ({theirs}) than this \
-         configuration's ({ours}); start with the configuration of that account until no payment \
-         is open, and change it then"
+        "in the journal {file} {what} {number} is open in another account ({theirs}) than this \
+         configuration's ({ours}); start with the configuration of that account until nothing is \
+         open, and change it then"
     ))
 }
 

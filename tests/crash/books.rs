@@ -55,9 +55,12 @@ pub(crate) fn compare(word: &Word, ledger: &Ledger) -> Result<(), String> {
     let state = text(payment, "state");
     let action = text(payment, "cancel_action");
     let right = match text(payment, "money") {
-        "taken" => state == "paid" && charged == fen(payment) && refunded == 0,
+        "taken" => {
+            state == "paid" && charged == fen(payment, "amount") && refunded == given_back(payment)
+        }
         "returned" => {
-            state == "cancelled" && action == "refund" && charged > 0 && refunded == charged
+            let undone = state == "cancelled" && action == "refund";
+            (undone || state == "paid") && charged > 0 && refunded == charged
         }
         "none" => {
             (state == "declined" || (state == "cancelled" && action != "refund"))
@@ -69,8 +72,42 @@ pub(crate) fn compare(word: &Word, ledger: &Ledger) -> Result<(), String> {
     if right { Ok(()) } else { differ("the books differ") }
 }
 
-fn fen(payment: &Value) -> u64 {
-    text(payment, "amount").replace('.', "").parse().unwrap()
+/// Whether what the terminal says of this refund of a number is what the ledger
+/// holds: given back once, or not at all, and never asked for under another number.
+pub(crate) fn compare_refund(
+    number: &str,
+    request: &str,
+    refund: Option<&Value>,
+    ledger: &Ledger,
+) -> Result<(), String> {
+    let held = ledger.number(number);
+    let trade = held.as_ref().and_then(|number| number.trade.as_ref());
+    let given: Vec<(&str, u64)> = trade
+        .map(|trade| trade.refunds.iter().map(|r| (r.out_request_no.as_str(), r.fen)).collect())
+        .unwrap_or_default();
+    let asked: Vec<&String> = held.iter().flat_map(|number| number.requested.keys()).collect();
+    let right = match refund {
+        None => given.is_empty() && asked.is_empty(),
+        Some(refund) => match text(refund, "state") {
+            "refunded" => given == [(request, fen(refund, "amount"))] && asked == [request],
+            "refused" => given.is_empty() && asked == [request],
+            _ => false,
+        },
+    };
+    if right {
+        return Ok(());
+    }
+    let refund = refund.map_or("404".to_owned(), Value::to_string);
+    Err(format!("the books differ\n  terminal: {refund}\n  ledger: {held:?}"))
+}
+
+fn fen(view: &Value, name: &str) -> u64 {
+    text(view, name).replace('.', "").parse().unwrap()
+}
+
+/// What went back of a payment that stays paid.
+fn given_back(payment: &Value) -> u64 {
+    if payment["refunded_amount"].is_null() { 0 } else { fen(payment, "refunded_amount") }
 }
 
 fn money(held: Option<&Number>) -> (u64, u64) {

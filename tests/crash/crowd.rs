@@ -8,7 +8,7 @@ use tilld::sandbox::endings::ENDINGS;
 
 use crate::Random;
 use crate::books::{self, Word};
-use crate::killer::Killer;
+use crate::killer::{Killer, Since};
 use crate::register::{self, Event, Listener, Reply};
 use crate::shop::{Daemon, LOOK_AGAIN, Shop, Terminal};
 use crate::story::SLOW_MS;
@@ -62,7 +62,7 @@ impl<'a> Crowd<'a> {
         end: impl FnOnce(Daemon, &Listener),
     ) {
         let slow = random.below(2) * SLOW_MS;
-        let killer = Killer { slow, ..self.terminal.killer("points", 0, true) };
+        let killer = Killer { slow, ..self.terminal.killer("points", 0, Since::Start) };
         let daemon = self.terminal.start_ready(Some(&killer)).unwrap();
         let last = self.told.last().map_or(0, |event| event.id);
         let listener = Listener::start(&self.terminal.socket(), Some(last)).unwrap();

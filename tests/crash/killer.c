@@ -15,7 +15,7 @@
  *   KILL_SLOW    that first write takes so many milliseconds longer, as on a slow
  *                disk: what does not wait for its entry comes before it
  *   KILL_FROM    "start" counts from the start; else counting begins when a
- *                register's "PUT /v1/payments/" has been read
+ *                register's request has been read that has this text in it
  *
  * Nothing else is changed and nothing else is written.
  */
@@ -38,7 +38,7 @@ static long kill_at;
 static long slow, stall;
 static atomic_int unsynced;
 static int log_fd = -1;
-static const char *folder;
+static const char *folder, *from;
 static atomic_long count;
 static atomic_int counting;
 
@@ -46,7 +46,8 @@ static atomic_int counting;
 enum side { OTHER, GATEWAY, REGISTER };
 
 __attribute__((constructor)) static void start(void) {
-    const char *at = getenv("KILL_AT"), *log = getenv("KILL_LOG"), *from = getenv("KILL_FROM");
+    const char *at = getenv("KILL_AT"), *log = getenv("KILL_LOG");
+    from = getenv("KILL_FROM");
     const char *slowness = getenv("KILL_SLOW");
     folder = getenv("KILL_FOLDER");
     const char *hangs = getenv("KILL_STALL");
@@ -102,8 +103,9 @@ static enum side side_of(int fd) {
 /* The gateway's method that is named in a buffer, if it can be read. */
 static const char *method_in(const void *data, size_t size) {
     static const char *const methods[] = {"alipay.trade.pay", "alipay.trade.query",
-                                          "alipay.trade.cancel"};
-    for (int i = 0; i < 3; i++)
+                                          "alipay.trade.cancel", "alipay.trade.refund",
+                                          "alipay.trade.fastpay.refund.query"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (memmem(data, size, methods[i], strlen(methods[i]))) return methods[i] + 13;
     return "-";
 }
@@ -224,11 +226,9 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
 
 /* Only what has come is a point: a read that finds nothing changes nothing. */
 static void after_in(int fd, const void *data, ssize_t size) {
-    static const char put[] = "PUT /v1/payments/";
     if (size <= 0) return;
     enum side side = side_of(fd);
-    if (side == REGISTER && (size_t)size >= sizeof put && memcmp(data, put, sizeof put - 1) == 0)
-        counting = 1;
+    if (side == REGISTER && from && memmem(data, size, from, strlen(from))) counting = 1;
     if (side == GATEWAY) point("answer", "after", "-");
     if (side == REGISTER) point("asked", "after", "-");
 }

@@ -15,14 +15,24 @@ pub(crate) const KINDS: [&str; 5] = ["asked", "journal", "call", "answer", "tell
 pub(crate) struct Killer {
     /// Which point ends the process; 0 for none.
     pub(crate) at: u64,
-    /// Whether points count from the start, or from the register's request on.
-    pub(crate) from_start: bool,
+    /// From when on points count.
+    pub(crate) from: Since,
     /// How many milliseconds an entry takes longer than it must.
     pub(crate) slow: u64,
     /// Nobody is killed, but the disk hangs.
     pub(crate) stall: Option<Stall>,
     /// The list of points.
     pub(crate) log: PathBuf,
+}
+
+/// From when on points count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    Start,
+    /// The register's first request for a payment.
+    Pay,
+    /// Its first request for a refund.
+    Refund,
 }
 
 /// A disk that hangs in a sync.
@@ -42,11 +52,16 @@ impl Killer {
             Some(Stall::Once(length)) => (self.at.to_string(), length),
             Some(Stall::Always(length)) => ("-1".to_owned(), length),
         };
+        let from = match self.from {
+            Since::Start => "start",
+            Since::Pay => "PUT /v1/payments/",
+            Since::Refund => "/refunds/",
+        };
         command
             .env("LD_PRELOAD", shim())
             .env("KILL_AT", at)
             .env("KILL_STALL", stall.as_millis().to_string())
-            .env("KILL_FROM", if self.from_start { "start" } else { "put" })
+            .env("KILL_FROM", from)
             .env("KILL_FOLDER", folder)
             .env("KILL_SLOW", self.slow.to_string())
             .env("KILL_LOG", &self.log);

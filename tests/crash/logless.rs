@@ -36,7 +36,15 @@ fn a_journal_without_its_log_is_not_begun_anew() {
                 let path = format!("/v1/payments/{number}");
                 numbers.push(number);
                 let socket = terminal.socket();
-                scope.spawn(move || register::put(&socket, &path, &body));
+                scope.spawn(move || {
+                    if n % 4 > 0 {
+                        return register::put(&socket, &path, &body);
+                    }
+                    // Some of it goes back.
+                    register::put(&socket, &format!("{path}?wait=1"), &body)?;
+                    let some = json!({ "amount": "5.00" });
+                    register::put(&socket, &format!("{path}/refunds/R1"), &some)
+                });
             }
             std::thread::sleep(Duration::from_millis(random.below(400)));
         });
@@ -65,6 +73,9 @@ fn a_journal_without_its_log_is_not_begun_anew() {
     let daemon = terminal.start_ready(None).unwrap();
     for number in &numbers {
         let payment = settled(&terminal, number);
+        let refund = settled(&terminal, &format!("{number}/refunds/R1"));
+        books::compare_refund(number, "R1", refund.as_ref(), shop.ledger()).unwrap();
+        let payment = payment.and_then(|_| settled(&terminal, number));
         books::compare(&Word { number: number.clone(), payment }, shop.ledger()).unwrap();
     }
     daemon.kill();
@@ -95,7 +106,7 @@ fn refuses(terminal: &Terminal, left: u64, told: u64) {
     assert!(!terminal.path("journal.db-wal").exists() || entries(terminal) == left);
 }
 
-/// The payment, once it is over.
+/// The payment or the refund, once it is over.
 fn settled(terminal: &Terminal, number: &str) -> Option<serde_json::Value> {
     let deadline = Instant::now() + OVER_WITHIN;
     loop {

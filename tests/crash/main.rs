@@ -18,6 +18,8 @@
 //! everything, `CRASH_POINTS=33` every point of ending 33; `CRASH_SEED` repeats a
 //! sample, `CRASH_AT_ONCE` is how many stories are played at a time. A disk that
 //! hangs is played by the same shim ([`stall`]); `CRASH_STALLS=all` at every sync.
+//! Refunds have stories of their own ([`refunds`]), every point of which
+//! `CRASH_POINTS=refunds cargo test --test crash refunds` plays.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests count as tests")]
 #![allow(clippy::indexing_slicing, reason = "helpers of tests count as tests")]
 #![allow(clippy::print_stdout, reason = "helpers of tests count as tests")]
@@ -26,6 +28,7 @@ mod books;
 mod crowd;
 mod killer;
 mod logless;
+mod refunds;
 mod register;
 #[path = "../shim/mod.rs"]
 mod shim;
@@ -40,7 +43,7 @@ use std::time::{Duration, Instant};
 use tilld::sandbox::endings::{ENDINGS, Ending};
 
 use crowd::Crowd;
-use killer::{KINDS, Point};
+use killer::{KINDS, Point, Since};
 use shop::{LOOK_AGAIN, Shop};
 use story::{Outcome, Plan, ends_as_the_table_says, play_all};
 
@@ -178,7 +181,7 @@ fn a_first_start_survives_a_kill_at_every_point() {
     let shop = Shop::open();
     let start = |at: u64| {
         let terminal = shop.terminal(false);
-        let killer = terminal.killer("points", at, true);
+        let killer = terminal.killer("points", at, Since::Start);
         let is_ready = terminal.start(Some(&killer)).is_ready().unwrap();
         (terminal, killer, is_ready)
     };

@@ -75,7 +75,15 @@ pub(crate) struct Event {
 
 impl Event {
     pub(crate) fn payment(&self) -> Option<Value> {
-        (self.name == "payment").then(|| serde_json::from_str(&self.data).expect("JSON"))
+        self.of("payment")
+    }
+
+    pub(crate) fn refund(&self) -> Option<Value> {
+        self.of("refund")
+    }
+
+    fn of(&self, name: &str) -> Option<Value> {
+        (self.name == name).then(|| serde_json::from_str(&self.data).expect("JSON"))
     }
 }
 

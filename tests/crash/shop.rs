@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tilld::sandbox::{Folder, Ledger, Options, Sandbox};
 use tokio::sync::oneshot;
 
-use crate::killer::Killer;
+use crate::killer::{Killer, Since};
 use crate::register;
 
 /// Slow answers take 3 s and late pays are 0.3 s late.
@@ -134,8 +134,8 @@ impl Terminal {
     }
 
     /// A killer whose list of points is in this folder.
-    pub(crate) fn killer(&self, name: &str, at: u64, from_start: bool) -> Killer {
-        Killer { at, from_start, slow: 0, stall: None, log: self.path(name) }
+    pub(crate) fn killer(&self, name: &str, at: u64, from: Since) -> Killer {
+        Killer { at, from, slow: 0, stall: None, log: self.path(name) }
     }
 
     /// Starts the daemon; it need not be ready yet.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tilld::sandbox::endings::Ending;
 
 use crate::books::{self, Word, text};
-use crate::killer::{Killer, Stall};
+use crate::killer::{Killer, Since, Stall};
 use crate::register::{self, Reply};
 use crate::shop::{LOOK_AGAIN, Shop, Terminal};
 use crate::{Random, endings};
@@ -104,7 +104,7 @@ fn play_all(shop: &Shop, plans: &[Plan]) -> Vec<Vec<u64>> {
 
 fn play(shop: &Shop, plan: &Plan) -> Result<Vec<u64>, String> {
     let terminal = shop.terminal(false);
-    let killer = Killer { stall: plan.stall, ..terminal.killer("points", plan.at, false) };
+    let killer = Killer { stall: plan.stall, ..terminal.killer("points", plan.at, Since::Pay) };
     let played = Story::new(shop, plan, &terminal).play(&killer);
     let syncs = killer.points().into_iter();
     let syncs = syncs.filter(|p| p.kind == "journal" && p.phase == "before");

@@ -9,7 +9,7 @@ use tilld::journal;
 use tilld::sandbox::endings::{Ending, Ends};
 
 use crate::books::{self, Word, text};
-use crate::killer::{Killer, Point};
+use crate::killer::{Killer, Point, Since};
 use crate::register::{self, Event, Listener, Reply};
 use crate::shop::{Daemon, LOOK_AGAIN, Shop, Terminal};
 
@@ -100,7 +100,7 @@ pub(crate) fn play_all(shop: &Shop, plans: &[Plan], at_once: usize) -> Vec<Outco
 fn play(shop: &Shop, plan: &Plan) -> Result<Outcome, String> {
     let terminal = shop.terminal(plan.tls);
     let slow = if plan.slow { SLOW_MS } else { 0 };
-    let killer = Killer { slow, ..terminal.killer("points", plan.at, false) };
+    let killer = Killer { slow, ..terminal.killer("points", plan.at, Since::Pay) };
     let result = Story::new(shop, plan, &terminal).play(&killer);
     result.map_err(|why| {
         let point = killer.killed_at().map_or("past the end".to_owned(), |p| p.to_string());
@@ -110,7 +110,7 @@ fn play(shop: &Shop, plan: &Plan) -> Result<Outcome, String> {
 
 /// A story in the folder of a terminal that has been through something before.
 pub(crate) fn play_in(shop: &Shop, plan: &Plan, terminal: &Terminal) -> Result<Outcome, String> {
-    let killer = terminal.killer("points-later", plan.at, false);
+    let killer = terminal.killer("points-later", plan.at, Since::Pay);
     Story::new(shop, plan, terminal).play(&killer)
 }
 
@@ -174,7 +174,7 @@ impl<'a> Story<'a> {
 
     /// The daemon is killed while it recovers.
     fn second_life(&mut self, at: u64) -> Result<Option<Point>, String> {
-        let killer = self.terminal.killer("points-again", at, true);
+        let killer = self.terminal.killer("points-again", at, Since::Start);
         let mut daemon = self.terminal.start(Some(&killer));
         if daemon.is_ready()? {
             // It may have been killed since.

@@ -390,6 +390,74 @@ def endless_hints(programs):
         return f"{burnt:.2f} s of processor in 3 s, {sent['bytes'] / 1e6:.1f} MB taken", burnt < 1.5
 
 
+# --- money that goes back
+
+
+def refunds_sent(world, number):
+    """How many refunds of that number the gateway has had."""
+    numbers = world.sandbox("GET", "/sandbox/requests")["numbers"]
+    return numbers.get(number, {}).get("alipay.trade.refund", 0)
+
+
+@attack("200 refunds of one payment, each with a number of its own", "one goes out, and no more goes back than was paid")
+def flood_of_refunds(programs):
+    with World(programs).start() as w:
+        w.put("VICTIM", amount="10.00", wait=20)
+        start, seen = threading.Barrier(200), []
+
+        def ask(n):
+            start.wait()
+            seen.append(w.ask("PUT", f"/v1/payments/VICTIM/refunds/R{n}?wait=20", {"amount": "10.00"}))
+
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(200)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        counts = {}
+        for status, body in seen:
+            what = f"{status} {word(body, 'state') or word(body, 'code') or ''}"
+            counts[what] = counts.get(what, 0) + 1
+        sent, held = refunds_sent(w, "VICTIM"), w.held("VICTIM")
+        lies = [body for status, body in seen if status != 201 and word(body, "money") == "none"]
+        told = ", ".join(f"{count} x {what}" for what, count in sorted(counts.items()))
+        holds = counts.get("201 refunded") == 1 and sent == 1 and held.get("refunded_fen") == 1000 and not lies
+        return f"{told}; {sent} sent, {held.get('refunded_fen')} fen back", holds
+
+
+@attack("refunds of others' numbers, tricks in path and body", "each is refused, nothing is sent; then a plain one is made")
+def foreign_refunds(programs):
+    with World(programs).start() as w:
+        w.put("MINE", amount="10.00", wait=20)
+        w.put("OPEN", amount="77.04")
+        w.sandbox("POST", "/sandbox/trades", {"out_trade_no": "THEIRS", "total_amount": "10.00", "subject": "tea", "paid": True})
+        good = '{"amount": "1.00"}'
+        path = lambda number, request: f"/v1/payments/{number}/refunds/{request}"
+        asked = [(path(*numbers), good) for numbers in (
+            ("THEIRS", "R1"), ("OPEN", "R1"), ("NOBODY", "R1"), ("mine", "R1"), ("MINE%20", "R1"), ("MINE%00", "R1"), ("%4DINE%2F", "R1"),
+            ("MINE", ""), ("MINE", "R-1"), ("MINE", "R%001"), ("MINE", "R%2F1"), ("MINE", "R1%0d%0ax"), ("MINE", "R" * 65),
+            ("MINE", "%EF%BC%B2%EF%BC%91"), ("MINE", "R1;amount=9"), ("MINE", "R1/../R2"), ("MINE", "%ff"), ("MINE", "R1/"),
+            ("NOBODY/refunds/R1/../../MINE", "R1"), ("NOBODY%2F..%2FMINE", "R1"), (".", "R1"), ("MINE", "."), ("MINE", "..%2f..%2fMINE"),
+        )]
+        asked += [(path("MINE", "R1"), body) for body in (
+            "", "{}", "[]", '{"amount": "0"}', '{"amount": "0.00"}', '{"amount": "-1.00"}', '{"amount": "1e1"}', '{"amount": "0.001"}', '{"amount": 1.00}',
+            '{"amount": "\uff11.00"}', '{"amount": "10.01"}', '{"amount": "99999999999999999999"}', '{"amount": "1.00", "amount": "9.00"}',
+            '{"amount": "1.00", "out_trade_no": "THEIRS"}', '{"amount": "1.00", "force": true}', '{"amount": "1.00", "reason": "\u202e"}',
+        )]
+        made = []
+        for at, body in asked:
+            body = body.encode()
+            head = f"Host: tilld\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            answer = w.raw(f"PUT {at} HTTP/1.1\r\n{head}".encode() + body)
+            if not re.match(rb"HTTP/1.1 (4\d\d|503)", answer):
+                made.append(f"{at} {body[:40]!r}: {answer[:30]!r}")
+        sent = sum(refunds_sent(w, number) for number in ("MINE", "THEIRS", "OPEN"))
+        status, body = w.ask("PUT", path("MINE", "R1") + "?wait=20", {"amount": "10.00"})
+        held = w.held("MINE").get("refunded_fen")
+        seen = f"{len(asked)} asked, {len(made)} taken{': ' + made[0] if made else ''}, {sent} sent; then {status} {word(body, 'state')}, {held} fen back"
+        return seen, not made and sent == 0 and status == 201 and held == 1000 and w.held("THEIRS").get("refunded_fen") == 0
+
+
 # --- what leaks
 
 

@@ -17,7 +17,7 @@ use tilld::alipay::request;
 use tilld::alipay::returned::Returned;
 use tilld::alipay::sign::{PrivateKey, PublicKey, SignType, canonical};
 use tilld::alipay::told::{Told, ToldError};
-use tilld::payment::Timestamp;
+use tilld::payment::{Till, Timestamp};
 
 const PYTHON: &str = include_str!("vectors/requests_python_sdk.json");
 const NODE: &str = include_str!("vectors/requests_node_sdk.json");
@@ -168,10 +168,11 @@ fn a_refund_and_its_query_have_the_same_business_content_as_the_sdks() {
         amount: "12.33".parse().unwrap(),
         reason: Some("正常退款/部分".to_owned()),
         operator_id: None,
+        till: None,
     };
     let theirs = sign_content("refund_partial")
         .replace(",\"query_options\":[\"refund_detail_item_list\"]", "");
-    let ours = content::refund(&refund, &content::Till::default()).unwrap();
+    let ours = content::refund(&refund, &Till::default()).unwrap();
     assert!(theirs.contains(&format!("&biz_content={}&", *ours)), "{theirs} {}", *ours);
     let theirs = sign_content("refund_query").replace("\"refund_detail_item_list\",", "");
     let ours = content::refund_query(&refund.query()).unwrap();

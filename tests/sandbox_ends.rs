@@ -81,6 +81,7 @@ async fn a_refund_ends_where_the_table_says() {
             amount: "0.40".parse().unwrap(),
             reason: Some(format!("66.{:02}", ending.number)),
             operator_id: None,
+            till: None,
         };
         let ends = give_back(&running, &client, &refund, ending.refund == Back::Late).await;
         assert_eq!(ends, ending.ends, "ending {}", ending.number);
@@ -236,6 +237,7 @@ async fn tell(client: &Client, call: Call, name: &str) -> Answered {
                 code: AuthCode::read(&SecretText::new(code)).expect("a code"),
                 time_expire: now + Duration::from_mins(2),
                 tag: Some("0123456789abcdef".to_owned()),
+                till: None,
             }))
         }
         Call::Query => Ask::Query(Expect::of(&order)),
@@ -310,6 +312,7 @@ async fn give_back_what_is_owed(client: &Client, payment: &Payment) -> Result<()
                 amount,
                 reason: None,
                 operator_id: None,
+                till: None,
             })),
             Some(Call::RefundQuery) => Ask::RefundQuery(Box::new(ask::RefundQuery {
                 number,
@@ -340,6 +343,7 @@ fn asked(call: Call, payment: &Payment, code: &AuthCode) -> Ask {
             code: code.clone(),
             time_expire: payment.offer().expect("it was decided").time_expire,
             tag: payment.offer().and_then(|offer| offer.tag).map(|tag| tag.to_string()),
+            till: payment.till().cloned(),
         })),
         Call::Query => Ask::Query(Expect::of(payment.order())),
         Call::Cancel => Ask::Cancel(Expect::of(payment.order())),

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::payment::{Amount, AuthCode, Order, OutTradeNo, Timestamp};
+use crate::payment::{Amount, AuthCode, Order, OutTradeNo, Till, Timestamp};
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub enum Ask {
 pub struct Pay {
     /// What is sold.
     pub order: Arc<Order>,
+    /// The till it is taken at, if it is not the configuration's.
+    pub till: Option<Arc<Till>>,
     /// The code on the buyer's phone.
     pub code: AuthCode,
     /// After this the gateway itself refuses it.
@@ -46,6 +48,8 @@ pub struct Pay {
 pub struct Precreate {
     /// What is sold.
     pub order: Arc<Order>,
+    /// The till it is taken at, if it is not the configuration's.
+    pub till: Option<Arc<Till>>,
     /// After this nobody can pay it.
     pub time_expire: Timestamp,
     /// How long the code can be scanned. Without this it could for two hours,
@@ -75,6 +79,8 @@ pub struct Refund {
     pub reason: Option<String>,
     /// Who gives it back, if it is not whoever is at the till.
     pub operator_id: Option<String>,
+    /// The till that the trade was paid at, if it is not the configuration's.
+    pub till: Option<Arc<Till>>,
 }
 
 /// Which refund is asked about: what its [`Refund`] said.

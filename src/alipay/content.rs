@@ -9,18 +9,7 @@ use zeroize::Zeroizing;
 
 use super::ask::{Expect, Pay, Precreate, Refund, RefundQuery};
 use super::request::{RequestError, beijing};
-use crate::payment::Order;
-
-/// Which till this is, for Alipay's records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Till {
-    /// `terminal_id`.
-    pub terminal_id: String,
-    /// `store_id`.
-    pub store_id: Option<String>,
-    /// `operator_id`, unless the order names its own.
-    pub operator_id: Option<String>,
-}
+use crate::payment::{Amount, Order, Till};
 
 /// Where a call comes from, as the gateway's members.
 #[derive(Serialize)]
@@ -33,13 +22,52 @@ struct Place<'a> {
     terminal_id: Option<&'a str>,
 }
 
-impl Till {
-    fn place<'a>(&'a self, operator_id: Option<&'a str>) -> Place<'a> {
-        Place {
-            operator_id: filled(operator_id).or_else(|| filled(self.operator_id.as_deref())),
-            store_id: filled(self.store_id.as_deref()),
-            terminal_id: filled(Some(&self.terminal_id)),
+impl<'a> Place<'a> {
+    fn of(till: &'a Till, operator_id: Option<&'a str>) -> Self {
+        Self {
+            operator_id: filled(operator_id).or_else(|| filled(till.operator_id.as_deref())),
+            store_id: filled(till.store_id.as_deref()),
+            terminal_id: filled(Some(&till.terminal_id)),
         }
+    }
+}
+
+/// What the register adds, as the gateway's members.
+#[derive(Serialize)]
+struct More<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seller_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discountable_amount: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undiscountable_amount: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extend_params: Option<&'a RawValue>,
+}
+
+impl<'a> More<'a> {
+    fn of(order: &'a Order) -> Result<Self, RequestError> {
+        let extras = &order.extras;
+        let params = filled(extras.extend_params.as_deref());
+        Ok(Self {
+            seller_id: filled(extras.seller_id.as_deref()),
+            discountable_amount: extras.discountable_amount.map(Amount::wire),
+            undiscountable_amount: extras.undiscountable_amount.map(Amount::wire),
+            extend_params: raw(params, '{', RequestError::ExtendParams)?,
+        })
+    }
+}
+
+/// JSON as the register wrote it.
+fn raw(
+    text: Option<&str>,
+    begins: char,
+    wrong: RequestError,
+) -> Result<Option<&RawValue>, RequestError> {
+    let Some(text) = text else { return Ok(None) };
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(raw) if raw.get().starts_with(begins) => Ok(Some(raw)),
+        Ok(_) | Err(_) => Err(wrong),
     }
 }
 
@@ -60,6 +88,10 @@ struct PayContent<'a> {
     body: Option<&'a str>,
     #[serde(flatten)]
     place: Place<'a>,
+    #[serde(flatten)]
+    more: More<'a>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    query_options: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     goods_detail: Option<&'a RawValue>,
     time_expire: &'a str,
@@ -71,7 +103,7 @@ struct PayContent<'a> {
 ///
 /// # Errors
 ///
-/// [`RequestError::Goods`], [`RequestError::Time`].
+/// [`RequestError::Goods`], [`RequestError::ExtendParams`], [`RequestError::Time`].
 pub fn pay(pay: &Pay, till: &Till) -> Result<Zeroizing<String>, RequestError> {
     let order = &pay.order;
     let goods = goods(order)?;
@@ -83,15 +115,19 @@ pub fn pay(pay: &Pay, till: &Till) -> Result<Zeroizing<String>, RequestError> {
         total_amount: &order.amount.wire(),
         product_code: "FACE_TO_FACE_PAYMENT",
         body: filled(order.body.as_deref()),
-        place: till.place(order.operator_id.as_deref()),
+        place: Place::of(till, order.operator_id.as_deref()),
+        more: More::of(order)?,
+        query_options: &order.extras.query_options,
         goods_detail: goods,
         time_expire: &beijing(pay.time_expire)?,
         passback_params: filled(pay.tag.as_deref()),
     };
     // Room for the longest escapes, for the same reason as in `build`.
     let texts = [content.subject, content.body.unwrap_or_default()];
-    let goods = content.goods_detail.map_or(0, |goods| goods.get().len());
-    let room = 1024 + goods + 6 * texts.iter().map(|text| text.len()).sum::<usize>();
+    let raws = [content.goods_detail, content.more.extend_params];
+    let raws = raws.into_iter().flatten().map(|raw| raw.get().len()).sum::<usize>();
+    let texts = texts.into_iter().chain(content.query_options.iter().map(String::as_str));
+    let room = 1024 + raws + texts.map(|text| 6 * text.len() + 3).sum::<usize>();
     let mut json = Zeroizing::new(Vec::with_capacity(room));
     serde_json::to_writer(&mut *json, &content).map_err(|_| RequestError::Goods)?;
     let json = std::str::from_utf8(&json).map_err(|_| RequestError::Goods)?;
@@ -99,9 +135,7 @@ pub fn pay(pay: &Pay, till: &Till) -> Result<Zeroizing<String>, RequestError> {
 }
 
 fn goods(order: &Order) -> Result<Option<&RawValue>, RequestError> {
-    let Some(text) = filled(order.goods_detail.as_deref()) else { return Ok(None) };
-    let raw: &RawValue = serde_json::from_str(text).map_err(|_| RequestError::Goods)?;
-    if raw.get().starts_with('[') { Ok(Some(raw)) } else { Err(RequestError::Goods) }
+    raw(filled(order.goods_detail.as_deref()), '[', RequestError::Goods)
 }
 
 #[derive(Serialize)]
@@ -114,6 +148,8 @@ struct PrecreateContent<'a> {
     body: Option<&'a str>,
     #[serde(flatten)]
     place: Place<'a>,
+    #[serde(flatten)]
+    more: More<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     goods_detail: Option<&'a RawValue>,
     time_expire: &'a str,
@@ -127,7 +163,7 @@ struct PrecreateContent<'a> {
 ///
 /// # Errors
 ///
-/// [`RequestError::Goods`], [`RequestError::Time`].
+/// [`RequestError::Goods`], [`RequestError::ExtendParams`], [`RequestError::Time`].
 pub fn precreate(precreate: &Precreate, till: &Till) -> Result<Zeroizing<String>, RequestError> {
     let order = &precreate.order;
     let content = PrecreateContent {
@@ -136,7 +172,8 @@ pub fn precreate(precreate: &Precreate, till: &Till) -> Result<Zeroizing<String>
         total_amount: &order.amount.wire(),
         product_code: "FACE_TO_FACE_PAYMENT",
         body: filled(order.body.as_deref()),
-        place: till.place(order.operator_id.as_deref()),
+        place: Place::of(till, order.operator_id.as_deref()),
+        more: More::of(order)?,
         goods_detail: goods(order)?,
         time_expire: &beijing(precreate.time_expire)?,
         qr_code_timeout_express: &minutes(precreate.code_lives),
@@ -180,7 +217,7 @@ pub fn refund(refund: &Refund, till: &Till) -> Result<Zeroizing<String>, Request
         refund_amount: &refund.amount.wire(),
         refund_reason: filled(refund.reason.as_deref()),
         out_request_no: needed(&refund.request, "out_request_no")?,
-        place: till.place(refund.operator_id.as_deref()),
+        place: Place::of(till, refund.operator_id.as_deref()),
     };
     Ok(json(&content))
 }

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 pub use self::address::{AddressError, Gateway, is_proxy};
 use super::ask::{Ask, Expect, Method};
 use super::certificate::OutOfDate;
-use super::content::{self, Till};
+use super::content;
 use super::envelope::{self, REPLY_MAX};
 use super::mask::Mask;
 use super::proof::Proof;
@@ -28,7 +28,8 @@ use super::request::{self, Request, RequestError};
 use super::sign::{PrivateKey, PublicKey, SignType};
 use super::verdict;
 use crate::payment::{
-    Amount, Answer, Answered, PayAnswer, PrecreateAnswer, Timestamp, Trouble, TroubleKind, Wire,
+    Amount, Answer, Answered, PayAnswer, PrecreateAnswer, Till, Timestamp, Trouble, TroubleKind,
+    Wire,
 };
 
 /// Where the gateway is, and who we are to it.
@@ -233,16 +234,23 @@ impl Client {
 
     fn request(&self, ask: &Ask, gateway_now: Timestamp) -> Result<Request, RequestError> {
         let biz_content = match ask {
-            Ask::Pay(pay) => content::pay(pay, &self.till)?,
+            Ask::Pay(pay) => content::pay(pay, self.till(pay.till.as_deref()))?,
             Ask::Query(expect) | Ask::Cancel(expect) => content::by_number(expect),
-            Ask::Refund(refund) => content::refund(refund, &self.till)?,
+            Ask::Refund(refund) => content::refund(refund, self.till(refund.till.as_deref()))?,
             Ask::RefundQuery(query) => content::refund_query(query)?,
-            Ask::Precreate(precreate) => content::precreate(precreate, &self.till)?,
+            Ask::Precreate(precreate) => {
+                content::precreate(precreate, self.till(precreate.till.as_deref()))?
+            }
         };
         let mut common =
             request::common(&self.app_id, ask.method().name(), self.sign_type, gateway_now)?;
         common.extend(ask.notify_url().map(|url| ("notify_url", url.to_owned())));
         request::build(&common, &biz_content, self.sign_type, &self.private_key)
+    }
+
+    /// Payments of earlier versions do not say where they were taken.
+    fn till<'a>(&'a self, of_payment: Option<&'a Till>) -> &'a Till {
+        of_payment.unwrap_or(&self.till)
     }
 
     async fn exchange(&self, Prepared { ask, dated, request }: Prepared) -> Probed {

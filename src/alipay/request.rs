@@ -31,6 +31,9 @@ pub enum RequestError {
     /// The register's goods are not what Alipay takes.
     #[error("goods_detail is not a JSON array")]
     Goods,
+    /// Nor its further parameters.
+    #[error("extend_params is not a JSON object")]
+    ExtendParams,
     /// A point in time that no calendar has.
     #[error("the time {0} ms cannot be written as a date")]
     Time(i64),

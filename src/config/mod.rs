@@ -27,9 +27,10 @@ pub use self::fault::{Fault, Place};
 pub use self::files::KeyFile;
 use self::read::{Item, Reader, Section};
 use self::rights::Who;
+use self::scanner::TillOfScanner;
 use crate::alipay::Gateway;
 use crate::alipay::sign::SignType;
-use crate::payment::{Rules, ScaleLabels, SecretText};
+use crate::payment::{Rules, ScaleLabels, SecretText, Till, Tills};
 use crate::scanner::ScannerSettings;
 
 /// The whole configuration.
@@ -51,6 +52,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// The scanners, none or more.
     pub scanners: Vec<ScannerSettings>,
+    /// The till of each payment: this terminal, or its scanner's own.
+    pub tills: Tills,
     /// What works and should be looked at all the same.
     pub warnings: Vec<Fault>,
 }
@@ -213,17 +216,27 @@ impl Loader<'_> {
         let (rules, scale_labels) = self.payment(&mut root);
         let journal = self.journal(&mut root);
         let api = self.api(&mut root);
-        let scanners = self.scanners(&mut root);
+        let (scanners, own) = self.scanners(&mut root);
         self.reader.finish(&root);
+        let terminal = terminal?;
+        let mut tills = Tills::new(Till {
+            terminal_id: terminal.id.clone(),
+            store_id: terminal.store_id.clone(),
+            operator_id: terminal.operator_id.clone(),
+        });
+        for TillOfScanner { scanner, terminal_id, store_id } in own {
+            tills.add(&scanner, terminal_id, store_id);
+        }
         Some(Config {
             file: self.file.to_owned(),
-            terminal: terminal?,
+            terminal,
             alipay: alipay?,
             rules,
             scale_labels,
             journal,
             api,
             scanners,
+            tills,
             warnings: Vec::new(),
         })
     }

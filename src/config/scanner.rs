@@ -24,9 +24,19 @@ const MARKS: [(&str, &str); 6] = [
     ("name", "EXAMPLE Barcode Scanner"),
 ];
 
+/// What a scanner says of the till that it belongs to.
+pub(super) struct TillOfScanner {
+    pub(super) scanner: String,
+    pub(super) terminal_id: Option<String>,
+    pub(super) store_id: Option<String>,
+}
+
 impl Loader<'_> {
-    pub(super) fn scanners(&mut self, root: &mut Section<'_>) -> Vec<ScannerSettings> {
-        let mut scanners = Vec::new();
+    pub(super) fn scanners(
+        &mut self,
+        root: &mut Section<'_>,
+    ) -> (Vec<ScannerSettings>, Vec<TillOfScanner>) {
+        let (mut scanners, mut tills) = (Vec::new(), Vec::new());
         let (mut ids, mut places) = (Vec::new(), Vec::new());
         for mut section in self.reader.sections(root, "scanner") {
             let s = &mut section;
@@ -48,9 +58,16 @@ impl Loader<'_> {
             let trigger = self.trigger(s);
             let force = self.reader.truth(s, "force", true);
             let typed_guard = self.reader.truth(s, "typed_guard", false);
+            let terminal_id = self.reader.text(s, "terminal_id", "T_002", |t| values::name(t, 32));
+            let store_id = self.reader.text(s, "store_id", "NJ_002", |t| values::name(t, 32));
             self.reader.finish(s);
             if let Some(id) = &id {
                 self.only_once(&mut ids, id);
+                tills.push(TillOfScanner {
+                    scanner: id.value.clone(),
+                    terminal_id: terminal_id.map(|item| item.value),
+                    store_id: store_id.map(|item| item.value),
+                });
             }
             if let Some(place) = &place {
                 self.other_place(&mut places, place, kind.as_ref());
@@ -67,7 +84,7 @@ impl Loader<'_> {
                 });
             }
         }
-        scanners
+        (scanners, tills)
     }
 
     fn only_once(&mut self, all: &mut Vec<String>, id: &Item<String>) {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+mod tills;
+
 use super::*;
 use crate::scanner::{
     Flow, Identity, Kind, Mode, Parity, Place as ScannerPlace, SerialSettings, Trigger,

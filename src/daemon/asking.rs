@@ -28,14 +28,15 @@ pub(super) fn ask(
         (Call::Pay, None) => match (payment.offer(), code) {
             (Some(offer), Some(code)) => {
                 let (order, time_expire) = (Arc::clone(order), offer.time_expire);
-                let tag = offer.tag.map(|tag| tag.to_string());
-                Ok(Ask::Pay(Box::new(Pay { order, code, time_expire, tag })))
+                let (tag, till) = (offer.tag.map(|tag| tag.to_string()), payment.till().cloned());
+                Ok(Ask::Pay(Box::new(Pay { order, till, code, time_expire, tag })))
             }
             (None, _) | (_, None) => Err(Box::new(not_sent())),
         },
         (Call::Precreate, None) => match payment.offer() {
             Some(offer) => Ok(Ask::Precreate(Box::new(Precreate {
                 order: Arc::clone(order),
+                till: payment.till().cloned(),
                 time_expire: offer.time_expire,
                 code_lives: lives(offer),
                 tag: offer.tag.map(|tag| tag.to_string()),
@@ -68,6 +69,7 @@ fn give_back(refund: &Refund) -> ask::Refund {
         amount: asked.amount,
         reason: asked.reason.clone(),
         operator_id: asked.operator_id.clone(),
+        till: asked.payment.till().cloned(),
     }
 }
 
@@ -92,7 +94,8 @@ mod tests {
     use super::*;
     use crate::alipay::ask::Method;
     use crate::payment::{
-        CodeMark, Event, Moment, Order, Payment, RefundCause, Rules, SecretText, Tag, Timestamp,
+        CodeMark, Event, Moment, Order, Payment, RefundCause, Rules, SecretText, Tag, Till,
+        Timestamp,
     };
 
     #[test]
@@ -100,7 +103,8 @@ mod tests {
         let order = Order::new("A1".parse().unwrap(), "1.20".parse().unwrap(), "tea".to_owned());
         let now = Moment::undisputed(Timestamp(5_000), Timestamp(7_000_000), Timestamp(8_000_000));
         let rules = Rules::default();
-        let requested = Payment::requested(order, now, &rules);
+        let till = Some(Arc::new(Till { terminal_id: "T_002".to_owned(), ..Till::default() }));
+        let requested = Payment::requested(order, now, &rules).at_till(till.clone());
         let of = |payment: &Payment| Matter::Payment(payment.clone());
         let code = || Some(AuthCode::read(&SecretText::new("2876344382566439".into())).unwrap());
 
@@ -119,6 +123,7 @@ mod tests {
         let Ask::Pay(pay) = ask(Call::Pay, &of(&paying), code()).unwrap() else { panic!("no pay") };
         assert_eq!(&pay.order, paying.order());
         assert_eq!(pay.tag, Some(Tag(5).to_string()));
+        assert_eq!(pay.till, till);
         assert_eq!(pay.time_expire, Timestamp(8_000_000) + rules.expire_after);
 
         let refund = Refund::own(paying.clone(), RefundCause::Undo, crate::payment::Fen(0), now);
@@ -127,6 +132,7 @@ mod tests {
             panic!("no refund")
         };
         assert_eq!((asked.request.as_str(), asked.amount), ("A1", paying.order().amount));
+        assert_eq!(asked.till, till);
         for (call, method) in
             [(Call::Query, Method::Query), (Call::RefundQuery, Method::RefundQuery)]
         {

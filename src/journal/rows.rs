@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::payment::{
     Account, Amount, CancelAction, CodeMark, Entry, EntryStep, Heard, How, Method, Offer, Order,
-    Payment, Record, Refund, Refusal, ScanKind, State, Tag, Timestamp, Trade, Undo, hide_codes,
-    is_printed_on_goods,
+    Payment, Record, Refund, Refusal, ScanKind, State, Tag, Till, Timestamp, Trade, Undo,
+    hide_codes, is_printed_on_goods,
 };
 
 /// A plain enum of the core and its names on disk.
@@ -40,9 +40,11 @@ macro_rules! words {
     };
 }
 
+mod order;
 mod parts;
 mod refund;
 
+use order::{ExtrasRow, TillRow};
 pub(super) use refund::{RefundRequestedRow, RefundRow};
 
 use parts::{
@@ -108,6 +110,7 @@ pub(super) struct PaymentSummary {
 pub(super) struct Origin {
     pub(super) order: Arc<Order>,
     pub(super) account: Option<Arc<Account>>,
+    pub(super) till: Option<Arc<Till>>,
     pub(super) created_at: Timestamp,
 }
 
@@ -304,6 +307,7 @@ impl PaymentRow {
         let record = Record {
             order: origin.order.clone(),
             account: origin.account.clone(),
+            till: origin.till.clone(),
             state: self.state.into(),
             rev: self.rev,
             created_at: origin.created_at,
@@ -352,6 +356,12 @@ struct RequestedRow {
     /// Since version 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     account: Option<AccountRow>,
+    /// Since version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    till: Option<TillRow>,
+    /// Since version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    extras: Option<ExtrasRow>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -391,6 +401,8 @@ impl RequestedRow {
             goods_detail: order.goods_detail.clone(),
             timeout: order.timeout.map(Into::into),
             account: payment.account().map(|account| account.as_ref().into()),
+            till: payment.till().map(|till| till.as_ref().into()),
+            extras: ExtrasRow::of(&order.extras),
         }
     }
 
@@ -407,9 +419,11 @@ impl RequestedRow {
             operator_id: self.operator_id,
             goods_detail: self.goods_detail,
             timeout: self.timeout.map(Into::into),
+            extras: self.extras.map(TryInto::try_into).transpose()?.unwrap_or_default(),
         };
+        let till = self.till.map(|row| Arc::new(row.into()));
         let account = self.account.map(|row| Arc::new(row.into()));
-        Ok(Origin { order: order.into(), account, created_at: Timestamp(self.created_at) })
+        Ok(Origin { order: order.into(), account, till, created_at: Timestamp(self.created_at) })
     }
 }
 

@@ -24,6 +24,7 @@ mod answer;
 mod clock;
 mod code;
 mod entry;
+mod extras;
 mod hide;
 mod hint;
 mod mark;
@@ -35,6 +36,7 @@ mod said;
 mod stage;
 mod state;
 mod step;
+mod till;
 mod words;
 
 #[cfg(test)]
@@ -49,6 +51,7 @@ pub use answer::{
 pub use clock::{Moment, Rules, Timestamp};
 pub use code::{AuthCode, OtherCode, ScaleLabels, SecretText, is_printed_on_goods, split_aim};
 pub use entry::{Entry, Recorded, ScannerNews, Step as EntryStep, StepName};
+pub use extras::Extras;
 pub use hide::{are_halves, hide_codes, show_scan};
 pub use hint::{Hint, ScanKind};
 pub use mark::{CodeKey, CodeMark};
@@ -63,4 +66,5 @@ pub use said::{Fen, Said};
 pub use stage::{Impossible, Payment, Record};
 pub use state::{Attention, CancelAction, Money, Public, State};
 pub use step::{Call, Event, Illegal, Stepped};
+pub use till::{Till, Tills};
 pub use words::Sentence;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Amount;
+use super::{Amount, Extras};
 
 /// The merchant's number for a payment, chosen by the register and used once:
 /// 1 to 64 of `[A-Za-z0-9_]` (`out_trade_no` of alipay.trade.pay).
@@ -91,6 +91,8 @@ pub struct Order {
     pub goods_detail: Option<String>,
     /// The register's own length of the window; else the configured one.
     pub timeout: Option<Duration>,
+    /// What is said to Alipay besides.
+    pub extras: Extras,
 }
 
 impl Order {
@@ -108,6 +110,7 @@ impl Order {
             operator_id: None,
             goods_detail: None,
             timeout: None,
+            extras: Extras::default(),
         }
     }
 
@@ -130,6 +133,7 @@ impl Order {
             ("timeout", self.timeout != other.timeout),
         ]
         .into_iter()
+        .chain(self.extras.compared(&other.extras))
         .filter_map(|(name, differs)| differs.then_some(name))
         .collect()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Account, Attention, CancelAction, CodeMark, Hint, Moment, Money, Offer, Order, Public, Reason,
-    Refusal, Rules, State, Timestamp, Trade, Trouble, Undo,
+    Refusal, Rules, State, Till, Timestamp, Trade, Trouble, Undo,
 };
 
 /// One attempt to collect one amount from one buyer.
@@ -20,6 +20,7 @@ pub struct Payment {
 pub(super) struct Head {
     pub(super) order: Arc<Order>,
     pub(super) account: Option<Arc<Account>>,
+    pub(super) till: Option<Arc<Till>>,
     /// Counts the changes, from 1. Nothing of a payment that has none is on disk.
     pub(super) rev: u64,
     pub(super) created_at: Timestamp,
@@ -78,6 +79,8 @@ pub struct Record {
     /// The account it is in; not known of payments of the journal's first two
     /// versions.
     pub account: Option<Arc<Account>>,
+    /// The till it is taken at; not known of payments of earlier versions.
+    pub till: Option<Arc<Till>>,
     /// What it waits for, or how it ended.
     pub state: State,
     /// Counts the changes, from 1.
@@ -122,6 +125,7 @@ impl Payment {
             head: Head {
                 order: order.into(),
                 account: None,
+                till: None,
                 rev: 0,
                 created_at: now.wall,
                 updated_at: now.wall,
@@ -145,6 +149,19 @@ impl Payment {
     #[must_use]
     pub fn order(&self) -> &Arc<Order> {
         &self.head.order
+    }
+
+    /// The same at this till.
+    #[must_use]
+    pub fn at_till(mut self, till: Option<Arc<Till>>) -> Self {
+        self.head.till = till;
+        self
+    }
+
+    /// The till it is taken at.
+    #[must_use]
+    pub fn till(&self) -> Option<&Arc<Till>> {
+        self.head.till.as_ref()
     }
 
     /// The account it is in.
@@ -338,6 +355,7 @@ impl Payment {
         Record {
             order: head.order,
             account: head.account,
+            till: head.till,
             state: self.state(),
             rev: head.rev,
             created_at: head.created_at,
@@ -386,6 +404,7 @@ impl TryFrom<Record> for Payment {
         let head = Head {
             order: record.order,
             account: record.account,
+            till: record.till,
             rev: record.rev,
             created_at: record.created_at,
             updated_at: record.updated_at,

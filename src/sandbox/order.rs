@@ -59,6 +59,7 @@ impl Sale {
         }
         text(biz, "body", 128)?;
         text(biz, "seller_id", 28)?;
+        extras(biz, amount)?;
         text(biz, "operator_id", 28)?;
         let store_id = text(biz, "store_id", 32)?;
         if store_id.as_deref().is_some_and(|id| !id.is_ascii()) {
@@ -75,6 +76,26 @@ impl Sale {
             expire_ms: expiry(biz, now)?,
         })
     }
+}
+
+/// What else Alipay checks: the parts of the amount, and the types.
+fn extras(biz: &Map<String, Value>, total: Amount) -> Result<(), Said> {
+    let part = |name| amount(biz, name, 11).map(|part| part.map(Amount::fen));
+    let (one, other) = (part("discountable_amount")?, part("undiscountable_amount")?);
+    let sum = one.unwrap_or(0).saturating_add(other.unwrap_or(0));
+    let both = one.is_some() && other.is_some();
+    if sum > total.fen() || (both && sum != total.fen()) {
+        return Err(invalid(
+            "total_amount 应等于 discountable_amount 与 undiscountable_amount 之和",
+        ));
+    }
+    if biz.get("extend_params").is_some_and(|params| !params.is_object()) {
+        return Err(invalid("extend_params 类型错误"));
+    }
+    if biz.get("query_options").is_some_and(|options| !options.is_array()) {
+        return Err(invalid("query_options 类型错误"));
+    }
+    Ok(())
 }
 
 fn merchant_number(biz: &Map<String, Value>) -> Result<String, Said> {

@@ -93,7 +93,10 @@ impl Terminal {
         order.scanner = self.may_begin(&order, offered.as_ref(), known, now).map_err(denied)?;
         let is_absent = |scanner: &String| self.absent.contains(scanner);
         let gone = order.scanner.as_ref().is_some_and(is_absent).then_some(Hint::ScannerGone);
-        let payment = Payment::requested(order, now, &self.rules).in_account(self.account.clone());
+        let till = self.tills.as_ref().map(|tills| tills.at(order.scanner.as_deref()).clone());
+        let payment = Payment::requested(order, now, &self.rules)
+            .in_account(self.account.clone())
+            .at_till(till);
         self.open.insert(number.clone(), OpenPayment::new(payment, now));
         let happening = match method {
             Method::Code => Happening::Requested(asking, offered, gone),

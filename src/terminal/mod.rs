@@ -31,8 +31,8 @@ use std::sync::Arc;
 
 use crate::payment::{
     Account, Answer, Answered, Asker, AuthCode, CodeKey, CodeMark, Entry, Event, Illegal, Moment,
-    OutTradeNo, PayAnswer, Payment, Refund, Rules, ScaleLabels, ScannerNews, SecretText, Timestamp,
-    TroubleKind, WrongTurn,
+    OutTradeNo, PayAnswer, Payment, Refund, Rules, ScaleLabels, ScannerNews, SecretText, Tills,
+    Timestamp, TroubleKind, WrongTurn,
 };
 use agenda::Agenda;
 use machine::{Machine, Next};
@@ -228,6 +228,8 @@ pub struct Terminal {
     scanners: Vec<String>,
     /// The account that new payments are in.
     account: Option<Arc<Account>>,
+    /// The tills that new payments are taken at.
+    tills: Option<Tills>,
     /// The scanners that are known to be unplugged, or not to be read.
     absent: BTreeSet<String>,
     sights: Sights,
@@ -258,6 +260,7 @@ impl Terminal {
             codes,
             scanners,
             account: None,
+            tills: None,
             absent: BTreeSet::new(),
             sights: Sights::default(),
             open: BTreeMap::new(),
@@ -281,6 +284,13 @@ impl Terminal {
     #[must_use]
     pub fn in_account(mut self, account: Account) -> Self {
         self.account = Some(account.into());
+        self
+    }
+
+    /// The same, with these tills.
+    #[must_use]
+    pub fn with_tills(mut self, tills: Tills) -> Self {
+        self.tills = Some(tills);
         self
     }
 

@@ -9,6 +9,7 @@ mod bounds;
 mod client;
 mod description;
 mod events;
+mod extras;
 mod fake;
 mod money;
 mod payments;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tilld::api::{Backend, PaymentView, Which};
+use tilld::api::{Backend, PaymentView, ReceiptView, Which};
 use tilld::payment::{
-    Asker, Call, CancelAction, Fen, Hint, OtherCode, Public, Reason, Said, State, Timestamp, Trade,
+    Asker, Call, CancelAction, Extras, Fen, Hint, Order, OtherCode, Public, Reason, Said, State,
+    Till, Timestamp, Trade,
 };
 
 use crate::client::Terminal;
@@ -38,7 +39,10 @@ async fn what_is_asked_for_arrives_whole() {
         "goods_detail": [
             { "quantity": 1, "price": "2.50", "goods_name": "咖啡", "goods_id": "g1" }
         ],
-        "timeout": 30
+        "timeout": 30, "seller_id": "2088102146225135", "discountable_amount": "2",
+        "undiscountable_amount": "5.00",
+        "extend_params": { "sys_service_provider_id": "2088511833207846", "hb_fq_num": 3 },
+        "query_options": ["fund_bill_list"]
     });
     assert_eq!(terminal.put("/v1/payments/A1", &body.to_string()).await.status, 201);
     let requests = terminal.fake.requests.lock().unwrap();
@@ -57,6 +61,16 @@ async fn what_is_asked_for_arrives_whole() {
         order.goods_detail.as_deref(),
         Some(r#"[{"goods_id":"g1","goods_name":"咖啡","price":"2.50","quantity":1}]"#)
     );
+    let extras = Extras {
+        seller_id: Some("2088102146225135".to_owned()),
+        discountable_amount: Some("2".parse().unwrap()),
+        undiscountable_amount: Some("5".parse().unwrap()),
+        extend_params: Some(
+            r#"{"hb_fq_num":3,"sys_service_provider_id":"2088511833207846"}"#.to_owned(),
+        ),
+        query_options: vec!["fund_bill_list".to_owned()],
+    };
+    assert_eq!(order.extras, extras);
 }
 
 #[tokio::test]
@@ -97,10 +111,73 @@ async fn the_example_of_the_contract_is_what_we_say() {
     });
     terminal.fake.journal(&paid, "pay_answered");
     let told = terminal.get("/v1/payments/20150320010101001").await.json();
-    assert_eq!(serde_json::from_value::<PaymentView>(told.clone()).unwrap(), read);
+    let mut view: PaymentView = serde_json::from_value(told.clone()).unwrap();
+    // Added since: it has a test of its own.
+    assert!(view.receipt.take().is_some());
+    assert_eq!(view, read);
     for (member, value) in example.as_object().unwrap() {
         assert_eq!(&told[member], value, "{member}");
     }
+}
+
+#[tokio::test]
+async fn a_receipt_says_what_was_told_and_where_it_was_taken() {
+    let terminal = Terminal::start();
+    let paid = altered(&payment("A1", State::Paid), |record| {
+        record.till = Some(
+            Till {
+                terminal_id: "T_002".to_owned(),
+                store_id: Some("NJ_002".to_owned()),
+                operator_id: Some("yx_001".to_owned()),
+            }
+            .into(),
+        );
+        record.trade = Trade {
+            trade_no: Some("2013112011001004330000121536".to_owned()),
+            buyer_logon_id: Some("159****5620".to_owned()),
+            paid_at: Some(NOW + Duration::from_secs(1)),
+            said: Said {
+                total_amount: Some(Fen(8888)),
+                receipt_amount: Some(Fen(8688)),
+                buyer_pay_amount: Some(Fen(8088)),
+                point_amount: Some(Fen(0)),
+                invoice_amount: Some(Fen(8087)),
+                discount_amount: Some(Fen(600)),
+                mdiscount_amount: Some(Fen(200)),
+                fund_bill_list: Some(r#"[{"fund_channel":"COUPON","amount":"8.00"}]"#.to_owned()),
+            },
+            ..Trade::default()
+        };
+    });
+    terminal.fake.journal(&paid, "pay_answered");
+    let told = terminal.get("/v1/payments/A1").await.json();
+    let expected = json!({
+        "total_amount": "88.88", "receipt_amount": "86.88", "buyer_pay_amount": "80.88",
+        "point_amount": "0.00", "invoice_amount": "80.87", "discount_amount": "6.00",
+        "mdiscount_amount": "2.00",
+        "fund_bill_list": [{ "fund_channel": "COUPON", "amount": "8.00" }],
+        "paid_at": "2026-11-20T10:00:01+08:00", "buyer_logon_id": "159****5620",
+        "store_id": "NJ_002", "terminal_id": "T_002", "operator_id": "yx_001"
+    });
+    assert_eq!(told["receipt"], expected);
+
+    // The register's own operator; funds that are no list; an older entry.
+    let named = altered(&paid, |record| {
+        let order = record.order.as_ref().clone();
+        record.order = Order { operator_id: Some("li".to_owned()), ..order }.into();
+        record.trade.said.fund_bill_list = Some("\"none\"".to_owned());
+    });
+    let receipt = serde_json::to_value(ReceiptView::of(&named)).unwrap();
+    assert_eq!((&receipt["operator_id"], &receipt["fund_bill_list"]), (&json!("li"), &Value::Null));
+    let old = serde_json::to_value(ReceiptView::of(&payment("A2", State::Paid))).unwrap();
+    let members = old.as_object().unwrap();
+    assert!(members.len() == 13 && members.values().all(Value::is_null), "{old}");
+
+    for state in [State::Declined, State::Cancelled(CancelAction::Refund), State::Querying] {
+        assert_eq!(ReceiptView::of(&payment("A3", state)), None, "{state:?}");
+    }
+    let waits = terminal.put("/v1/payments/A4", BODY).await.json();
+    assert_eq!(waits["receipt"], Value::Null);
 }
 
 #[tokio::test]

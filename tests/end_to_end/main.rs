@@ -31,6 +31,7 @@ mod owed;
 #[path = "../pty/mod.rs"]
 mod pty;
 mod qr;
+mod receipt;
 mod refund_endings;
 mod refunds;
 mod relay;

@@ -36,6 +36,7 @@ fn order() -> Order {
 fn pay(order: Order) -> Pay {
     Pay {
         order: Arc::new(order),
+        till: None,
         code: code(),
         time_expire: NOW + Duration::from_mins(2),
         tag: None,
@@ -59,6 +60,7 @@ fn ask(method: Method) -> Ask {
 fn precreate() -> Precreate {
     Precreate {
         order: Arc::new(order()),
+        till: None,
         time_expire: NOW + Duration::from_mins(2),
         code_lives: Duration::from_mins(2),
         tag: Some("0123456789abcdef".to_owned()),
@@ -76,6 +78,7 @@ fn refund() -> Refund {
         amount: "12.33".parse().unwrap(),
         reason: Some("正常退款/部分".to_owned()),
         operator_id: None,
+        till: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::content::{self, Till};
+use super::super::content;
 use super::super::envelope;
 use super::super::mask::Mask;
 use super::super::table::{self, Words};
@@ -11,7 +11,7 @@ use super::super::verdict::judge;
 use super::played::{Gateway, Play, signed};
 use super::{NOW, ask, order, precreate};
 use crate::alipay::ask::{Ask, Method, Precreate};
-use crate::payment::{Answer, Judged, PrecreateAnswer};
+use crate::payment::{Answer, Extras, Judged, PrecreateAnswer, Till};
 
 #[test]
 fn every_documented_case_of_a_precreate_has_its_verdict() {
@@ -96,6 +96,21 @@ fn a_precreate_ends_at_a_date_and_its_code_after_a_while() {
             "passback_params": "0123456789abcdef",
         })
     );
+    let mut order = order();
+    order.extras = Extras {
+        seller_id: Some("2088102146225135".to_owned()),
+        discountable_amount: Some("8.88".parse().unwrap()),
+        undiscountable_amount: Some("80.00".parse().unwrap()),
+        extend_params: Some(r#"{"hb_fq_num":"3"}"#.to_owned()),
+        // It has none.
+        query_options: vec!["fund_bill_list".to_owned()],
+    };
+    let more = Precreate { order: Arc::new(order), ..precreate() };
+    let (plain, more) =
+        (content::precreate(&asked, &till).unwrap(), content::precreate(&more, &till).unwrap());
+    let added = r#","seller_id":"2088102146225135","discountable_amount":"8.88","undiscountable_amount":"80.00","extend_params":{"hb_fq_num":"3"}"#;
+    assert!(more.contains(added), "{}", *more);
+    assert_eq!(more.replace(added, ""), *plain);
     for (seconds, written) in [(0, "1m"), (1, "1m"), (60, "1m"), (61, "2m"), (5400, "90m")] {
         asked.code_lives = Duration::from_secs(seconds);
         let content = content::precreate(&asked, &till).unwrap();

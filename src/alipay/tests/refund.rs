@@ -1,6 +1,6 @@
 //! Giving money back: what is said, and what an answer may be taken for.
 
-use super::super::content::{self, Till};
+use super::super::content;
 use super::super::envelope;
 use super::super::mask::Mask;
 use super::super::request::RequestError;
@@ -11,7 +11,7 @@ use super::played::{Gateway, Play, signed};
 use super::{NOW, alipay_public, ask, refund};
 use crate::alipay::ask::{Ask, Expect, Method, Refund};
 use crate::payment::{
-    Answer, Back, Fen, Judged, RefundAnswer, RefundQueryAnswer, Timestamp, TroubleKind,
+    Answer, Back, Fen, Judged, RefundAnswer, RefundQueryAnswer, Till, Timestamp, TroubleKind,
 };
 
 /// `method code sub_code fund_change => verdict`, or with `refund_status` and

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::super::ask::Pay;
-use super::super::content::{self, Till};
+use super::super::content;
 use super::super::request::{self, RequestError};
 use super::super::sign::SignType;
 use super::{NOW, app_private, order, pay};
-use crate::payment::Timestamp;
+use crate::payment::{Extras, Till, Timestamp};
 
 fn till() -> Till {
     Till {
@@ -70,6 +70,56 @@ fn a_pay_says_everything_that_is_known_and_nothing_empty() {
     );
     assert_eq!(value["operator_id"], "li");
     assert_eq!(value["total_amount"], "100000000", "eleven characters at most");
+}
+
+/// Each member by itself, as it was read, and nothing else with it.
+#[test]
+fn what_the_register_adds_is_passed_on_as_it_is() {
+    let amount = |text: &str| Some(text.parse().unwrap());
+    let text = |text: &str| Some(text.to_owned());
+    for (extras, member) in [
+        (
+            Extras { seller_id: text("2088102146225135"), ..Extras::default() },
+            r#""seller_id":"2088102146225135""#,
+        ),
+        (
+            Extras { discountable_amount: amount("8.88"), ..Extras::default() },
+            r#""discountable_amount":"8.88""#,
+        ),
+        (
+            Extras { undiscountable_amount: amount("80"), ..Extras::default() },
+            r#""undiscountable_amount":"80.00""#,
+        ),
+        (
+            Extras {
+                extend_params: text(
+                    r#"{"hb_fq_num":3,"sys_service_provider_id":"2088511833207846"}"#,
+                ),
+                ..Extras::default()
+            },
+            r#""extend_params":{"hb_fq_num":3,"sys_service_provider_id":"2088511833207846"}"#,
+        ),
+        (
+            Extras {
+                query_options: vec!["fund_bill_list".to_owned(), "mdiscount_amount".to_owned()],
+                ..Extras::default()
+            },
+            r#""query_options":["fund_bill_list","mdiscount_amount"]"#,
+        ),
+    ] {
+        let plain = content::pay(&pay(order()), &till()).unwrap();
+        let mut order = order();
+        order.extras = extras;
+        let content = content::pay(&pay(order), &till()).unwrap();
+        assert!(content.contains(member), "{member}: {}", *content);
+        assert_eq!(content.replace(&format!(",{member}"), ""), *plain);
+    }
+    for params in ["[]", "{", "\"{}\""] {
+        let mut order = order();
+        order.extras.extend_params = text(params);
+        let content = content::pay(&pay(order), &till());
+        assert_eq!(content.err(), Some(RequestError::ExtendParams), "{params}");
+    }
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn answer_as_all_do(operation: &mut Value) {
         wire::CancelActionView,
         wire::ReasonView,
         wire::HintView,
+        wire::ReceiptView,
         wire::SentenceView,
         wire::RefundView,
         wire::RefundsView,

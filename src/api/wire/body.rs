@@ -14,7 +14,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::members::{Members, invalid, required};
-use super::{Code, Problem};
+use super::{Code, Problem, extras};
 use crate::payment::{Amount, AuthCode, Method, Order, OutTradeNo, SecretText};
 use crate::terminal::PayRequest;
 
@@ -65,6 +65,29 @@ pub struct PayBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 600)]
     pub timeout: Option<u64>,
+    /// The account that the money goes to, if it is not the contract's. This and
+    /// all that follows is passed on to Alipay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 28)]
+    pub seller_id: Option<String>,
+    /// How much of the amount may be discounted, written like `amount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^[0-9]+(\.[0-9]{1,2})?$")]
+    pub discountable_amount: Option<String>,
+    /// How much may not. Both together are `amount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^[0-9]+(\.[0-9]{1,2})?$")]
+    pub undiscountable_amount: Option<String>,
+    /// Further parameters, such as `sys_service_provider_id` or `hb_fq_num`: 1 to
+    /// 32 strings or numbers by their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub extend_params: Option<Value>,
+    /// What Alipay's answer shall tell besides, such as `fund_bill_list` or
+    /// `mdiscount_amount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 16)]
+    pub query_options: Option<Vec<String>>,
 }
 
 /// A payment code for a payment that waits for one.
@@ -75,7 +98,7 @@ pub struct CodeBody {
     pub auth_code: String,
 }
 
-const PAY_MEMBERS: [&str; 10] = [
+const PAY_MEMBERS: [&str; 15] = [
     "amount",
     "method",
     "subject",
@@ -86,6 +109,11 @@ const PAY_MEMBERS: [&str; 10] = [
     "operator_id",
     "goods_detail",
     "timeout",
+    extras::NAMES[0],
+    extras::NAMES[1],
+    extras::NAMES[2],
+    extras::NAMES[3],
+    extras::NAMES[4],
 ];
 
 /// Reads the body of `PUT` (then `number` is the register's own) or of `POST`
@@ -101,10 +129,10 @@ pub(in crate::api) fn pay_request(
         let detail = "sale is required: without a number of the register's own it is the key";
         return Err(invalid("sale", detail));
     }
-    let method = method(&members)?;
+    let (amount, method) = (amount(&members)?, method(&members)?);
     let order = Order {
         out_trade_no: number,
-        amount: amount(&members)?,
+        amount,
         method,
         subject: required(members.text("subject", 256)?, "subject")?,
         sale,
@@ -113,6 +141,7 @@ pub(in crate::api) fn pay_request(
         operator_id: members.text("operator_id", 28)?,
         goods_detail: goods(&members)?,
         timeout: timeout(&members)?,
+        extras: extras::extras(&members, amount)?,
     };
     Ok(PayRequest { order, code: auth_code(&members)?, keyed_by_sale })
 }
@@ -127,7 +156,8 @@ fn method(members: &Members<'_>) -> Result<Method, Problem> {
     let Some(name) = members.text("method", 16)? else { return Ok(Method::Code) };
     let known = Method::ALL.into_iter().find(|method| method.name() == name);
     let method = known.ok_or_else(|| invalid("method", "method is code or qr"))?;
-    for member in ["auth_code", "scanner"] {
+    // Nothing that is asked for beside it comes with the code that is shown.
+    for member in ["auth_code", "scanner", "query_options"] {
         if method != Method::Code && members.get(member).is_some() {
             return Err(invalid(member, format!("{member} goes with the method code only")));
         }
@@ -136,14 +166,18 @@ fn method(members: &Members<'_>) -> Result<Method, Problem> {
 }
 
 pub(super) fn amount(members: &Members<'_>) -> Result<Amount, Problem> {
-    let raw = required(members.get("amount"), "amount")?;
-    let wrong = |detail: String| Problem::member(Code::InvalidAmount, "amount", detail);
+    required(amount_of(members, "amount")?, "amount")
+}
+
+pub(super) fn amount_of(members: &Members<'_>, name: &str) -> Result<Option<Amount>, Problem> {
+    let Some(raw) = members.get(name) else { return Ok(None) };
+    let wrong = |detail: String| Problem::member(Code::InvalidAmount, name, detail);
     let text: String = serde_json::from_str(raw).map_err(|_| {
         wrong(
             "write the amount as a string, like \"88.88\": numbers lose fen on the way".to_owned(),
         )
     })?;
-    text.parse().map_err(|why: crate::payment::AmountError| wrong(why.to_string()))
+    text.parse().map(Some).map_err(|why: crate::payment::AmountError| wrong(why.to_string()))
 }
 
 fn auth_code(members: &Members<'_>) -> Result<Option<AuthCode>, Problem> {
@@ -198,7 +232,7 @@ fn goods(members: &Members<'_>) -> Result<Option<String>, Problem> {
 }
 
 /// A number, or digits in a string, not negative and not finer than that.
-fn is_decimal(value: &Value, decimals_max: usize) -> bool {
+pub(super) fn is_decimal(value: &Value, decimals_max: usize) -> bool {
     let text = match value {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.clone(),

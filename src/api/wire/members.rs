@@ -9,7 +9,7 @@ use super::{Code, Problem};
 use crate::payment::hide_codes;
 
 /// The members of a JSON object, each still as it was written.
-pub(super) struct Members<'a>(Vec<(String, &'a RawValue)>);
+pub(super) struct Members<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     pub(super) fn read(bytes: &'a [u8], known: &[&str]) -> Result<Self, Problem> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::reading::{lenient, view};
-use super::{MoneyView, SentenceView, Word, time_text};
+use super::{MoneyView, ReceiptView, SentenceView, Word, time_text};
 use crate::payment::{
     Attention, CancelAction, Fen, Hint, Money, Offer, Payment, Public, Reason, Refunded, State,
     Timestamp,
@@ -21,6 +21,14 @@ view! {
         "buyer_logon_id": "159****5620", "reason": null, "attention": null,
         "refunded_amount": "0.00", "sale": null, "cancel_action": null, "seconds_left": null,
         "hint": null,
+        "receipt": {
+            "total_amount": "88.88", "receipt_amount": "88.88", "buyer_pay_amount": "88.88",
+            "point_amount": "0.00", "invoice_amount": "88.88", "discount_amount": null,
+            "mdiscount_amount": null,
+            "fund_bill_list": [{ "fund_channel": "ALIPAYACCOUNT", "amount": "88.88" }],
+            "paid_at": "2026-11-20T10:00:01+08:00", "buyer_logon_id": "159****5620",
+            "store_id": "NJ_001", "terminal_id": "T_001", "operator_id": null
+        },
         "cashier": { "zh": "已收款 88.88 元", "en": "Paid 88.88 yuan" },
         "created_at": "2026-11-20T10:00:00+08:00", "updated_at": "2026-11-20T10:00:02+08:00"
     }))]
@@ -73,6 +81,8 @@ view! {
         /// While it waits for its code: why it has not got one although somebody
         /// tries. `cashier` says the same in a sentence.
         pub hint: Option<HintView>,
+        /// What a receipt says, when it is paid.
+        pub receipt: Option<ReceiptView>,
         /// What to tell the cashier.
         pub cashier: SentenceView,
         /// When it was asked for.
@@ -189,6 +199,7 @@ impl From<&Payment> for PaymentView {
             cancel_action: cancel_action(&payment.state()).map(Word::from),
             seconds_left: None,
             hint: payment.hint().map(HintView::from),
+            receipt: ReceiptView::of(payment),
             cashier: payment.cashier().into(),
             created_at: time_text(payment.created_at()),
             updated_at: time_text(payment.updated_at()),

@@ -88,7 +88,9 @@ pub(in crate::daemon) async fn run(setup: Setup) -> Result<(), Ended> {
     let open = reader.open_payments().map_err(|why| unavailable(&why))?;
     let refunds = reader.open_refunds().map_err(|why| unavailable(&why))?;
     let ids = config.scanners.iter().map(|s| s.id.clone()).collect();
-    let terminal = Terminal::new(config.rules, codes, ids).in_account(account.clone());
+    let terminal = Terminal::new(config.rules, codes, ids)
+        .in_account(account.clone())
+        .with_tills(config.tills.clone());
     let of_refunds = refunds.iter().map(|refund| &refund.asked().payment);
     if let Some(other) = terminal.other_account(open.iter().chain(of_refunds)) {
         return Err(give_up(of_other_account(&config, &account, other)));

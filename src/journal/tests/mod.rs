@@ -25,9 +25,9 @@ use super::{
     AppendError, ChainKey, Health, OpenError, Pending, Reader, Report, VerifyError, Writer,
 };
 use crate::payment::{
-    Amount, Back, CancelAction, CodeMark, Entry, EntryStep, Fen, Heard, How, Method, Offer, Order,
-    OutTradeNo, Payment, Record, Refund, RefundCause, RefundHeard, RefundRecord, RefundRequest,
-    RefundStage, State, StepName, Timestamp, Trade,
+    Amount, Back, CancelAction, CodeMark, Entry, EntryStep, Extras, Fen, Heard, How, Method, Offer,
+    Order, OutTradeNo, Payment, Record, Refund, RefundCause, RefundHeard, RefundRecord,
+    RefundRequest, RefundStage, State, StepName, Timestamp, Trade,
 };
 
 /// The key of the journals here, but for those that say otherwise.
@@ -212,6 +212,7 @@ fn order(name: &str, sale: Option<&str>) -> Order {
         operator_id: None,
         goods_detail: Some(r#"[{"goods_id":"apple-01"}]"#.to_owned()),
         timeout: None,
+        extras: Extras::default(),
     }
 }
 
@@ -225,6 +226,7 @@ fn requested_at(name: &str, sale: Option<&str>, at: i64) -> Payment {
     let record = Record {
         order: order(name, sale).into(),
         account: None,
+        till: None,
         state: State::AwaitingCode { until: Timestamp(at + 120_000) },
         rev: 1,
         created_at: Timestamp(at),

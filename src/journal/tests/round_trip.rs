@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::payment::{
     Account, Asker, Attention, Call, CodeMark, Fen, Heard, Hint, How, Judged, Offer, OtherCode,
-    Public, Reason, Record, Refusal, Said, ScanKind, ScannerNews, StepName, Tag, Trouble,
+    Public, Reason, Record, Refusal, Said, ScanKind, ScannerNews, StepName, Tag, Till, Trouble,
     TroubleKind, Undo, Wire,
 };
 
@@ -170,8 +170,9 @@ fn attention() -> impl Strategy<Value = Attention> {
 fn any_order() -> impl Strategy<Value = Order> {
     let texts = prop::collection::vec(maybe(text()), 5);
     let method = prop::sample::select(Method::ALL.to_vec());
-    ("[A-Za-z0-9_]{1,64}", amount(), method, text(), texts, maybe(length())).prop_map(
-        |(name, amount, method, subject, texts, timeout)| {
+    let more = (maybe(length()), extras());
+    ("[A-Za-z0-9_]{1,64}", amount(), method, text(), texts, more).prop_map(
+        |(name, amount, method, subject, texts, (timeout, extras))| {
             let [sale, scanner, body, operator_id, goods_detail] =
                 texts.try_into().expect("five texts");
             Order {
@@ -185,6 +186,7 @@ fn any_order() -> impl Strategy<Value = Order> {
                 operator_id,
                 goods_detail,
                 timeout,
+                extras,
             }
         },
     )
@@ -196,11 +198,41 @@ fn account() -> impl Strategy<Value = Option<Arc<Account>>> {
     })
 }
 
+fn extras() -> impl Strategy<Value = Extras> {
+    let amounts = (maybe(amount()), maybe(amount()));
+    (maybe(text()), amounts, maybe(text()), prop::collection::vec(text(), 0..3)).prop_map(
+        |(
+            seller_id,
+            (discountable_amount, undiscountable_amount),
+            extend_params,
+            query_options,
+        )| {
+            Extras {
+                seller_id,
+                discountable_amount,
+                undiscountable_amount,
+                extend_params,
+                query_options,
+            }
+        },
+    )
+}
+
+fn till() -> impl Strategy<Value = Option<Arc<Till>>> {
+    maybe((text(), maybe(text()), maybe(text()))).prop_map(|parts| {
+        parts.map(|(terminal_id, store_id, operator_id)| {
+            Arc::new(Till { terminal_id, store_id, operator_id })
+        })
+    })
+}
+
 pub(super) fn payment() -> impl Strategy<Value = Payment> {
     let words = (trade(), maybe(reason()), maybe(attention()), maybe(trouble()), maybe(hint()));
     let out = (maybe(offer()), offer(), maybe(undo()));
-    (any_order(), account(), state(), time(), time(), out, words).prop_map(
-        |(order, account, state, created_at, updated_at, out, words)| {
+    let origin = (any_order(), account(), till());
+    // Boxed: a payment is too much for the stack of a test's thread.
+    (origin.boxed(), state(), time(), time(), out.boxed(), words.boxed()).prop_map(
+        |((order, account, till), state, created_at, updated_at, out, words)| {
             let (trade, reason, attention, trouble, hint) = words;
             let (perhaps, certainly, undo) = out;
             // Each state has what belongs to it.
@@ -221,6 +253,7 @@ pub(super) fn payment() -> impl Strategy<Value = Payment> {
             let record = Record {
                 order: order.into(),
                 account,
+                till,
                 state,
                 rev: 1,
                 created_at,
@@ -344,6 +377,7 @@ proptest! {
         prop_assume!(!first.is_final());
         let second = altered(&second, |record| {
             (record.order, record.account) = (first.order().clone(), first.account().cloned());
+            record.till = first.till().cloned();
             (record.created_at, record.rev) = (first.created_at(), 2);
         });
         bench.append(entry(&first)).expect("written");

@@ -338,9 +338,10 @@ impl Backend for Fake {
             self.take_page()?;
             *self.last_read.lock().unwrap() = limit;
             let entries = self.entries.lock().unwrap();
-            let about = |recorded: &&Recorded| {
-                matches!(&recorded.entry, Entry::Payment { payment, .. }
-                    if payment.order().out_trade_no == number)
+            let about = |recorded: &&Recorded| match &recorded.entry {
+                Entry::Payment { payment, .. } => payment.order().out_trade_no == number,
+                Entry::Refund { refund, .. } => *refund.of() == number,
+                Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => false,
             };
             Ok(entries.iter().filter(about).filter(|r| r.seq > seq).take(limit).cloned().collect())
         })

@@ -487,7 +487,10 @@ async fn the_journal_tells_every_step_and_no_code() {
     assert_eq!(entries[1]["auth_code"], "28**************94");
     assert_eq!(
         entries[1]["sent"],
-        json!({ "method": "alipay.trade.pay", "out_trade_no": "A1", "total_amount": "88.88" })
+        json!({
+            "method": "alipay.trade.pay", "out_trade_no": "A1", "total_amount": "88.88",
+            "refund_amount": null,
+        })
     );
 }
 

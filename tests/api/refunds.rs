@@ -173,3 +173,40 @@ async fn a_refused_refund_says_what_is_true_of_the_money() {
     let told = terminal.put("/v1/payments/A1/refunds/R-1", BODY).await;
     assert_eq!((told.status, told.json()["code"].clone()), (422, json!("invalid_refund_number")));
 }
+
+#[tokio::test]
+async fn the_steps_of_a_payment_tell_of_its_refunds() {
+    let terminal = Terminal::start();
+    let payment = paid(&terminal);
+    let refund = sent(&payment, "R1", "5.00");
+    terminal.fake.journal_refund(&refund);
+    terminal.fake.journal_refund(&done(&refund));
+    let all =
+        RefundRequest { before: Fen(500), ..(**sent(&payment, "R2", "83.88").asked()).clone() };
+    let now = Moment::undisputed(NOW, NOW, NOW);
+    let all = Refund::requested(all, now).step(&Happened::Requested, now).unwrap().refund;
+    terminal.fake.journal_refund(&done(&all));
+    let undo = RefundRequest { cause: RefundCause::Undo, ..(**refund.asked()).clone() };
+    terminal.fake.journal_refund(&Refund::requested(undo, now));
+
+    let journal = terminal.get("/v1/payments/A1/journal").await.json();
+    let told: Vec<_> = journal["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| {
+            [&step["out_request_no"], &step["refund_state"], &step["state"], &step["money"]]
+        })
+        .map(|step| step.map(|member| member.as_str().unwrap_or("-")).join(" "))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "- - paid taken",
+            "R1 processing paid taken",
+            "R1 refunded paid taken",
+            "R2 refunded paid returned",
+            "R1 processing cancelling unknown",
+        ]
+    );
+}

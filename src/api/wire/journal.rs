@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{MoneyView, StateView, time_text};
-use crate::payment::{Asker, Call, Entry, EntryStep, Fen, Payment, Recorded, Trade, Wire};
+use super::{MoneyView, RefundStateView, StateView, time_text};
+use crate::payment::{
+    Asker, Call, Entry, EntryStep, Fen, Payment, Recorded, Refund, RefundCause, RefundState,
+    Refunded, Trade, Wire,
+};
 
 /// A part of the steps ever journaled for a payment, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -17,11 +20,11 @@ pub struct JournalView {
     pub next_cursor: Option<String>,
 }
 
-/// One step of a payment: what happened, and what came of it.
+/// One step of a payment, or of a refund of it: what happened, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Step, example = json!({
     "seq": 17, "at": "2026-11-20T10:00:01.32+08:00", "step": "pay_answered", "rev": 3,
-    "state": "paid", "money": "taken", "auth_code": null, "asker": null, "sent": null,
+    "state": "paid", "money": "taken", "out_request_no": null, "refund_state": null, "auth_code": null, "asker": null, "sent": null,
     "answered": {
         "verdict": "paid", "code": "10000", "sub_code": null, "message": "Success",
         "trade_status": null, "action": null, "retry_flag": null,
@@ -42,14 +45,23 @@ pub struct StepView {
     #[schema(format = DateTime)]
     pub at: String,
     /// What happened: `requested`, `code`, `hint`, `due`, `stop`, `restarted`,
-    /// `pay_answered`, `query_answered`, `cancel_answered`.
+    /// `pay_answered`, `query_answered`, `cancel_answered`, `refund_answered`,
+    /// `refund_query_answered`, `gave_back`.
     pub step: String,
-    /// The payment's `rev` afterwards.
+    /// The payment's `rev` afterwards; of a refund's step, the refund's.
     pub rev: u64,
     /// The payment's state afterwards.
     pub state: StateView,
     /// Where the money was, as far as was known afterwards.
     pub money: MoneyView,
+    /// Of a refund's step, the refund's number.
+    #[serde(default)]
+    #[schema(required)]
+    pub out_request_no: Option<String>,
+    /// Of a refund's step, the refund's state afterwards.
+    #[serde(default)]
+    #[schema(required)]
+    pub refund_state: Option<RefundStateView>,
     /// The payment code that came in, masked.
     #[schema(required)]
     pub auth_code: Option<String>,
@@ -80,7 +92,8 @@ pub struct AskerView {
 /// A call to the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Sent, example = json!({
-    "method": "alipay.trade.pay", "out_trade_no": "20150320010101001", "total_amount": "88.88"
+    "method": "alipay.trade.pay", "out_trade_no": "20150320010101001", "total_amount": "88.88",
+    "refund_amount": null
 }))]
 pub struct SentView {
     /// The gateway's name for it.
@@ -90,6 +103,10 @@ pub struct SentView {
     /// The amount, when the call names one.
     #[schema(required)]
     pub total_amount: Option<String>,
+    /// How much goes back, when the call is a refund.
+    #[serde(default)]
+    #[schema(required)]
+    pub refund_amount: Option<String>,
 }
 
 /// What came back from the gateway.
@@ -171,31 +188,63 @@ pub struct ToldView {
 }
 
 impl StepView {
-    /// The step that an entry tells of, if it is about a payment.
+    /// The step that an entry tells of, if it is about a payment or a refund.
     #[must_use]
     pub fn of(recorded: &Recorded) -> Option<Self> {
-        let Entry::Payment { payment, step } = &recorded.entry else { return None };
+        let (payment, refund, step) = match &recorded.entry {
+            Entry::Payment { payment, step } => (payment, None, step),
+            Entry::Refund { refund, step } => (&refund.asked().payment, Some(refund), step),
+            Entry::Scan { .. } | Entry::Scanner { .. } | Entry::Gateway { .. } => return None,
+        };
+        let (state, money) = match refund {
+            Some(refund) => beside(refund),
+            None => (payment.public().into(), payment.money().into()),
+        };
         Some(Self {
             seq: recorded.seq,
             at: time_text(recorded.at),
             step: step.name.name().to_owned(),
-            rev: payment.rev(),
-            state: payment.public().into(),
-            money: payment.money().into(),
+            rev: refund.map_or(payment.rev(), Refund::rev),
+            state,
+            money,
+            out_request_no: refund.map(|refund| refund.asked().request.to_string()),
+            refund_state: refund.map(|refund| refund.public().into()),
             auth_code: step.code.clone(),
             asker: step.asker.map(|Asker { uid, pid }| AskerView { uid, pid }),
-            sent: step.call.map(|call| sent(call, payment)),
-            answered: answered(step, payment),
+            sent: step.call.map(|call| sent(call, payment, refund)),
+            answered: answered(step, if refund.is_none() { told(payment.trade()) } else { None }),
         })
     }
 }
 
-fn sent(call: Call, payment: &Payment) -> SentView {
+/// How the payment stood, and its money, when a refund of it was so far. Its entry
+/// tells the payment as it is by now; while the terminal itself undoes it, it is not
+/// final.
+fn beside(refund: &Refund) -> (StateView, MoneyView) {
+    let asked = refund.asked();
+    if asked.cause == RefundCause::Undo {
+        return (StateView::Cancelling, MoneyView::Unknown);
+    }
+    let this = if refund.public() == RefundState::Refunded { asked.amount.fen() } else { 0 };
+    let back = Refunded { amount: Fen(asked.before.0.saturating_add(this)), count: 1 };
+    (asked.payment.public().into(), asked.payment.money_after(back).into())
+}
+
+fn sent(call: Call, payment: &Payment, refund: Option<&Refund>) -> SentView {
     let order = payment.order();
+    let method = match call {
+        Call::RefundQuery => "alipay.trade.fastpay.refund.query".to_owned(),
+        Call::Pay | Call::Precreate | Call::Query | Call::Cancel | Call::Refund => {
+            format!("alipay.trade.{}", call.name())
+        }
+    };
     SentView {
-        method: format!("alipay.trade.{}", call.name()),
+        method,
         out_trade_no: order.out_trade_no.to_string(),
-        total_amount: (call == Call::Pay).then(|| order.amount.wire()),
+        total_amount: matches!(call, Call::Pay | Call::Precreate).then(|| order.amount.wire()),
+        refund_amount: refund
+            .filter(|_| call == Call::Refund)
+            .map(|refund| refund.asked().amount.wire()),
     }
 }
 
@@ -221,7 +270,7 @@ fn told(trade: &Trade) -> Option<ToldView> {
     })
 }
 
-fn answered(step: &EntryStep, payment: &Payment) -> Option<AnsweredView> {
+fn answered(step: &EntryStep, trade: Option<ToldView>) -> Option<AnsweredView> {
     if step.wire.is_none() && step.judged.is_none() {
         return None;
     }
@@ -248,6 +297,6 @@ fn answered(step: &EntryStep, payment: &Payment) -> Option<AnsweredView> {
         trace_id,
         http_status,
         millis,
-        trade: told(payment.trade()),
+        trade,
     })
 }

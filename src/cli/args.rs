@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::api::client::SecretText;
-use crate::payment::Public;
+use crate::payment::{Amount, Public};
 
 use super::words::{self, Lang, Phrase};
 
@@ -95,6 +95,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "SECS")]
         wait: Option<u64>,
     },
+    /// Give money of a paid payment back and wait for the outcome
+    Refund(RefundArgs),
     /// Give a waiting payment its code and wait for its outcome
     Code {
         /// The merchant order number
@@ -177,6 +179,31 @@ pub(super) struct PayArgs {
     #[arg(long, value_name = "SECS")]
     pub(super) timeout: Option<u64>,
     /// Leave after so many seconds; the terminal goes on with the payment
+    #[arg(long, value_name = "SECS")]
+    pub(super) wait: Option<u64>,
+}
+
+/// What a refund needs.
+#[derive(Debug, Args)]
+pub(super) struct RefundArgs {
+    /// The merchant order number of the payment
+    pub(super) order: String,
+    /// How much goes back, in yuan, like 5.00
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(super) amount: Option<Amount>,
+    /// All that is left of the payment
+    #[arg(long)]
+    pub(super) all: bool,
+    /// The refund's number, 1 to 64 of A-Z a-z 0-9 _; the same again never gives back twice
+    #[arg(long, value_name = "NO")]
+    pub(super) request: Option<String>,
+    /// Why; passed on to Alipay
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    /// Do not ask; needed where there is nobody to ask
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Leave after so many seconds; the terminal goes on with the refund
     #[arg(long, value_name = "SECS")]
     pub(super) wait: Option<u64>,
 }

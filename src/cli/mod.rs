@@ -12,7 +12,9 @@ mod argv;
 mod demo;
 mod doctor;
 mod out;
+mod patience;
 mod pay;
+mod refund;
 mod scanners;
 mod show;
 mod status;
@@ -135,8 +137,10 @@ pub fn run(arguments: Vec<OsString>) -> Exit {
     };
     let out = Out::new(lang, global.json);
     let client = Client::new(global.socket());
-    let is_about_money =
-        matches!(command, Command::Pay(_) | Command::Code { .. } | Command::Cancel { .. });
+    let is_about_money = matches!(
+        command,
+        Command::Pay(_) | Command::Code { .. } | Command::Cancel { .. } | Command::Refund(_)
+    );
     let exit = execute(command, &global, &client, &out);
     match out.lost() {
         None => exit,
@@ -165,6 +169,7 @@ fn execute(command: Command, global: &args::Global, client: &Client, out: &Out) 
         Command::Cancel { order, wait } => {
             block_on(out, pay::cancel(client, out, &order, args::seconds(wait)))
         }
+        Command::Refund(args) => block_on(out, refund::refund(client, out, &args)),
         Command::Show { order, steps } => block_on(out, show::show(client, out, &order, steps)),
         Command::List { state, since, limit, cursor } => {
             let filter = show::Filter { state, since, limit, cursor };
@@ -253,8 +258,7 @@ fn take_code(out: &Out, code: &mut SecretText) -> Option<Exit> {
         let stdin = io::stdin();
         let silence = typed::Silence::begin();
         if stdin.is_terminal() {
-            let _ = write!(io::stderr(), "{}", words::CODE_PROMPT.text(out.lang));
-            let _ = io::stderr().flush();
+            out.ask(words::CODE_PROMPT, &[]);
         }
         let mut line = String::new();
         let read = stdin.lock().take(CODE_LINE_BYTES_MAX).read_line(&mut line);
@@ -271,7 +275,7 @@ fn take_code(out: &Out, code: &mut SecretText) -> Option<Exit> {
         };
         if let Some(trouble) = trouble {
             let sentence = words::STDIN_UNREADABLE.both(&[&trouble]);
-            refuse(out, "usage", Money::None, &sentence, None);
+            refuse(out, "usage", Money::None, &sentence, Concerns::default());
             return Some(Exit::Usage);
         }
         *code = SecretText::new(line.trim().to_owned());
@@ -282,9 +286,22 @@ fn take_code(out: &Out, code: &mut SecretText) -> Option<Exit> {
     None
 }
 
+/// What a problem is about.
+#[derive(Clone, Copy, Debug, Default)]
+struct Concerns<'a> {
+    order: Option<&'a str>,
+    request: Option<&'a str>,
+}
+
+impl<'a> Concerns<'a> {
+    fn order(order: &'a str) -> Self {
+        Self { order: Some(order), request: None }
+    }
+}
+
 /// Tells of something that this program found out by itself: in JSON as a
 /// problem of the same shape as the terminal's.
-fn refuse(out: &Out, code: &str, money: Money, sentence: &Sentence, order: Option<&str>) {
+fn refuse(out: &Out, code: &str, money: Money, sentence: &Sentence, about: Concerns<'_>) {
     let (money, retry) = match money {
         Money::None => ("none", "after_fix"),
         Money::Taken => ("taken", "never"),
@@ -293,14 +310,15 @@ fn refuse(out: &Out, code: &str, money: Money, sentence: &Sentence, order: Optio
         Money::Unknown => ("unknown", "same_request"),
     };
     if out.json {
-        out.json(
-            &json!({
-                "type": "about:blank", "title": code, "code": code, "detail": sentence.en,
-                "money": money, "retry": retry, "out_trade_no": order,
-                "cashier": { "zh": sentence.zh, "en": sentence.en },
-            })
-            .to_string(),
-        );
+        let mut problem = json!({
+            "type": "about:blank", "title": code, "code": code, "detail": sentence.en,
+            "money": money, "retry": retry, "out_trade_no": about.order,
+            "cashier": { "zh": sentence.zh, "en": sentence.en },
+        });
+        if let (Some(problem), Some(request)) = (problem.as_object_mut(), about.request) {
+            problem.insert("out_request_no".to_owned(), request.into());
+        }
+        out.json(&problem.to_string());
     } else {
         out.note(out.lang.of(sentence));
     }
@@ -333,7 +351,7 @@ fn give_up(out: &Out, error: &ClientError, phrase: Phrase, money: Money, lost: E
                 zh: phrase.fill(Lang::Zh, &[&path, &absence_text(source, Lang::Zh)]),
                 en: phrase.fill(Lang::En, &[&path, &absence_text(source, Lang::En)]),
             };
-            refuse(out, "daemon_absent", money, &sentence, None);
+            refuse(out, "daemon_absent", money, &sentence, Concerns::default());
             Exit::Absent
         }
         ClientError::Problem { problem, .. } => {
@@ -342,12 +360,12 @@ fn give_up(out: &Out, error: &ClientError, phrase: Phrase, money: Money, lost: E
         }
         ClientError::Lost { source, .. } => {
             let sentence = words::LOST.both(&[&source.to_string()]);
-            refuse(out, "connection_lost", Money::Unknown, &sentence, None);
+            refuse(out, "connection_lost", Money::Unknown, &sentence, Concerns::default());
             lost
         }
         ClientError::Broken { what, .. } => {
             let sentence = words::BROKEN.both(&[what]);
-            refuse(out, "not_understood", Money::Unknown, &sentence, None);
+            refuse(out, "not_understood", Money::Unknown, &sentence, Concerns::default());
             lost
         }
     }

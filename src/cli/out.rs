@@ -96,6 +96,14 @@ impl Out {
         self.note(&phrase.fill(self.lang, values));
     }
 
+    /// A question, with the answer to be typed behind it.
+    pub(super) fn ask(&self, phrase: Phrase, values: &[&str]) {
+        self.end_live();
+        let text = printable(&self.masked(&phrase.fill(self.lang, values)));
+        let _ = write!(io::stderr(), "{text}");
+        let _ = io::stderr().flush();
+    }
+
     /// Writes the live line over itself. Wrapping is off meanwhile, so a narrow
     /// terminal cuts the line where a wrapped one would pile up.
     pub(super) fn live(&self, text: &str) {

@@ -100,7 +100,7 @@ pub(super) async fn cancel(
 }
 
 /// A number that nobody else makes: 128 random bits.
-fn fresh_number() -> Result<String, String> {
+pub(super) fn fresh_number() -> Result<String, String> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|why| why.to_string())?;
     Ok(bits.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -21,7 +21,7 @@ use crate::scanner::{Kind, Refusal};
 use super::out::Out;
 use super::status::scanner_lines;
 use super::words::{self, Lang, Phrase};
-use super::{Exit, absence_text, refuse};
+use super::{Concerns, Exit, absence_text, refuse};
 
 /// How long one look at the devices lasts, between two at Ctrl-C.
 const LISTEN_TIMEOUT: Duration = Duration::from_millis(100);
@@ -239,7 +239,7 @@ pub(super) async fn learn(
             (0, Some(why)) => words::LEARN_SHUT.both(&[&why]),
             _ => words::LEARN_NOTHING.both(&[]),
         };
-        refuse(out, "no_scan", Money::None, &sentence, None);
+        refuse(out, "no_scan", Money::None, &sentence, Concerns::default());
         return Exit::Fault;
     };
     // Its Enter would be one for the shell.
@@ -263,7 +263,7 @@ fn tell_learned(
     };
     let Some(way) = ways.iter().find(is_it) else {
         let sentence = words::LEARN_GONE.both(&[&node.display().to_string()]);
-        refuse(out, "no_scan", Money::None, &sentence, None);
+        refuse(out, "no_scan", Money::None, &sentence, Concerns::default());
         return Exit::Fault;
     };
     // The first free name, whatever else is plugged in.

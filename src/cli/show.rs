@@ -3,11 +3,14 @@
 use serde_json::{Map, Value};
 
 use crate::api::client::{Answer, Client, ClientError, Steps, segment};
-use crate::api::{Code, MoneyView as Money, PaymentView, PaymentsView};
+use crate::api::{
+    Code, MoneyView as Money, PaymentView, PaymentsView, RefundStateView, RefundView, RefundsView,
+    StateView,
+};
 
 use super::out::{Out, Side, folded, table, width};
 use super::words::{self, Lang, Phrase};
-use super::{Exit, give_up, sentence};
+use super::{Exit, give_up, refund, sentence};
 
 /// Shows one payment; the exit code tells where its money is.
 pub(super) async fn show(client: &Client, out: &Out, order: &str, steps: bool) -> Exit {
@@ -21,36 +24,82 @@ async fn look(client: &Client, out: &Out, order: &str, steps: bool) -> Result<Ex
     let (path, answer) = find(client, order).await?;
     let view: PaymentView = answer.read()?;
     let exit = Exit::of_payment(&view);
+    let refunds = match client.get(&format!("{path}/refunds")).await {
+        Ok(answer) => Some(answer),
+        // An older terminal knows of none.
+        Err(ClientError::Problem { problem, .. }) if problem.view.code == Code::NotFound => None,
+        Err(error) => return Err(error),
+    };
     let entries = match steps {
         true => Some(all_steps(client, &path).await?),
         false => None,
     };
-    match &entries {
-        None if out.json => {
-            out.json(&answer.text);
+    if out.json {
+        // One value: the payment, with its refunds and steps beside its own members.
+        let mut payment: Map<String, Value> = answer.read()?;
+        if let Some(refunds) = &refunds {
+            let mut told: Map<String, Value> = refunds.read()?;
+            payment.extend(told.remove_entry("refunds"));
         }
-        Some(entries) if out.json => {
-            // One value: the payment, with its steps beside its own members.
-            let mut payment: Map<String, Value> = answer.read()?;
-            let entries = entries.iter().cloned().map(Value::Object).collect();
-            payment.insert("entries".to_owned(), entries);
-            out.json(&Value::Object(payment).to_string());
-        }
-        _ => {
-            out.line(&sentence(&view, out.lang));
-            details(&view, out.lang).iter().for_each(|line| {
-                out.line(line);
-            });
-        }
+        let entries = entries.map(|all| all.into_iter().map(Value::Object).collect());
+        payment.extend(entries.map(|entries| ("entries".to_owned(), entries)));
+        out.json(&Value::Object(payment).to_string());
+        return Ok(exit);
     }
-    if let (Some(entries), false) = (&entries, out.json) {
-        out.line("");
-        out.line(words::LABEL_STEPS.text(out.lang));
-        step_lines(entries).iter().for_each(|line| {
-            out.line(line);
-        });
+    let refunds: RefundsView = match &refunds {
+        Some(refunds) => refunds.read()?,
+        None => RefundsView::default(),
+    };
+    let mut lines = vec![sentence(&view, out.lang)];
+    lines.extend(details(&view, out.lang));
+    if !refunds.refunds.is_empty() {
+        lines.extend(headed(
+            words::LABEL_REFUNDS,
+            refund_lines(&refunds.refunds, out.lang),
+            out.lang,
+        ));
+    }
+    if let Some(entries) = &entries {
+        lines.extend(headed(words::LABEL_STEPS, step_lines(entries), out.lang));
+    }
+    for line in lines {
+        out.line(&line);
     }
     Ok(exit)
+}
+
+/// Lines with a head over them, apart from what was before.
+fn headed(head: Phrase, lines: Vec<String>, lang: Lang) -> impl Iterator<Item = String> {
+    [String::new(), head.text(lang).to_owned()].into_iter().chain(lines)
+}
+
+/// The refunds of a payment, a line each; and below it what a person should know.
+fn refund_lines(refunds: &[RefundView], lang: Lang) -> Vec<String> {
+    let rows: Vec<Vec<String>> = refunds
+        .iter()
+        .map(|view| {
+            vec![
+                format!("  {}", moment(&view.created_at)),
+                view.out_request_no.clone(),
+                view.amount.clone(),
+                words::refund_state(&view.state.to_string(), lang),
+                view.reason.as_deref().map(shortened).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let sides = [Side::Left, Side::Left, Side::Right, Side::Left, Side::Left];
+    let mut lines = Vec::new();
+    for (line, view) in table(&sides, &rows).into_iter().zip(refunds) {
+        lines.push(line);
+        if view.state != RefundStateView::Refunded {
+            lines.extend(folded(&format!("    {}", refund::said(view, lang)), 4));
+        }
+        if let Some(attention) = &view.attention {
+            let attention = words::ATTENTION_IS.fill(lang, &[lang.of(attention)]);
+            lines.extend(folded(&format!("    {attention}"), 4));
+        }
+    }
+    lines
 }
 
 /// Every step of a payment, part by part. The first part is asked for as it always
@@ -277,11 +326,21 @@ fn list_lines(listed: &PaymentsView, lang: Lang) -> Vec<String> {
             moment(&view.created_at),
             view.out_trade_no.clone(),
             view.amount.clone(),
-            words::name(&view.state.to_string(), lang),
+            state_in_list(view, lang),
             shortened(&view.subject),
         ]
     }));
     table(&[Side::Left, Side::Left, Side::Right, Side::Left, Side::Left], &rows)
+}
+
+/// The state, and what went back of the money.
+fn state_in_list(view: &PaymentView, lang: Lang) -> String {
+    let state = words::name(&view.state.to_string(), lang);
+    match (view.state == StateView::Paid, view.refunded_amount.as_str()) {
+        (false, _) | (true, "" | "0.00") => state,
+        (true, _) if view.money == Money::Returned => words::STATE_ALL_BACK.text(lang).to_owned(),
+        (true, back) => words::STATE_PART_BACK.fill(lang, &[&state, back]),
+    }
 }
 
 /// A long subject would push the table apart.

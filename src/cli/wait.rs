@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -16,23 +15,10 @@ use crate::api::{
 };
 
 use super::out::Out;
+use super::patience::{Comfort, Cut, Patience, TICK, TICK_SHORTEST};
 use super::typed::Silence;
 use super::words::{self, Lang};
-use super::{Exit, give_up, sentence, tell_problem};
-
-/// How long a terminal may be away while a payment is under way, before this
-/// program leaves. A restart of the daemon takes a few seconds.
-const AWAY_MAX: Duration = Duration::from_secs(60);
-
-/// Between two attempts to reach a terminal that is away.
-const AWAY_INTERVAL: Duration = Duration::from_millis(300);
-
-/// One question to the terminal waits so long for the end; the live line moves
-/// with every answer.
-const TICK: Duration = Duration::from_secs(1);
-
-/// A terminal that answers at once is not asked more often than this.
-const TICK_SHORTEST: Duration = Duration::from_millis(200);
+use super::{Concerns, Exit, give_up, refuse, sentence, tell_problem};
 
 /// The body of a payment request.
 #[derive(Serialize)]
@@ -110,23 +96,17 @@ pub(super) struct Wait<'a> {
     client: &'a Client,
     out: &'a Out,
     number: Option<String>,
-    interrupts: Signal,
-    /// Told to end, and the window of the terminal closed: both mean to leave.
-    ends: [Signal; 2],
+    patience: Patience<'a>,
     /// What is typed meanwhile; the silence itself lasts until the end is told.
     typed: Option<(Silence, mpsc::Receiver<SecretText>)>,
     on_interrupt: OnInterrupt,
     cancel: Cancel,
-    /// When to leave at the latest.
-    until: Option<Instant>,
     /// The window that was asked for, to count down with.
     pub(super) window: Option<Duration>,
     /// Since when the payment is as it is: its state and the moment.
     since: (Word<StateView>, Instant),
     /// When charging was first seen.
     charging_since: Option<Instant>,
-    /// Since when the terminal does not answer.
-    away_since: Option<Instant>,
     /// The last that was seen of the payment, with the JSON as it came.
     last: Option<(String, PaymentView)>,
     /// What was last said about it.
@@ -145,27 +125,18 @@ impl<'a> Wait<'a> {
         length: Option<Duration>,
         on_interrupt: OnInterrupt,
     ) -> Result<Self, Exit> {
-        let now = Instant::now();
-        let on = |kind| {
-            signal(kind).map_err(|why| {
-                out.say(words::NO_RUNTIME, &[&why.to_string()]);
-                Exit::None
-            })
-        };
+        let comfort = Comfort { away: words::AWAY, sent_away: words::SENT_AWAY };
         Ok(Self {
             client,
             out,
             number,
-            interrupts: on(SignalKind::interrupt())?,
-            ends: [on(SignalKind::terminate())?, on(SignalKind::hangup())?],
+            patience: Patience::new(out, length, comfort)?,
             typed: None,
             on_interrupt,
             cancel: Cancel::Not,
-            until: length.and_then(|length| now.checked_add(length)),
             window: None,
-            since: (Word::default(), now),
+            since: (Word::default(), Instant::now()),
             charging_since: None,
-            away_since: None,
             last: None,
             told: String::new(),
             drawn: false,
@@ -193,7 +164,7 @@ impl<'a> Wait<'a> {
     pub(super) async fn begin(&mut self, body: &PayBody<'_>) -> Result<(), End> {
         loop {
             // Whether an earlier round may have reached the terminal.
-            let repeated = self.away_since.is_some();
+            let repeated = self.patience.is_away();
             let client = self.client;
             let path = self.path();
             let by_number = self.number.is_some();
@@ -231,7 +202,7 @@ impl<'a> Wait<'a> {
         let (path, code_path) = (self.path(), format!("{}/code", self.path()));
         let body = CodeBody { auth_code: code.reveal() };
         loop {
-            let repeated = self.away_since.is_some();
+            let repeated = self.patience.is_away();
             let request = async { client.post(&code_path, &body).await };
             match self.attend_until(None, request).await.ok_or(End::Left)? {
                 Ok(answer) => return self.take(&answer),
@@ -363,7 +334,7 @@ impl<'a> Wait<'a> {
     /// Waits for `request` with an ear for Ctrl-C and the clock; nothing when it
     /// is time to leave.
     async fn attend<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
-        self.attend_until(self.until, request).await
+        self.attend_until(self.patience.until, request).await
     }
 
     async fn attend_until<T>(
@@ -373,13 +344,10 @@ impl<'a> Wait<'a> {
     ) -> Option<T> {
         tokio::pin!(request);
         loop {
-            let [terminate, hang_up] = &mut self.ends;
-            tokio::select! {
-                answer = &mut request => return Some(answer),
-                _ = self.interrupts.recv() => self.interrupted()?,
-                _ = terminate.recv() => return self.sent_away(),
-                _ = hang_up.recv() => return self.sent_away(),
-                () = reached(until) => return None,
+            match self.patience.attend(until, request.as_mut()).await {
+                Ok(answer) => return Some(answer),
+                Err(Cut::Interrupt) => self.interrupted()?,
+                Err(Cut::Leave) => return None,
             }
         }
     }
@@ -427,12 +395,6 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// Nobody will see how it ends: says so, and that the terminal goes on.
-    fn sent_away<T>(&self) -> Option<T> {
-        self.out.say(words::SENT_AWAY, &[]);
-        None
-    }
-
     /// What Ctrl-C does; nothing when it is time to leave.
     fn interrupted(&mut self) -> Option<()> {
         if self.on_interrupt == OnInterrupt::Leave || self.cancel != Cancel::Not {
@@ -453,26 +415,17 @@ impl<'a> Wait<'a> {
         self.attend(tokio::time::sleep_until(moment)).await
     }
 
-    /// The terminal does not answer: says so once, and waits a little. Nothing
-    /// when it has been away for too long.
+    /// The terminal does not answer: waits a little. Nothing when it has been away
+    /// for too long.
     async fn rest(&mut self) -> Option<()> {
-        let now = Instant::now();
-        let since = *self.away_since.get_or_insert_with(|| {
-            self.out.say(words::AWAY, &[]);
-            now
-        });
-        if now.duration_since(since) > AWAY_MAX {
-            return None;
-        }
-        self.attend(tokio::time::sleep(AWAY_INTERVAL)).await
+        let length = self.patience.missed()?;
+        self.attend(tokio::time::sleep(length)).await
     }
 
     /// Takes in how the payment stands, and tells what has changed.
     fn take(&mut self, answer: &Answer) -> Result<(), End> {
         let view: PaymentView = answer.read().map_err(End::Gone)?;
-        if self.away_since.take().is_some() {
-            self.out.say(words::BACK, &[]);
-        }
+        self.patience.answered();
         if self.number.is_none() {
             self.out.say(words::ORDER_IS, &[&view.out_trade_no]);
             self.number = Some(view.out_trade_no.clone());
@@ -551,8 +504,8 @@ impl<'a> Wait<'a> {
                         out.json(&text);
                     }
                     _ if out.json => {
-                        let order = self.number.as_deref();
-                        super::refuse(out, "outcome_unknown", Money::Unknown, &sentence, order);
+                        let about = Concerns { order: self.number.as_deref(), request: None };
+                        refuse(out, "outcome_unknown", Money::Unknown, &sentence, about);
                     }
                     _ => {
                         out.line(out.lang.of(&sentence));
@@ -569,14 +522,6 @@ fn in_doubt(number: Option<&str>) -> Sentence {
     match number {
         Some(number) => words::LEFT_IN_DOUBT.both(&[number, number]),
         None => words::LEFT_WITHOUT_NUMBER.both(&[]),
-    }
-}
-
-/// Waits for a moment that may never come.
-async fn reached(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

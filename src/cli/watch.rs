@@ -4,12 +4,12 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::client::{Client, Event, News};
-use crate::api::{MoneyView as Money, PaymentView};
+use crate::api::{MoneyView as Money, PaymentView, RefundView};
 
 use super::out::Out;
 use super::show::{moment, plain};
 use super::words::{self, Lang};
-use super::{Exit, give_up, sentence};
+use super::{Exit, give_up, refund, sentence};
 
 /// Shows events until somebody ends it; connects again as often as needed.
 pub(super) async fn watch(client: &Client, out: &Out, from: Option<String>) -> Exit {
@@ -74,8 +74,10 @@ fn line(event: &Event, lang: Lang) -> Option<String> {
             (words::EVENT_PAYMENT, view.updated_at, what)
         }
         "refund" => {
-            let what = [text("out_trade_no"), text("amount"), text("state")];
-            (words::EVENT_REFUND, text("at"), what)
+            let view: RefundView = serde_json::from_str(&event.data).unwrap_or_default();
+            let state = words::refund_state(&view.state.to_string(), lang);
+            let what = [view.out_trade_no.clone(), state, refund::said(&view, lang)];
+            (words::EVENT_REFUND, view.updated_at, what)
         }
         "scan" => {
             let what = [text("scanner"), named("kind"), text("text")];

@@ -123,6 +123,27 @@ phrases! {
         "终端回答后立即撤销。再按一次 Ctrl-C 离开",
         "It will be cancelled as soon as the terminal answers. Ctrl-C again leaves";
 
+    // While a refund goes on.
+    REFUND_IS = "退款单号 {}", "Refund {}";
+    LIVE_REFUNDING = "正在退款 {} 元", "Refunding {} yuan";
+    LABEL_LEFT = "还可退", "Left";
+    REFUND_QUESTION = "退还 {} 元给顾客？输入 y 确认：", "Give {} yuan back to the customer? y goes on: ";
+    REFUND_NOT_AGREED = "没有退款", "Nothing was given back";
+    REFUND_UNASKED =
+        "没有退款：这里没有人可以确认。确实要退就加 --yes",
+        "Nothing was given back: there is nobody to ask here. Add --yes if it is meant";
+    REFUND_NOTHING_LEFT = "没有可退的钱。{}", "There is nothing left to give back. {}";
+    REFUND_NOT_PAID = "没有退款。{}", "Nothing was given back. {}";
+    REFUND_AWAY =
+        "终端没有响应，正在重试。退款由终端负责到底，不会重复退",
+        "The terminal does not answer; trying again. The refund is safe with it and is made only once";
+    REFUND_SENT_AWAY =
+        "till 被关闭；退款由终端继续办理",
+        "till was told to end; the terminal goes on with the refund";
+    REFUND_LEFT_IN_DOUBT =
+        "结果未定：请勿另外退现金，也不要换单号再退。退款单号 {}；查询结果：till show {}",
+        "The outcome is unknown: do not pay it back in cash, and do not refund it under another number. Refund {}; ask with: till show {}";
+
     // When the outcome stays unknown.
     LEFT_IN_DOUBT =
         "结果未定，请勿重复收款。商户单号 {}；查询结果：till show {}",
@@ -142,6 +163,9 @@ phrases! {
     ABSENT_NOTHING_SENT =
         "没有发出收款请求，没有扣款。连接不上终端 {}：{}",
         "Nothing was sent, nothing was charged. Cannot reach the terminal at {}: {}";
+    ABSENT_NOTHING_RETURNED =
+        "没有发出退款请求，没有退款。连接不上终端 {}：{}",
+        "Nothing was sent, nothing was given back. Cannot reach the terminal at {}: {}";
     NO_SUCH_SOCKET = "没有这个套接字，tilld 没有运行", "there is no such socket; tilld is not running";
     NOBODY_LISTENS = "没有程序在监听，tilld 没有运行", "nobody listens; tilld is not running";
     NO_PERMISSION = "没有权限打开套接字", "you may not open the socket";
@@ -168,6 +192,11 @@ phrases! {
     STATE_PAID = "已收款", "paid";
     STATE_DECLINED = "被拒绝", "declined";
     STATE_CANCELLED = "已撤销", "cancelled";
+    STATE_PART_BACK = "{}，退 {}", "{}, {} back";
+    STATE_ALL_BACK = "已全部退款", "returned";
+    STATE_REFUNDING = "退款中", "on its way";
+    STATE_REFUNDED = "已退款", "refunded";
+    STATE_REFUSED = "退款被拒绝", "refused";
 
     // Labels of one payment.
     LABEL_ORDER = "商户单号", "Order";
@@ -184,6 +213,7 @@ phrases! {
     LABEL_ATTENTION = "注意", "Attention";
     LABEL_CREATED = "开始", "Begun";
     LABEL_UPDATED = "更新", "Changed";
+    LABEL_REFUNDS = "退款", "Refunds";
     LABEL_STEPS = "过程", "Steps";
 
     // Lists.
@@ -441,6 +471,14 @@ pub(super) const HELP_ZH: &[(&str, &str)] = &[
     ("cancel", "撤销一笔付款，等到结果确定为止"),
     ("cancel.order", "商户单号"),
     ("cancel.wait", "最多等多少秒；之后离开，撤销由终端继续"),
+    ("refund", "退还一笔付款的钱，等到结果确定为止"),
+    ("refund.order", "付款的商户单号"),
+    ("refund.amount", "退多少，单位元，例如 5.00"),
+    ("refund.all", "退还剩下的全部"),
+    ("refund.request", "退款单号，1 到 64 位字母、数字、下划线；同一单号再执行一次不会重复退"),
+    ("refund.reason", "退款原因，会传给支付宝"),
+    ("refund.yes", "不再询问；没有人可以回答时必须写"),
+    ("refund.wait", "最多等多少秒；之后离开，退款由终端继续"),
     ("code", "为等待扫码的付款送入付款码，等到结果确定为止"),
     ("code.order", "商户单号"),
     ("code.code", "付款码；写 - 则从标准输入读取，不会出现在命令历史里"),
@@ -493,6 +531,17 @@ pub(super) fn name(name: &str, lang: Lang) -> String {
         "goods" => KIND_GOODS,
         "unreadable" => KIND_UNREADABLE,
         "too_early" => KIND_TOO_EARLY,
+        unknown => return unknown.to_owned(),
+    };
+    phrase.text(lang).to_owned()
+}
+
+/// A refund's state in the API as people read it.
+pub(super) fn refund_state(name: &str, lang: Lang) -> String {
+    let phrase = match name {
+        "processing" => STATE_REFUNDING,
+        "refunded" => STATE_REFUNDED,
+        "refused" => STATE_REFUSED,
         unknown => return unknown.to_owned(),
     };
     phrase.text(lang).to_owned()

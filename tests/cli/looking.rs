@@ -33,6 +33,14 @@ fn shop(request: &Seen) -> Act {
         "/v1/payments/A2" => say(&awaiting_code("A2")),
         "/v1/payments/A3" => say(&declined("A3")),
         "/v1/payments/B7" => say(&stuck),
+        "/v1/payments/A5" => say(&paid_less("A5", "5.00")),
+        "/v1/payments/A5/refunds" => {
+            let mut late = refunding("A5", "R2");
+            late["amount"] = json!("13.50");
+            late["attention"] = json!({"zh": "商家支付宝账户余额不足。请充值，终端会继续重试",
+                "en": "The merchant's account has not enough. Top it up; the terminal goes on trying"});
+            say(&json!({"refunds": [refunded("A5", "R1"), late, refused("A5", "R3")]}))
+        }
         "/v1/payments/A1/journal" => say(&json!({"entries": [
             {"seq": 7, "at": "2026-11-20T10:00:00+08:00", "step": "requested", "answered": null,
              "auth_code": "28**************94", "sent": {"method": "alipay.trade.pay"}},
@@ -42,6 +50,9 @@ fn shop(request: &Seen) -> Act {
         ]})),
         "/v1/payments?limit=3" => say(&json!({
             "payments": [stuck, declined("A3"), paid("A1")], "next_cursor": "c9"
+        })),
+        "/v1/payments?limit=2" => say(&json!({
+            "payments": [paid_less("A6", "88.88"), paid_less("A5", "5.00")], "next_cursor": null
         })),
         "/v1/payments?state=open&limit=500" => {
             say(&json!({"payments": [stuck, awaiting_code("A2")], "next_cursor": null}))
@@ -55,11 +66,13 @@ fn looking_shows_what_there_is() {
     for (name, arguments, code) in [
         ("show.txt", &["show", "A1"][..], 0),
         ("show-steps.txt", &["show", "A1", "--steps"], 0),
+        ("show-refunds.txt", &["show", "A5"], 0),
         ("show-declined.txt", &["show", "A3"], 10),
         ("show-stuck.txt", &["show", "B7"], 20),
         ("show-awaiting-code.txt", &["show", "A2"], 20),
         ("show-not-found.txt", &["show", "../A9?x"], 20),
         ("list.txt", &["list", "--limit", "3"], 0),
+        ("list-refunds.txt", &["list", "--limit", "2"], 0),
         ("status.txt", &["status"], 0),
         ("scanners.txt", &["scanners", "--sysroot", "/none"], 0),
         ("doctor.txt", &["doctor"], 1),
@@ -72,6 +85,11 @@ fn looking_shows_what_there_is() {
         assert_eq!(ran.code, code, "{name} in JSON");
         assert!(ran.json().is_object(), "{name}");
     }
+    let shown = till(&Fake::new(shop).socket(), &["show", "A5", "--json"]).json();
+    assert_eq!(
+        (&shown["out_trade_no"], &shown["refunds"][1]["amount"]),
+        (&json!("A5"), &json!("13.50"))
+    );
     let fake = Fake::new(shop);
     let with_steps = till(&fake.socket(), &["show", "A1", "--steps", "--json"]).json();
     assert_eq!(
@@ -229,9 +247,11 @@ fn watching_goes_on_where_the_stream_was_lost() {
     let second = vec![
         event(42, "payment", &paid("A1")),
         event(43, "from_the_future", &json!({"x": 1})),
-        event(44, "gateway", &json!({"at": at, "up": false, "reason": "dns error"})),
+        event(44, "refund", &refunding("A1", "R1")),
+        event(45, "refund", &refunded("A1", "R1")),
+        event(46, "gateway", &json!({"at": at, "up": false, "reason": "dns error"})),
         event(
-            45,
+            47,
             "scanner",
             &json!({"at": at, "scanner": "lane-1", "news": "unplugged", "reason": null}),
         ),
@@ -254,7 +274,7 @@ fn watching_goes_on_where_the_stream_was_lost() {
         let mut child = start(&fake.socket(), arguments);
         // It never ends by itself: read the expected lines, then interrupt it.
         let mut reader = std::io::BufReader::new(child.stdout.take().expect("stdout"));
-        let count = if arguments.contains(&"--json") { 6 } else { 5 };
+        let count = if arguments.contains(&"--json") { 8 } else { 7 };
         let mut lines = String::new();
         for _ in 0..count {
             std::io::BufRead::read_line(&mut reader, &mut lines).expect("a line");
@@ -279,7 +299,8 @@ fn watching_goes_on_where_the_stream_was_lost() {
                 .lines()
                 .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["id"].to_string())
                 .collect();
-            assert_eq!(ids, ["\"40\"", "\"41\"", "\"42\"", "\"43\"", "\"44\"", "\"45\""]);
+            let expected: Vec<String> = (40..48).map(|id| format!("\"{id}\"")).collect();
+            assert_eq!(ids, expected);
         }
         text.push_str(&shown(arguments, &ran, &fake.socket()));
     }

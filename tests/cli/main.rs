@@ -12,6 +12,7 @@ mod fake;
 mod fake_box;
 mod looking;
 mod paying;
+mod refunding;
 mod run;
 mod says;
 mod scanners;

@@ -91,6 +91,46 @@ pub(crate) fn given_back(order: &str) -> Value {
     cancelled
 }
 
+/// A refund of 5 yuan as the terminal tells it.
+pub(crate) fn refund(order: &str, request: &str, state: &str, zh: &str, en: &str) -> Value {
+    json!({
+        "out_trade_no": order, "out_request_no": request, "amount": "5.00", "state": state,
+        "final": matches!(state, "refunded" | "refused"), "reason": "凉了", "refusal": null,
+        "attention": null, "cause": "register", "rev": 2, "from_the_future": [1, {"x": null}],
+        "cashier": { "zh": zh, "en": en },
+        "created_at": "2026-11-20T10:05:00+08:00", "updated_at": "2026-11-20T10:05:02+08:00",
+    })
+}
+
+pub(crate) fn refunding(order: &str, request: &str) -> Value {
+    let (zh, en) = ("正在退款 5.00 元，结果未定", "Refunding 5.00 yuan, not settled yet");
+    refund(order, request, "processing", zh, en)
+}
+
+pub(crate) fn refunded(order: &str, request: &str) -> Value {
+    let (zh, en) = ("已退款 5.00 元", "Refunded: 5.00 yuan went back to the customer");
+    refund(order, request, "refunded", zh, en)
+}
+
+pub(crate) fn refused(order: &str, request: &str) -> Value {
+    let (zh, en) = (
+        "退款 5.00 元被支付宝拒绝，钱没有退",
+        "Alipay refused to refund 5.00 yuan. Nothing went back",
+    );
+    let mut refused = refund(order, request, "refused", zh, en);
+    refused["refusal"] = json!({"code": "40004", "sub_code": "ACQ.TRADE_HAS_FINISHED",
+        "message": "交易已经完结"});
+    refused
+}
+
+/// A paid payment of which so much went back.
+pub(crate) fn paid_less(order: &str, back: &str) -> Value {
+    let mut payment = paid(order);
+    payment["refunded_amount"] = json!(back);
+    payment["money"] = json!(if back == "88.88" { "returned" } else { "taken" });
+    payment
+}
+
 pub(crate) fn problem(
     status: u16,
     code: &str,

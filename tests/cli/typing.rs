@@ -23,13 +23,13 @@ use crate::{CANARY, PAY};
 const GOODS: &str = "6901234567892";
 
 /// A terminal's window: the side of the person, and that of the shell.
-struct Window {
+pub(crate) struct Window {
     person: PtyMaster,
     shell: File,
 }
 
 impl Window {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let person = posix_openpt(flags).expect("a terminal");
         grantpt(&person).expect("granted");
@@ -45,7 +45,7 @@ impl Window {
     }
 
     /// Starts `till` in the foreground of the window; what it says is read apart.
-    fn start(&self, fake: &Fake, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, fake: &Fake, arguments: &[&str]) -> Child {
         let mut command = Command::new("/usr/bin/setsid");
         command.arg("--ctty").arg(env!("CARGO_BIN_EXE_till")).args(arguments);
         command.env_clear().env("TILLD_SOCKET", fake.socket());
@@ -54,7 +54,7 @@ impl Window {
         command.spawn().expect("till starts in a window")
     }
 
-    fn types(&mut self, text: &str) {
+    pub(crate) fn types(&mut self, text: &str) {
         self.person.write_all(text.as_bytes()).expect("typed");
     }
 

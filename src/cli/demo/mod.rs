@@ -25,7 +25,7 @@ use crate::sandbox::{Number, Status};
 
 use super::out::{Out, Side, folded, table};
 use super::words::{Lang, Phrase, name};
-use super::{Exit, refuse};
+use super::{Concerns, Exit, refuse};
 
 use lines::{Line, Lines, yuan};
 use scenes::{Play, SCENES, Scene};
@@ -64,11 +64,11 @@ pub(super) async fn demo(out: &Out, keep: bool) -> Exit {
         Some(Ok(exit)) => exit,
         Some(Err(why)) => {
             let sentence = words::CANNOT.both(&[&why.to_string()]);
-            refuse(out, "demo_failed", Money::None, &sentence, None);
+            refuse(out, "demo_failed", Money::None, &sentence, Concerns::default());
             Exit::Fault
         }
         None => {
-            refuse(out, "interrupted", Money::None, &words::INTERRUPTED.both(&[]), None);
+            refuse(out, "interrupted", Money::None, &words::INTERRUPTED.both(&[]), Concerns::default());
             Exit::Fault
         }
     }

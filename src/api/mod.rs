@@ -20,8 +20,8 @@ mod server;
 mod wire;
 
 pub use server::{
-    About, Backend, BindError, Bound, Listeners, Loopback, Page, Role, Roles, Settings, SocketFile,
-    Soon, Standing, Token, TokenError, Unanswered, Unavailable, Who, bind_tcp, bind_unix,
-    description, serve,
+    About, Backend, BindError, Bound, Listeners, Loopback, Page, RefundRight, Role, Roles,
+    Settings, SocketFile, Soon, Standing, Token, TokenError, Unanswered, Unavailable, Who,
+    bind_tcp, bind_unix, description, serve,
 };
 pub use wire::*;

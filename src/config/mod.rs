@@ -30,7 +30,7 @@ use self::rights::Who;
 use self::scanner::TillOfScanner;
 use crate::alipay::Gateway;
 use crate::alipay::sign::SignType;
-use crate::payment::{Rules, ScaleLabels, SecretText, Till, Tills};
+use crate::payment::{Amount, Rules, ScaleLabels, SecretText, Till, Tills};
 use crate::scanner::ScannerSettings;
 
 /// The whole configuration.
@@ -102,6 +102,17 @@ pub struct ApiConfig {
     /// Who may do what (`[api.roles]`); without it whoever may connect may do
     /// everything.
     pub roles: Option<Roles>,
+    /// Who may give money back.
+    pub refunds: RefundsConfig,
+}
+
+/// `[api.refunds]`: who may give money back, of those that may take payments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefundsConfig {
+    /// Supervisors only.
+    pub by_supervisor: bool,
+    /// More than that is for supervisors only.
+    pub cashier_limit: Option<Amount>,
 }
 
 /// `[api.roles]`: the groups of the system, by number.
@@ -400,9 +411,11 @@ impl Loader<'_> {
             (None, None) => None,
         };
         let roles = self.roles(&mut section);
+        let refunds = self.refunds(&mut section, roles.as_ref());
         self.reader.finish(&section);
         ApiConfig {
             roles,
+            refunds,
             socket: socket.map_or_else(|| PathBuf::from(usual), |item| item.value),
             mode: mode.map_or(0o660, |item| item.value),
             listen,
@@ -419,6 +432,27 @@ impl Loader<'_> {
         let supervisor = self.groups(&mut section, "supervisor", "tilld-supervisors");
         self.reader.finish(&section);
         Some(Roles { observe, cashier, supervisor })
+    }
+
+    fn refunds(&mut self, api: &mut Section<'_>, roles: Option<&Roles>) -> RefundsConfig {
+        let place = self.reader.place_of(api, "refunds");
+        let mut section = self.reader.part(api, "refunds", "api.refunds");
+        let by = self.reader.text(&mut section, "by", "cashier", values::refunds_by);
+        let limit = self.reader.text(&mut section, "cashier_limit", "200.00", values::refund_limit);
+        self.reader.finish(&section);
+        let by_supervisor = by.is_some_and(|item| item.value);
+        // Without roles everybody is a supervisor, and nothing would be kept out.
+        if let (Some(place), None) = (place, roles)
+            && (by_supervisor || limit.is_some())
+        {
+            let text = "keeps nobody out while everybody may do everything; write api.roles as well, so that there are cashiers";
+            self.reader.faults.push(place.fault(text));
+        }
+        if let (true, Some(limit)) = (by_supervisor, &limit) {
+            let text = "is of no use where by = \"supervisor\"; leave one of the two out";
+            self.reader.warnings.push(limit.place.fault(text));
+        }
+        RefundsConfig { by_supervisor, cashier_limit: limit.map(|item| item.value) }
     }
 
     /// Groups of the system. One that there is not lets nobody in, which is safe

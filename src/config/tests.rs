@@ -1,5 +1,7 @@
 //! Faulty configurations, and what is said about each.
 
+mod may;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -502,24 +504,6 @@ fn keys_that_cannot_be_read() {
             "tilld.toml:7: alipay.alipay_public_key_file: huge is far too large for a key; write the path of the right file"
         ]
     );
-}
-
-#[test]
-fn roles_are_groups_of_this_box() {
-    let folder = folder();
-    let read = |text: &str| load_text(folder.path(), &format!("{GOOD}{text}"));
-    assert_eq!(read("").expect("good").api.roles, None);
-    let config = read("[api.roles]\ncashier = [\"root\", \"4711\"]\n").expect("good");
-    let roles = Roles { observe: vec![], cashier: vec![0, 4711], supervisor: vec![] };
-    assert_eq!(config.api.roles, Some(roles));
-    // Nobody is in a group that there is not.
-    let config = read("[api]\nroles = { observe = [\"no-such-group\"] }\n").expect("good");
-    assert_eq!(config.api.roles.map(|roles| roles.observe), Some(vec![]));
-    let warned = said(folder.path(), &config.warnings);
-    assert!(warned.iter().any(|w| w.contains("api.roles.observe: `no-such-group`")), "{warned:?}");
-    let faults = read("[api.roles]\nkassier = [\"root\"]\n").expect_err("a fault");
-    let faults = said(folder.path(), &faults);
-    assert!(faults[0].contains("api.roles.kassier: is no key of [api.roles]"), "{faults:?}");
 }
 
 #[test]

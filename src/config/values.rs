@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::alipay::is_proxy;
+use crate::payment::{Amount, AmountError};
 
 /// `250ms`, `5s`, `2m`, `1h`, within bounds.
 pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
@@ -93,6 +94,28 @@ pub(super) fn group(text: &str) -> Result<(String, Option<u32>), String> {
             .map(|group| group.gid.as_raw()),
     };
     Ok((shown(text), number))
+}
+
+/// Who may give money back: whether that is supervisors only.
+pub(super) fn refunds_by(text: &str) -> Result<bool, String> {
+    match text {
+        "cashier" => Ok(false),
+        "supervisor" => Ok(true),
+        other => Err(format!(
+            "`{}` is no role that may refund; write \"cashier\" or \"supervisor\"",
+            shown(other)
+        )),
+    }
+}
+
+/// The most that a cashier may give back at a time.
+pub(super) fn refund_limit(text: &str) -> Result<Amount, String> {
+    text.parse().map_err(|why: AmountError| {
+        format!(
+            "`{}` is no amount in yuan ({why}); write such as \"200.00\", or by = \"supervisor\" if cashiers may refund nothing",
+            shown(text)
+        )
+    })
 }
 
 /// The application's number at Alipay.

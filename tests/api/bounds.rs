@@ -1,5 +1,6 @@
 //! Clients that stall, flood or come in by the wrong door.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tilld::api::{
@@ -274,9 +275,13 @@ async fn a_journal_that_breaks_under_a_list_breaks_the_list_off() {
 }
 
 /// A daemon with a port of its own, and its address.
-fn with_port(
-    settings: Settings,
-) -> (std::net::SocketAddr, std::path::PathBuf, tempfile::TempDir, watch::Sender<bool>) {
+type WithPort = (std::net::SocketAddr, std::path::PathBuf, tempfile::TempDir, watch::Sender<bool>);
+
+fn with_port(settings: Settings) -> WithPort {
+    with_port_to(Fake::new(), settings)
+}
+
+pub fn with_port_to(fake: Arc<Fake>, settings: Settings) -> WithPort {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tilld.sock");
     let unix = bind_unix(&path, 0o600).unwrap();
@@ -285,7 +290,7 @@ fn with_port(
     let token = Token::new(&SecretText::new("0123456789abcdef".to_owned())).unwrap();
     let tcp = Some(Loopback { address, listener: Some(tcp), token });
     let (stopping, ends) = watch::channel(false);
-    tokio::spawn(serve(Listeners { unix, file: None, tcp }, Fake::new(), settings, ends));
+    tokio::spawn(serve(Listeners { unix, file: None, tcp }, fake, settings, ends));
     (address, path, folder, stopping)
 }
 

@@ -1,15 +1,19 @@
 //! Refunds over the socket.
 
 use serde_json::{Value, json};
+use tilld::api::{RefundRight, Role, Roles, Settings};
 use tilld::payment::{Answer, Answered, Wire};
 use tilld::payment::{
     Back, Fen, Happened, Moment, Payment, Refund, RefundAnswer, RefundCause, RefundRequest, State,
 };
 use tilld::terminal::{Denied, Reply};
+use tokio::io::AsyncWriteExt;
 
-use crate::client::Terminal;
-use crate::fake::{NOW, payment};
+use crate::bounds::with_port_to;
+use crate::client::{Terminal, read_response, request};
+use crate::fake::{Fake, NOW, payment};
 
+const JSON: &str = "content-type: application/json";
 const BODY: &str = r#"{"amount":"5.00","reason":"凉了"}"#;
 const PATH: &str = "/v1/payments/A1/refunds/R1";
 
@@ -172,6 +176,51 @@ async fn a_refused_refund_says_what_is_true_of_the_money() {
     }
     let told = terminal.put("/v1/payments/A1/refunds/R-1", BODY).await;
     assert_eq!((told.status, told.json()["code"].clone()), (422, json!("invalid_refund_number")));
+}
+
+/// Where there are roles the port is a cashier, and this user everything.
+///
+/// Bug to plant: a limit that holds for nobody.
+#[tokio::test]
+async fn who_may_refund_is_a_matter_of_the_role_and_the_sum() {
+    let limit = |amount: &str| RefundRight {
+        cashier_limit: Some(amount.parse().unwrap()),
+        ..RefundRight::default()
+    };
+    for (refunds, may) in [
+        (RefundRight::default(), true),
+        (limit("5.00"), true),
+        (limit("4.99"), false),
+        (RefundRight { by: Role::Supervisor, cashier_limit: None }, false),
+    ] {
+        let fake = Fake::new();
+        let payment = payment("A1", State::Paid);
+        fake.journal(&payment, "test");
+        let settings = Settings { roles: Some(Roles::default()), refunds, ..Settings::default() };
+        let (address, path, _folder, _stopping) = with_port_to(fake.clone(), settings);
+        let refund =
+            || Reply::Refund { refund: sent(&payment, "R1", "5.00").into(), started: true };
+        fake.will_reply(refund());
+        let mut stream = tokio::net::UnixStream::connect(path).await.unwrap();
+        stream.write_all(request("PUT", PATH, &[JSON], BODY).as_bytes()).await.unwrap();
+        assert_eq!(read_response(&mut stream).await.status, 201, "{refunds:?}");
+
+        fake.will_reply(refund());
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let headers = [JSON, "authorization: Bearer 0123456789abcdef"];
+        stream.write_all(request("PUT", PATH, &headers, BODY).as_bytes()).await.unwrap();
+        let told = read_response(&mut stream).await;
+        let asked = fake.refund_asks.lock().unwrap().len();
+        if may {
+            assert_eq!((told.status, asked), (201, 2), "{refunds:?}");
+            continue;
+        }
+        assert_eq!((told.status, asked), (403, 1), "{refunds:?}");
+        let told = told.json();
+        assert_eq!((&told["code"], &told["money"]), (&json!("forbidden"), &json!("taken")));
+        let zh = told["cashier"]["zh"].as_str().unwrap();
+        assert!(zh.contains("店长") && zh.contains("没有退款"), "{zh}");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tilld::api::Code;
-use tilld::payment::{Attention, Reason, Trouble, TroubleKind};
+use tilld::payment::{Attention, Fen, Reason, RefundAttention, Sentence, Trouble, TroubleKind};
 
 use super::terminal::Terminal;
 use super::{page, section};
@@ -280,12 +280,26 @@ fn every_attention_is_explained_to_operators() {
         Attention::Owing(reason.clone()),
         Attention::CancelRefused(reason),
     ] {
-        let sentence = attention.sentence();
-        for text in [&sentence.en, &sentence.zh] {
-            let start = text.split(['(', ':', ',', '.', '（', '：', '，', '。']).next();
-            let start = start.unwrap_or_default().trim();
-            assert!(section.contains(start), "docs/operators.md, Attention: no {start:?}");
-        }
+        assert_explained(section, &attention.sentence());
+    }
+    // Those of refunds have a table of their own, the second one.
+    let section = section.split("A refund has").nth(1).expect("what a refund has");
+    for attention in [
+        RefundAttention::Unsettled(None),
+        RefundAttention::SellerBalance,
+        RefundAttention::DoorClosed,
+        RefundAttention::Unproven,
+        RefundAttention::Elsewhere(Fen(1)),
+    ] {
+        assert_explained(section, &attention.sentence());
+    }
+}
+
+fn assert_explained(section: &str, sentence: &Sentence) {
+    for text in [&sentence.en, &sentence.zh] {
+        let ends = |c: char| "(:,.（：，。".contains(c) || c.is_ascii_digit();
+        let start = text.split(ends).next().unwrap_or_default().trim();
+        assert!(section.contains(start), "docs/operators.md, Attention: no {start:?}");
     }
 }
 

@@ -38,7 +38,7 @@ pub use bind::{BindError, bind_tcp, bind_unix};
 pub use openapi::description;
 pub use peer::{Role, Roles, Who};
 pub use places::Bound;
-pub use settings::Settings;
+pub use settings::{RefundRight, Settings};
 pub use token::{Token, TokenError};
 
 /// What the API listens on. Both are bound, or handed over by the service

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Inputs, LAST_WRITES, Loop};
 use crate::api;
-use crate::config::Config;
+use crate::config::{ApiConfig, Config, RefundsConfig};
 use crate::daemon::backend::{Daemon, Door, Recent};
 use crate::daemon::board::Board;
 use crate::daemon::calls::Calls;
@@ -127,11 +127,7 @@ pub(in crate::daemon) async fn run(setup: Setup) -> Result<(), Ended> {
     let (back, came_back) = mpsc::unbounded_channel();
     let health = writer.health();
     let now = clock.steady();
-    let roles = config.api.roles.as_ref().map(|roles| api::Roles {
-        observe: roles.observe.clone(),
-        cashier: roles.cashier.clone(),
-        supervisor: roles.supervisor.clone(),
-    });
+    let (roles, may_refund) = rights(&config.api);
     let mut daemon = Loop {
         terminal,
         gate: Gate::new(now),
@@ -156,7 +152,8 @@ pub(in crate::daemon) async fn run(setup: Setup) -> Result<(), Ended> {
     };
     let (stop_api, api_stopping) = watch::channel(false);
     let listeners = api::Listeners { unix, file: Some(file), tcp };
-    let settings = api::Settings { roles, ..api::Settings::within(descriptors) };
+    let bounds = api::Settings::within(descriptors);
+    let settings = api::Settings { roles, refunds: may_refund, ..bounds };
     let api = tokio::spawn(api::serve(listeners, backend, settings, api_stopping));
 
     let inputs = Inputs { signals, asked, scans, back: came_back, health };
@@ -217,4 +214,16 @@ fn not_opened(why: OpenError) -> Ended {
         | OpenError::Read { .. }
         | OpenError::Prepare { .. } => Ended::Unavailable(text),
     }
+}
+
+/// Who may do what, and who may give money back.
+fn rights(config: &ApiConfig) -> (Option<api::Roles>, api::RefundRight) {
+    let roles = config.roles.as_ref().map(|roles| api::Roles {
+        observe: roles.observe.clone(),
+        cashier: roles.cashier.clone(),
+        supervisor: roles.supervisor.clone(),
+    });
+    let RefundsConfig { by_supervisor, cashier_limit } = config.refunds;
+    let by = if by_supervisor { api::Role::Supervisor } else { api::Role::Cashier };
+    (roles, api::RefundRight { by, cashier_limit })
 }

@@ -18,7 +18,7 @@ use tilld::payment::hide_codes;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The scenes, and what each of them promises.
-const SCENES: [(&str, &str, &str); 11] = [
+const SCENES: [(&str, &str, &str); 13] = [
     ("paid", "paid", "taken"),
     ("buyer_confirms", "paid", "taken"),
     ("declined", "declined", "none"),
@@ -30,6 +30,8 @@ const SCENES: [(&str, &str, &str); 11] = [
     ("asked_twice", "paid", "taken"),
     ("killed", "paid", "taken"),
     ("late_pay", "cancelled", "returned"),
+    ("refund_in_part", "paid", "taken"),
+    ("refund_of_the_rest", "paid", "returned"),
 ];
 
 /// A place of its own for the demo's folder, so that what is left behind can be
@@ -90,8 +92,8 @@ fn nothing_is_left(place: &TempDir) {
 fn whole_demos_end_as_promised() {
     std::thread::scope(|scope| {
         scope.spawn(every_scene_ends_as_promised);
-        scope.spawn(|| people_read_it("en", "All 11 payments ended as promised"));
-        scope.spawn(|| people_read_it("zh", "11 笔付款全部如约结束"));
+        scope.spawn(|| people_read_it("en", "All 13 payments ended as promised"));
+        scope.spawn(|| people_read_it("zh", "13 笔付款全部如约结束"));
         scope.spawn(what_is_kept_is_said);
     });
 }
@@ -112,6 +114,7 @@ fn every_scene_ends_as_promised() {
         assert_eq!((scene["state"].as_str(), scene["money"].as_str()), (Some(state), Some(money)));
         // What the ledger says, by what the API says of the money.
         let (charged, returned) = match money {
+            "taken" if name == "refund_in_part" => (&scene["amount"], "20.00"),
             "taken" => (&scene["amount"], "0.00"),
             "returned" => (&scene["amount"], scene["amount"].as_str().expect("text")),
             _ => (&Value::from("0.00"), "0.00"),
@@ -127,7 +130,9 @@ fn every_scene_ends_as_promised() {
         }
         let last = steps.iter().rfind(|step| step["who"] == "terminal").expect("a step");
         let last = last["what"]["en"].as_str().expect("words");
-        assert!(last.contains(&state.to_uppercase()), "{name}: {last}");
+        let end =
+            if name.starts_with("refund") { "REFUNDED".to_owned() } else { state.to_uppercase() };
+        assert!(last.contains(&end), "{name}: {last}");
         let times: Vec<f64> = steps.iter().map(|s| s["seconds"].as_f64().expect("time")).collect();
         assert!(times.is_sorted(), "{name}: {times:?}");
         for step in steps {
@@ -149,6 +154,9 @@ fn people_read_it(lang: &str, last: &str) {
     }
     assert!(ran.out.contains(last), "{}", ran.out);
     assert!(!ran.out.contains('✗'), "{}", ran.out);
+    // A row of the table is one line, which ends with what went back.
+    let rows = ran.out.lines().filter(|line| line.starts_with("  ✓ "));
+    assert_eq!(rows.filter(|row| row.ends_with(".00")).count(), SCENES.len(), "{}", ran.out);
     // Nothing is left unfilled, and no cursor is moved.
     assert!(!ran.out.contains("{}") && !ran.out.contains('\x1b'), "{}", ran.out);
     assert!(hide_codes(&ran.out) == ran.out, "a payment code is shown: {}", ran.out);

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::api::client::{Client, Event, News};
-use crate::api::{CancelActionView, PaymentView, SentenceView as Sentence};
+use crate::api::{CancelActionView, PaymentView, RefundView, SentenceView as Sentence};
 use crate::cli::out::{Out, folded, width};
 use crate::cli::words::{self as common, Phrase};
 use crate::sandbox::{Arrived, Ledger, Number};
@@ -95,6 +95,8 @@ pub(super) struct Lines<'a> {
     told: Vec<Line>,
     /// Kinds of the scans that no payment took.
     scans: Vec<String>,
+    /// The refunds of the scene, by their numbers, each as it was last heard of.
+    refunds: BTreeMap<String, String>,
     /// Nobody reads any more.
     pub(super) unread: bool,
 }
@@ -121,6 +123,7 @@ impl<'a> Lines<'a> {
             waiting: Vec::new(),
             told: Vec::new(),
             scans: Vec::new(),
+            refunds: BTreeMap::new(),
             unread: false,
         }
     }
@@ -151,6 +154,7 @@ impl<'a> Lines<'a> {
         self.waiting.clear();
         self.told.clear();
         self.scans.clear();
+        self.refunds.clear();
     }
 
     /// All that was left to tell; then the lines of the scene, in their order.
@@ -174,6 +178,11 @@ impl<'a> Lines<'a> {
     /// Whether a scan of this kind was heard of in this scene.
     pub(super) fn has_scan(&self, kind: &str) -> bool {
         self.scans.iter().any(|scan| scan == kind)
+    }
+
+    /// Whether an event has told that the money of this refund is back.
+    pub(super) fn has_refunded(&self, request: &str) -> bool {
+        self.refunds.get(request).is_some_and(|state| state == "refunded")
     }
 
     /// Listens while `work` is done.
@@ -232,6 +241,11 @@ impl<'a> Lines<'a> {
                     self.payment(at("updated_at"), &view);
                 }
             }
+            "refund" => {
+                if let Ok(view) = serde_json::from_str::<RefundView>(&event.data) {
+                    self.refund(at("updated_at"), &view);
+                }
+            }
             "scan" if at("at") >= self.began_ms => {
                 let kind = text("kind").unwrap_or_default();
                 self.scans.push(kind.to_owned());
@@ -273,6 +287,22 @@ impl<'a> Lines<'a> {
             (other, ..) => (7, Sentence { zh: other.to_owned(), en: other.to_owned() }),
         };
         self.push(at_ms, rank, Who::Terminal, what);
+    }
+
+    fn refund(&mut self, at_ms: i64, view: &RefundView) {
+        if !self.numbers.contains_key(&view.out_trade_no) {
+            return;
+        }
+        let told = view.state.to_string();
+        if self.refunds.insert(view.out_request_no.clone(), told.clone()).as_ref() == Some(&told) {
+            return;
+        }
+        let (rank, phrase) = match told.as_str() {
+            "processing" => (7, words::SENDS_REFUND),
+            "refunded" => (9, words::IS_REFUNDED),
+            _ => (9, words::IS_REFUSED),
+        };
+        self.push(at_ms, rank, Who::Terminal, phrase.both(&[&view.amount]));
     }
 
     // --- the gateway -----------------------------------------------------------
@@ -324,6 +354,15 @@ fn arrival(number: &Number, index: usize, arrived: &Arrived) -> (u8, Who, Senten
             && earlier.code == "10000"
             && trade.is_some_and(|trade| trade.created_ms <= earlier.at_ms)
     });
+    let given_back = trade.and_then(|t| t.refunds.iter().rfind(|refund| refund.at_ms <= *at_ms));
+    let back = given_back.map(|refund| yuan(refund.fen));
+    if method.ends_with("refund.query") {
+        let what = match &back {
+            Some(back) => words::REFUND_ASKED_DONE.both(&[back]),
+            None => words::REFUND_ASKED_NOT_DONE.both(&[]),
+        };
+        return (8, Who::Gateway, what);
+    }
     let refusal = if sub_code.is_empty() { code } else { sub_code };
     let (rank, what) = match (method.rsplit('.').next(), code.as_str()) {
         (Some("pay"), _) if !executed => return (2, Who::Network, words::PAY_STUCK.both(&[])),
@@ -341,6 +380,7 @@ fn arrival(number: &Number, index: usize, arrived: &Arrived) -> (u8, Who, Senten
         (Some("cancel"), "10000") if trade.is_none() => (6, words::CANCEL_NEVER_SEEN.both(&[])),
         (Some("cancel"), "10000") if is_paid => (6, words::CANCEL_RETURNS.both(&[&sum])),
         (Some("cancel"), "10000") => (6, words::CANCEL_CLOSES.both(&[])),
+        (Some("refund"), "10000") => (8, words::REFUND_RETURNS.both(&[&back.unwrap_or_default()])),
         (what, _) => (6, words::OTHER_ANSWER.both(&[what.unwrap_or_default(), refusal])),
     };
     if *answered || method.starts_with("late") {

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::{MoneyView as Money, PaymentView, PaymentsView, SentenceView as Sentence};
+use crate::payment::Amount;
 use crate::sandbox::{Number, Status};
 
 use super::out::{Out, Side, folded, table};
@@ -68,7 +69,13 @@ pub(super) async fn demo(out: &Out, keep: bool) -> Exit {
             Exit::Fault
         }
         None => {
-            refuse(out, "interrupted", Money::None, &words::INTERRUPTED.both(&[]), Concerns::default());
+            refuse(
+                out,
+                "interrupted",
+                Money::None,
+                &words::INTERRUPTED.both(&[]),
+                Concerns::default(),
+            );
             Exit::Fault
         }
     }
@@ -169,7 +176,7 @@ fn judge(scene: &Scene, view: &PaymentView, number: &Number) -> Vec<Sentence> {
         differs.push(words::DIFFERS_LEDGER.both(&values.each_ref().map(String::as_str)));
     }
     let is_so = match view.money {
-        Money::Taken => charged == scene.fen && returned == 0,
+        Money::Taken => charged == scene.fen && yuan(returned) == view.refunded_amount,
         Money::None => charged == 0,
         Money::Returned => charged == scene.fen && returned == charged,
         Money::Open | Money::Unknown => false,
@@ -203,7 +210,7 @@ async fn compare_books(stage: &Stage, differs: &mut Vec<Sentence>) -> Books {
     };
     let payments = listed.map(|listed| listed.payments).unwrap_or_default();
     let taken = payments.iter().filter(|view| view.money == Money::Taken);
-    books.taken = taken.filter_map(|view| view.amount.parse().ok()).map(fen).sum();
+    books.taken = taken.filter_map(kept).sum();
     let known = |number: &Number| payments.iter().any(|p| p.out_trade_no == number.out_trade_no);
     let agree = books.charged.checked_sub(books.returned) == Some(books.taken)
         && payments.len() == SCENES.len()
@@ -215,8 +222,11 @@ async fn compare_books(stage: &Stage, differs: &mut Vec<Sentence>) -> Books {
     books
 }
 
-fn fen(amount: crate::payment::Amount) -> u64 {
-    amount.fen()
+/// What the merchant has of a payment, by the terminal's word.
+fn kept(view: &PaymentView) -> Option<u64> {
+    let taken = view.amount.parse::<Amount>().ok()?.fen();
+    let back = view.refunded_amount.parse().map_or(0, Amount::fen);
+    taken.checked_sub(back)
 }
 
 fn sums(number: &Number) -> (u64, u64) {
@@ -471,7 +481,8 @@ mod tests {
             ("cancelled", Money::None, None, 0, 2),
         ] {
             let state = serde_json::from_value(state.into()).expect("a word");
-            let view = PaymentView { state, money, ..PaymentView::default() };
+            let refunded_amount = "0.00".to_owned();
+            let view = PaymentView { state, money, refunded_amount, ..PaymentView::default() };
             let arrived = Arrived {
                 seq: 1,
                 at_ms: 0,

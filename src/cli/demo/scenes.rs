@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::api::client::{Answer, ClientError, SecretText, hide_codes};
-use crate::api::{PaymentView, SentenceView as Sentence, StateView, Word};
+use crate::api::{
+    PaymentView, RefundStateView, RefundView, SentenceView as Sentence, StateView, Word,
+};
 use crate::cli::words::{Lang, Phrase};
 use crate::sandbox::{Fault, Number};
 
@@ -46,6 +48,8 @@ enum Plot {
     Twice,
     Killed,
     Late,
+    Part,
+    Rest,
 }
 
 /// Where a payment must arrive.
@@ -55,13 +59,18 @@ pub(super) enum Ends {
     Declined,
     Closed,
     Returned,
+    /// Paid, and so much went back later.
+    Part(u64),
+    /// Paid, and all of it went back later.
+    Back,
 }
 
 impl Ends {
     /// `state` and `money` of the API.
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Paid => ("paid", "taken"),
+            Self::Paid | Self::Part(_) => ("paid", "taken"),
+            Self::Back => ("paid", "returned"),
             Self::Declined => ("declined", "none"),
             Self::Closed => ("cancelled", "none"),
             Self::Returned => ("cancelled", "returned"),
@@ -73,17 +82,18 @@ impl Ends {
         match self {
             Self::Paid => (fen, 0),
             Self::Declined | Self::Closed => (0, 0),
-            Self::Returned => (fen, fen),
+            Self::Returned | Self::Back => (fen, fen),
+            Self::Part(back) => (fen, back),
         }
     }
 }
 
 macro_rules! scenes {
-    ($($plot:ident $name:literal $fen:literal $subject:ident $ends:ident: $title:ident $shows:ident;)*) => {
+    ($($plot:ident $name:literal $fen:literal $subject:ident $ends:ident$(($back:literal))?: $title:ident $shows:ident;)*) => {
         /// All of them, in the order in which they are played.
         pub(super) const SCENES: &[Scene] = &[$(Scene {
             plot: Plot::$plot, name: $name, title: words::$title, shows: words::$shows,
-            fen: $fen, subject: words::$subject, ends: Ends::$ends,
+            fen: $fen, subject: words::$subject, ends: Ends::$ends$(($back))?,
         }),*];
     };
 }
@@ -100,6 +110,8 @@ scenes! {
     Twice     "asked_twice"   23_60  FRUIT      Paid:     TWICE TWICE_SHOWS;
     Killed    "killed"        66_00  SCARF      Paid:     KILLED KILLED_SHOWS;
     Late      "late_pay"      99_00  LAMP       Returned: LATE LATE_SHOWS;
+    Part      "refund_in_part" 92_00 TEAPOT     Part(20_00): PART PART_SHOWS;
+    Rest      "refund_of_the_rest" 58_00 GLOVES Back:     REST REST_SHOWS;
 }
 
 impl Scene {
@@ -144,6 +156,8 @@ impl Play<'_, '_> {
             Plot::Twice => self.twice().await,
             Plot::Killed => self.killed().await,
             Plot::Late => self.late().await,
+            Plot::Part => self.refunded_in_part().await,
+            Plot::Rest => self.refunded_by_and_by().await,
         };
         let ended = match played {
             Ok(()) => self.end().await,
@@ -284,6 +298,11 @@ impl Play<'_, '_> {
         let sum = yuan(self.scene.fen);
         self.lines.say(Who::Buyer, words::SEES_PAID.both(&[&sum]));
         self.pause(300).await;
+        self.dies_and_comes_back(words::CANNOT_REACH).await
+    }
+
+    /// The daemon is killed while it waits for an answer, and is started again.
+    async fn dies_and_comes_back(&mut self, unreached: Phrase) -> Result<(), Vain> {
         let id = self.stage.daemon_id().to_string();
         self.stage.kill_daemon();
         self.lines.say(Who::Terminal, words::IS_KILLED.both(&[&id]));
@@ -292,7 +311,7 @@ impl Play<'_, '_> {
         let client = self.stage.client.clone();
         let asked = self.lines.during(client.get(&path)).await;
         if matches!(asked, Err(ClientError::DaemonAbsent { .. })) {
-            self.lines.say(Who::Register, words::CANNOT_REACH.both(&[]));
+            self.lines.say(Who::Register, unreached.both(&[]));
         } else {
             self.differ(words::DIFFERS_ANSWER, &["", "-"], &["", "-"]);
         }
@@ -315,6 +334,35 @@ impl Play<'_, '_> {
         self.pause(300).await;
         self.stop().await;
         Ok(())
+    }
+
+    async fn refunded_in_part(&mut self) -> Result<(), Vain> {
+        self.paid().await?;
+        self.until_state(StateView::Paid).await?;
+        self.fault(Fault { drop_answer: true, ..Fault::default() }, "refund");
+        self.pause(500).await;
+        self.give_back("R1", 20_00, 201).await;
+        self.pause(1_000).await;
+        self.lines.say(Who::Register, words::REFUNDS_AGAIN.both(&[]));
+        self.give_back("R1", 20_00, 200).await;
+        self.until_refunded("R1").await
+    }
+
+    async fn refunded_by_and_by(&mut self) -> Result<(), Vain> {
+        self.paid().await?;
+        self.until_state(StateView::Paid).await?;
+        self.pause(500).await;
+        self.give_back("R1", 8_00, 201).await;
+        self.until_refunded("R1").await?;
+        // Longer than the daemon lives.
+        self.fault(Fault { delay_ms: Some(60_000), ..Fault::default() }, "refund");
+        self.pause(500).await;
+        self.give_back("R2", 50_00, 201).await;
+        let is_back = |number: &Number| number.trade.as_ref().is_some_and(|t| t.refunds.len() == 2);
+        self.until_pay(is_back).await?;
+        self.pause(300).await;
+        self.dies_and_comes_back(words::CANNOT_REACH_FOR_REFUND).await?;
+        self.until_refunded("R2").await
     }
 
     // --- what they do ----------------------------------------------------------
@@ -347,12 +395,30 @@ impl Play<'_, '_> {
         self.answered(&number, &body, 201, "").await;
     }
 
-    /// Puts a payment and holds the answer against what it should be; a denial
-    /// is told with its sentence.
+    /// The register gives so much back, or asks for the same once more.
+    async fn give_back(&mut self, request: &str, fen: u64, status: u16) {
+        let sum = yuan(fen);
+        if status == 201 {
+            self.lines.say(Who::Register, words::REFUNDS.both(&[&sum, request]));
+        }
+        let path = self.refund_path(request);
+        self.put(&path, &json!({ "amount": sum }), status, "").await;
+    }
+
+    fn refund_path(&self, request: &str) -> String {
+        format!("/v1/payments/{}/refunds/{request}", self.scene.number())
+    }
+
+    /// Puts a payment.
     async fn answered(&mut self, number: &str, body: &Value, status: u16, code: &str) {
+        self.put(&format!("/v1/payments/{number}"), body, status, code).await;
+    }
+
+    /// Sends a request and holds the answer against what it should be; a denial is
+    /// told with its sentence.
+    async fn put(&mut self, path: &str, body: &Value, status: u16, code: &str) {
         let client = self.stage.client.clone();
-        let path = format!("/v1/payments/{number}");
-        let answer = self.lines.during(client.put(&path, body)).await;
+        let answer = self.lines.during(client.put(path, body)).await;
         let (got, name) = match &answer {
             Ok(Answer { status, .. }) => (*status, String::new()),
             Err(ClientError::Problem { problem, .. }) => {
@@ -434,6 +500,37 @@ impl Play<'_, '_> {
     async fn until_state(&mut self, state: StateView) -> Result<PaymentView, Vain> {
         let name = Word::from(state).to_string();
         self.payment(words::AWAITED_STATE.both(&[&name]), |view| view.state == state).await
+    }
+
+    /// Until the refund has come to its end; then what the payment says has gone back
+    /// is held against the ledger.
+    async fn until_refunded(&mut self, request: &str) -> Result<(), Vain> {
+        let (path, client) = (self.refund_path(request), self.stage.client.clone());
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // A terminal that is starting is asked again.
+            let answer = self.lines.during(client.get(&path)).await;
+            let view = answer.ok().and_then(|answer| answer.read::<RefundView>().ok());
+            if view.is_some_and(|view| view.state == RefundStateView::Refunded) {
+                break;
+            }
+            if Instant::now() > until {
+                return Err(words::AWAITED_REFUND.both(&[]));
+            }
+            self.lines.during(sleep(LOOK)).await;
+        }
+        let view = self.until_state(StateView::Paid).await?;
+        let number = self.stage.sandbox.ledger().number(&self.scene.number());
+        let returned = number.and_then(|number| number.trade).map(|trade| yuan(trade.refunded_fen));
+        if returned.as_deref() != Some(view.refunded_amount.as_str()) {
+            let values = [view.refunded_amount.as_str(), returned.as_deref().unwrap_or_default()];
+            self.differ(words::DIFFERS_BACK, &values, &values);
+        }
+        let until = Instant::now() + PATIENCE;
+        while !self.lines.has_refunded(request) && Instant::now() < until {
+            self.lines.during(sleep(LOOK)).await;
+        }
+        Ok(())
     }
 
     /// Until the ledger has got so far with the payment.

@@ -12,8 +12,8 @@ phrases! {
     HEAD_SCANNER = "扫码枪  虚拟串口 {}", "scanner   a virtual serial port, {}";
     HEAD_FOLDER = "目录    {}", "folder    {}";
     HEAD_TIMES =
-        "为了演示，时间缩短了：每秒查询一次（平时 5 秒），4 秒收款时限（平时 60 秒）。全程约半分钟。",
-        "Times are shortened: a query every second (usually 5), 4 seconds to pay (usually 60). It takes half a minute.";
+        "为了演示，时间缩短了：每秒查询一次（平时 5 秒），4 秒收款时限（平时 60 秒）。全程不到一分钟。",
+        "Times are shortened: a query every second (usually 5), 4 seconds to pay (usually 60). It takes less than a minute.";
 
     // Who.
     WHO_REGISTER = "收银系统", "register";
@@ -40,6 +40,10 @@ phrases! {
     IS_KILLED = "进程 {} 被 SIGKILL 杀死，此时它正在等支付的应答", "process {} is killed by SIGKILL while it waits for the answer";
     IS_BACK = "重新启动，进程号 {}，从交易流水里找出未完成的付款", "starts again as process {}, and looks for open payments in its journal";
 
+    REFUNDS = "请求退款 {} 元，退款单号 {}", "asks to give {} yuan back, as refund {}";
+    REFUNDS_AGAIN = "没有等到结果，把同一个退款请求再发一次", "has no result yet, and sends the same refund again";
+    CANNOT_REACH_FOR_REFUND = "连接不上终端；结果未定，不能退现金，也不能另开一笔退款", "cannot reach the terminal: nobody knows, so nobody pays it back in cash or under another number";
+
     // The terminal.
     AWAITS_CODE = "记下订单，等待顾客的付款码", "writes the order down, and waits for the buyer's code";
     SENDS_PAY = "先记入交易流水，再发出支付请求", "writes to its journal, then sends the pay";
@@ -52,6 +56,9 @@ phrases! {
     IS_DECLINED = "✘ 未收款，没有扣款", "✘ DECLINED, nothing was charged";
     IS_CANCELLED = "✘ 已撤销，没有扣款", "✘ CANCELLED, nothing was charged";
     IS_RETURNED = "✘ 已撤销，钱已退还", "✘ CANCELLED, the money went back";
+    SENDS_REFUND = "先记入交易流水，再发出退款请求：{} 元", "writes to its journal, then sends the refund of {}";
+    IS_REFUNDED = "✔ 已退款 {} 元", "✔ REFUNDED, {} yuan went back";
+    IS_REFUSED = "✘ 退款 {} 元被拒绝", "✘ REFUSED to refund {} yuan";
     SILENCE = "没有等到应答：可能扣了款，也可能没有，去查询", "no answer: it may have been charged or not, so it will ask";
     SCAN = "{} 是{}，不理会，继续等待", "{} is a {}: leaves it alone and waits on";
 
@@ -69,6 +76,9 @@ phrases! {
     CANCEL_CLOSES = "收到撤销：交易关闭，顾客不能再付款", "gets the cancel: closes the trade, nobody can pay it any more";
     CANCEL_RETURNS = "收到撤销：{} 元退还顾客", "gets the cancel: gives {} back to the buyer";
     CANCEL_NEVER_SEEN = "收到撤销：没有这笔交易，没有可撤销的", "gets the cancel: never seen this number, nothing to cancel";
+    REFUND_RETURNS = "收到退款请求：{} 元退还顾客", "gets the refund: gives {} back to the buyer";
+    REFUND_ASKED_DONE = "收到退款查询：{} 元已退还", "is asked about the refund: {} went back";
+    REFUND_ASKED_NOT_DONE = "收到退款查询：没有退过", "is asked about the refund: nothing went back";
     OTHER_ANSWER = "收到 {}：{}", "gets a {}: {}";
     ANSWER_LOST = "；应答没有送回", "; the answer does not get back";
 
@@ -78,6 +88,7 @@ phrases! {
     DIFFERS = "不符：{}", "this differs: {}";
     DIFFERS_STATE = "终端的结果是 {} / {}，应为 {} / {}", "the terminal says {} / {}, and not {} / {}";
     DIFFERS_LEDGER = "账本扣款 {}、退还 {}，应为 {}、{}", "the ledger has charged {} and returned {}, and not {} and {}";
+    DIFFERS_BACK = "终端说已退 {}，账本上退了 {}", "the terminal says that {} went back, and the ledger {}";
     DIFFERS_WORD = "终端的说法与账本不一致", "the terminal's word is not what the ledger says";
     DIFFERS_OPEN = "交易还可以被支付", "the trade can still be paid";
     DIFFERS_PAYS = "支付请求被执行了 {} 次", "{} pays were carried out";
@@ -134,6 +145,15 @@ phrases! {
         "支付请求卡在路上，支付宝说“没有这笔交易”。终端不信，等到它不可能再扣款为止。",
         "A pay is stuck in the network, and Alipay has “never seen” it. The terminal does not trust that, and stays on it.";
 
+    PART = "退一部分，应答丢失", "Refunded in part, the answer lost";
+    PART_SHOWS =
+        "支付宝退了款，但应答没有送回。退款有自己的单号：查询之后才说“已退款”，再发一次也不会多退。",
+        "Alipay gives it back, and the answer is lost. A refund has a number: it is asked about, and made once.";
+    REST = "退剩下的，守护进程被杀死", "Refunded, and the daemon killed";
+    REST_SHOWS =
+        "先退一部分，再退剩下的全部。终端没等到应答就被 SIGKILL；重启之后，它自己查清这笔退款。",
+        "A part first, then all that is left. The terminal dies before it hears of it, and finds out when it is back.";
+
     COFFEE = "咖啡", "coffee";
     LUNCH = "午餐套餐", "lunch";
     HEADPHONES = "耳机", "headphones";
@@ -145,10 +165,13 @@ phrases! {
     FRUIT = "水果", "fruit";
     SCARF = "围巾", "a scarf";
     LAMP = "台灯", "a lamp";
+    TEAPOT = "茶壶", "a teapot";
+    GLOVES = "手套", "gloves";
 
     // What was waited for in vain.
     AWAITED_STATE = "状态 {}", "the state {}";
     AWAITED_END = "付款的结果", "the end of the payment";
     AWAITED_SCAN = "扫码的回音", "word of the scan";
+    AWAITED_REFUND = "退款的结果", "the end of the refund";
     AWAITED_PAY = "支付宝收到支付请求", "the pay at the gateway";
 }

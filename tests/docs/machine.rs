@@ -11,39 +11,39 @@ use tilld::payment::{
 use super::{page, section};
 
 /// From one state to another; or from a state to where its money may be.
-type Edges = BTreeSet<(String, String)>;
+pub(crate) type Edges = BTreeSet<(String, String)>;
 
 /// A generator of numbers (xorshift), the same on every run.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 % limit as u64).expect("small")
     }
 
-    fn one_of<T>(&mut self, mut these: Vec<T>) -> T {
+    pub(crate) fn one_of<T>(&mut self, mut these: Vec<T>) -> T {
         let index = self.below(these.len());
         these.swap_remove(index)
     }
 }
 
-fn trouble(kind: TroubleKind) -> Trouble {
+pub(crate) fn trouble(kind: TroubleKind) -> Trouble {
     Trouble { kind, text: "in a test".to_owned() }
 }
 
-fn reason() -> Reason {
+pub(crate) fn reason() -> Reason {
     Reason { code: "40004".to_owned(), sub_code: None, message: "no".to_owned() }
 }
 
-fn code() -> Event {
+pub(crate) fn code() -> Event {
     Event::Code(CodeMark([7; 16]), Tag(1))
 }
 
 /// Every kind of answer to the call that is in flight.
-fn answers(state: State) -> Vec<Answer> {
+pub(crate) fn answers(state: State) -> Vec<Answer> {
     use TroubleKind::{Busy, Foreign, Refused, SellerBalance, Unreachable};
     let trade = Trade::default;
     // Paid after every pay of this walk had left, or long before.
@@ -115,6 +115,14 @@ fn answers(state: State) -> Vec<Answer> {
     }
 }
 
+pub(crate) fn order() -> Order {
+    Order::new(
+        "T1".parse().expect("a number"),
+        "88.88".parse().expect("an amount"),
+        "coffee".to_owned(),
+    )
+}
+
 /// The name of an inner state in the page.
 fn inner(state: State) -> &'static str {
     match state {
@@ -150,15 +158,10 @@ fn walk() -> Walked {
     let rules = Rules::default();
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let Walked { mut public, mut inside, mut money } = Walked::default();
-    let order = Order::new(
-        "T1".parse().expect("a number"),
-        "88.88".parse().expect("an amount"),
-        "coffee".to_owned(),
-    );
     for _ in 0..60_000 {
         let mut now = Timestamp(1_795_140_000_000);
         let moment = |at| Moment::undisputed(at, at, at);
-        let mut payment = Payment::requested(order.clone(), moment(now), &rules);
+        let mut payment = Payment::requested(order(), moment(now), &rules);
         inside.insert(("[*]".to_owned(), inner(payment.state()).to_owned()));
         public.insert(("[*]".to_owned(), payment.public().name().to_owned()));
         let mut is_on_disk = true;
@@ -233,7 +236,7 @@ fn walk() -> Walked {
 }
 
 /// The arrows of the mermaid diagram in a section of the page.
-fn drawn(heading: &str) -> Edges {
+pub(crate) fn drawn(heading: &str) -> Edges {
     let page = page("docs/state-machine.md");
     let section = section(&page, heading);
     let diagram = section.split("```mermaid").nth(1).expect("a diagram");
@@ -246,7 +249,7 @@ fn drawn(heading: &str) -> Edges {
     diagram.lines().filter_map(arrow).collect()
 }
 
-fn assert_same(what: &str, drawn: &Edges, real: &Edges) {
+pub(crate) fn assert_same(what: &str, drawn: &Edges, real: &Edges) {
     let show = |edges: Vec<&(String, String)>| {
         edges.iter().map(|(from, to)| format!("{from} --> {to}\n")).collect::<String>()
     };

@@ -10,6 +10,7 @@ use std::path::Path;
 mod examples;
 mod machine;
 mod pages;
+mod refund;
 mod terminal;
 
 /// Says what was left out also when the test passes, when the harness would

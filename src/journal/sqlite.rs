@@ -276,15 +276,19 @@ VALUES(:seq, :number, :seq, 1, :state, :open, :sale, :at,
        max(:at, coalesce((SELECT clock_ms FROM payments ORDER BY first_seq DESC LIMIT 1), :at)),
        :mark, :amount)";
 
-/// What no index is about changes with every entry, the rest rarely.
-pub(super) const CHANGE_LITTLE: &str = "
-UPDATE payments SET last_seq = :seq, rev = :rev
-WHERE out_trade_no = :number AND rev = :rev - 1
-  AND state = :state AND open = :open AND mark IS :mark";
-
-pub(super) const CHANGE: &str = "
-UPDATE payments SET last_seq = :seq, rev = :rev, state = :state, open = :open, mark = :mark
-WHERE out_trade_no = :number AND rev = :rev - 1";
+/// Every change of a payment but its first; the first of these that fits. SQLite
+/// writes the page of each index that a statement names a column of, changed or
+/// not: what no index is about changes with every entry, the state with some, the
+/// mark rarely.
+pub(super) const CHANGES: [&str; 3] = [
+    "UPDATE payments SET last_seq = :seq, rev = :rev
+     WHERE out_trade_no = :number AND rev = :rev - 1
+       AND state = :state AND open = :open AND mark IS :mark",
+    "UPDATE payments SET last_seq = :seq, rev = :rev, state = :state, open = :open
+     WHERE out_trade_no = :number AND rev = :rev - 1 AND mark IS :mark",
+    "UPDATE payments SET last_seq = :seq, rev = :rev, state = :state, open = :open, mark = :mark
+     WHERE out_trade_no = :number AND rev = :rev - 1",
+];
 
 pub(super) const BEGIN_REFUND: &str = "
 INSERT INTO refunds(first_seq, out_trade_no, out_request_no, last_seq, rev, state, open, cause,
@@ -385,31 +389,21 @@ fn summarize(conn: &Connection, summary: &PaymentSummary, seq: i64) -> rusqlite:
         })?;
         return Ok(());
     }
-    let same = conn.prepare_cached(CHANGE_LITTLE)?.execute(named_params! {
-        ":seq": seq,
-        ":rev": rev,
-        ":state": summary.state,
-        ":open": summary.open,
-        ":mark": summary.mark,
-        ":number": summary.out_trade_no,
-    })?;
-    if same == 1 {
-        return Ok(());
+    for change in CHANGES {
+        let changed = conn.prepare_cached(change)?.execute(named_params! {
+            ":seq": seq,
+            ":rev": rev,
+            ":state": summary.state,
+            ":open": summary.open,
+            ":mark": summary.mark,
+            ":number": summary.out_trade_no,
+        })?;
+        if changed == 1 {
+            return Ok(());
+        }
     }
-    let changed = conn.prepare_cached(CHANGE)?.execute(named_params! {
-        ":seq": seq,
-        ":rev": rev,
-        ":state": summary.state,
-        ":open": summary.open,
-        ":mark": summary.mark,
-        ":number": summary.out_trade_no,
-    })?;
-    if changed == 1 {
-        Ok(())
-    } else {
-        let what = format!("change {rev} of {} is not the next one", summary.out_trade_no);
-        Err(failure(ffi::SQLITE_CONSTRAINT, &what))
-    }
+    let what = format!("change {rev} of {} is not the next one", summary.out_trade_no);
+    Err(failure(ffi::SQLITE_CONSTRAINT, &what))
 }
 
 /// The entries for which `what` holds of one number, in their order.

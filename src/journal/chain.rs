@@ -117,7 +117,9 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 /// A hash for people.
 pub(super) fn hex(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    // One is written with each entry.
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 #[cfg(test)]

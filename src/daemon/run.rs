@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use self::line::Line;
+use self::line::{Line, Lines};
 use self::ready::Ready;
 use self::start::Signals;
 pub(super) use self::start::run;
@@ -94,6 +94,8 @@ struct Loop {
     replies: HashMap<RequestId, Replying>,
     writing: HashMap<Ticket, Writing>,
     signer: Signer,
+    /// What is still to be logged.
+    lines: Lines,
     last_request: RequestId,
     /// The first question to the gateway is still open.
     starting: bool,
@@ -145,11 +147,13 @@ impl Loop {
                 }
                 Some(input) = scans.recv() => self.scanned(input)?,
                 Some(request) = asked.recv() => self.asked(request)?,
+                () = self.lines.have_time() => self.lines.log(),
                 () = tokio::time::sleep(wait) => {}
             }
             self.board.open_payments(self.terminal.open_count());
             said.again(&self.board, self.clock.steady());
         }
+        self.lines.log();
         tracing::info!(
             open = self.terminal.open_count(),
             "stopping; what is open goes on at the next start"

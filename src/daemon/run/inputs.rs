@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Back, Line, Loop, Writing};
+use super::{Back, Line, Loop};
 use crate::alipay::Probed;
 use crate::daemon::backend::Asked;
 use crate::daemon::gate::{Known as Time, Told};
@@ -161,11 +161,13 @@ impl Loop {
                 }
             }
             Back::Written(ticket, Ok(seq)) => {
-                let writing = self.writing.remove(&ticket);
-                let (line, ready) =
-                    writing.map_or((None, None), |Writing { line, ready }| (Some(line), ready));
-                if let Some(payment) = line.and_then(|line| line.log(seq)) {
-                    self.recent.put(payment);
+                let mut ready = None;
+                if let Some(writing) = self.writing.remove(&ticket) {
+                    if let Some(payment) = writing.line.payment() {
+                        self.recent.put(payment.clone());
+                    }
+                    self.lines.add(seq, writing.line);
+                    ready = writing.ready;
                 }
                 self.head.send_if_modified(|head| {
                     let moved = seq > *head;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use super::{Inputs, LAST_WRITES, Loop};
+use super::{Inputs, LAST_WRITES, Lines, Loop};
 use crate::api;
 use crate::config::{ApiConfig, Config, RefundsConfig};
 use crate::daemon::backend::{Daemon, Door, Recent};
@@ -147,6 +147,7 @@ pub(in crate::daemon) async fn run(setup: Setup) -> Result<(), Ended> {
         replies: HashMap::new(),
         writing: HashMap::new(),
         signer: Signer::new(),
+        lines: Lines::default(),
         last_request: RequestId(0),
         starting: true,
     };

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::append::{AppendError, Health};
 use super::chain::ChainKey;
-use super::files::{Files, Lock, NoLock, create_private};
+use super::files::{Files, Lock, NoLock, create_private, sync_folder};
 use super::head;
 use super::keyed;
 use super::reader::Reader;
@@ -159,8 +159,9 @@ impl Desk {
         };
         if let Some((tip, conn)) = conn.and_then(|conn| Some((Tip::read(&conn).ok()?, conn))) {
             desk.tip = Some(tip);
-            desk.keep(conn);
-            desk.note(&tip);
+            if desk.keep(conn).is_ok() {
+                desk.note(&tip);
+            }
         }
         desk.try_to_recover();
         desk
@@ -426,14 +427,17 @@ impl Desk {
             return Err("the file was replaced by another, or has lost entries".to_owned());
         }
         keyed::begin(&conn, &self.key).map_err(|e| e.to_string())?;
-        self.keep(conn);
-        Ok(())
+        self.keep(conn).map_err(|error| format!("the names in its folder are not durable: {error}"))
     }
 
-    fn keep(&mut self, conn: Connection) {
+    /// SQLite syncs data alone, also of the folder when it has made a log there,
+    /// which by that need not keep its name through a power cut.
+    fn keep(&mut self, conn: Connection) -> io::Result<()> {
+        sync_folder(self.files.folder())?;
         self.left = Sight::of(&self.files).ok();
         self.conn = Some(conn);
         (self.unsound, self.taken_away) = (None, None);
+        Ok(())
     }
 
     /// After each of our own writes, whatever became of it; false if the files

@@ -34,7 +34,7 @@ pub(super) struct ModelTrade {
     pub(super) locked: bool,
     /// What went back, by the request's number, in fen.
     pub(super) refunds: BTreeMap<String, u64>,
-    pub(super) refunded_at: Timestamp,
+    pub(super) refunded_at: BTreeMap<String, Timestamp>,
     expires: Timestamp,
     changed: Timestamp,
     before: Option<Status>,
@@ -136,7 +136,7 @@ impl Gateway {
             was_waiting: status == Status::Wait,
             locked: false,
             refunds: BTreeMap::new(),
-            refunded_at: Timestamp(0),
+            refunded_at: BTreeMap::new(),
             paid_at: (status == Status::Success).then_some(now),
             expires: paying.expires,
             changed: now,

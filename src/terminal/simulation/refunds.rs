@@ -54,7 +54,7 @@ impl Gateway {
             return false;
         }
         trade.refunds.insert(request.to_owned(), fen);
-        trade.refunded_at = now;
+        trade.refunded_at.insert(request.to_owned(), now);
         if fen == left {
             self.set(number, Status::Refunded, now);
         }
@@ -132,8 +132,9 @@ impl Gateway {
         let Some(trade) = self.trades.get(number) else {
             return RefundQueryAnswer::Unknown(unsettled(TroubleKind::Unsettled));
         };
+        let is_young = |at: &Timestamp| now.millis() - at.millis() < 10_000;
         let lags = self.nature.stale_queries
-            && now.millis() - trade.refunded_at.millis() < 10_000
+            && trade.refunded_at.get(request).is_some_and(is_young)
             && random.chance(50);
         match trade.refunds.get(request) {
             None => RefundQueryAnswer::NotDone,
@@ -146,6 +147,16 @@ impl Gateway {
 
 impl World {
     // --- the register ----------------------------------------------------------
+
+    /// Some cashier asks for the money back before anybody knows whether there is any.
+    pub(super) fn plan_hasty_refund(&mut self, number: &str) {
+        if self.chaos && self.random.chance(3) {
+            let fen = self.sales[self.sale_of[number]].amount.fen();
+            let (number, request) = (number.to_owned(), "HASTY".to_owned());
+            let at = self.random.below(60_000);
+            self.after(at, Happening::Refund { number, request, fen });
+        }
+    }
 
     /// Whoever has paid may want some of it back, or all.
     pub(super) fn plan_refunds(&mut self, number: &str) {

@@ -86,6 +86,7 @@ impl World {
         self.say(format!("register asks for {number}"));
         self.requests.insert(RequestId(self.last_request.0 + 1), number.to_owned());
         self.request(Request::Pay(Box::new(request)), known);
+        self.plan_hasty_refund(number);
     }
 
     pub(super) fn known(&self, number: &str) -> Known {

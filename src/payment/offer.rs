@@ -147,7 +147,8 @@ pub struct Undo {
     pub sent: bool,
     /// Why the gateway refused one for good; then what is true counts.
     pub refused: Option<Reason>,
-    /// The cancel in flight was sent after a late pay had become impossible.
+    /// The cancel in flight was sent after a late pay had become impossible, and
+    /// after a query that found nothing.
     pub sent_past_late_pay: bool,
     /// No earlier cancel can have done anything: this is the first, or the query
     /// before it said that the number does not exist. Else "no action" may mean

@@ -102,6 +102,13 @@ fn steps(shop: &Shop, daemon: &Daemon, number: &str, auth_code: &str, is_open: b
     let number_of = |entry: &Value, name: &str| entry[name].as_u64().expect("a number");
     for (before, after) in entries.iter().zip(&entries[1..]) {
         assert!(number_of(before, "seq") < number_of(after, "seq"), "{before} {after}");
+    }
+    // A refund of the payment stands among its steps, and counts its own.
+    let (own, entries): (Vec<Value>, Vec<Value>) =
+        entries.into_iter().partition(|entry| entry["out_request_no"].is_string());
+    let pairs = |of: &[Value]| of.iter().cloned().zip(of.iter().skip(1).cloned()).collect();
+    let pairs: [Vec<(Value, Value)>; 2] = [pairs(&own), pairs(&entries)];
+    for (before, after) in pairs.iter().flatten() {
         assert_eq!(number_of(before, "rev") + 1, number_of(after, "rev"), "{before} {after}");
         // One call at a time: what was sent to change something is answered by the
         // next step. (A question that changed nothing is no entry.)

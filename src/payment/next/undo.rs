@@ -25,7 +25,9 @@ impl Live<'_> {
         self.undo = Some(Undo {
             rounds: undo.rounds.saturating_add(1),
             sent: true,
-            sent_past_late_pay: self.offer.heard.late_over,
+            // A cancel that finds nothing may have looked in vain. Only together with
+            // a query that found nothing either, once none can come, does it settle.
+            sent_past_late_pay: self.offer.heard.late_over && does_not_exist,
             sent_to_untouched: !undo.sent || does_not_exist,
             refused: undo.refused,
         });

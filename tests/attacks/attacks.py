@@ -442,7 +442,7 @@ def foreign_refunds(programs):
         asked += [(path("MINE", "R1"), body) for body in (
             "", "{}", "[]", '{"amount": "0"}', '{"amount": "0.00"}', '{"amount": "-1.00"}', '{"amount": "1e1"}', '{"amount": "0.001"}', '{"amount": 1.00}',
             '{"amount": "\uff11.00"}', '{"amount": "10.01"}', '{"amount": "99999999999999999999"}', '{"amount": "1.00", "amount": "9.00"}',
-            '{"amount": "1.00", "out_trade_no": "THEIRS"}', '{"amount": "1.00", "force": true}', '{"amount": "1.00", "reason": "\u202e"}',
+            '{"amount": "1.00", "out_trade_no": "THEIRS"}', '{"amount": "1.00", "force": true}', '{"amount": "1.00", "reason": "\u009b"}',
         )]
         made = []
         for at, body in asked:

@@ -6,7 +6,7 @@ set -euo pipefail
 till=$(realpath "${1:?usage: tests/qr/run.sh PATH/TO/till}")
 cd "$(dirname "$0")"
 missing=()
-for pair in zbarimg:zbar-tools rsvg-convert:librsvg2-bin convert:imagemagick; do
+for pair in zbarimg:zbar-tools rsvg-convert:librsvg2-bin; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then

@@ -64,10 +64,9 @@ impl Terminal {
         let reply = match self.same_refund(ask, known) {
             Some(Ok(refund)) => Reply::Refund { refund: refund.into(), started: false },
             Some(Err(denied)) => Reply::Denied(denied),
-            None => match self.may_refund(ask, known) {
+            None => match self.may_refund(ask, known, now) {
                 Ok(asked) => {
-                    let refund = Refund::requested(asked(now), now);
-                    self.begin_refund(refund);
+                    self.begin_refund(Refund::requested(asked, now));
                     return self.refund_wants(&number, Wants::Requested(asking), now, out);
                 }
                 // Its first entry is being written; nobody is told before.
@@ -83,20 +82,20 @@ impl Terminal {
 
     /// The refund that this request has asked for before, as it is on disk.
     fn same_refund(&self, ask: &RefundAsk, known: &Known) -> Option<Result<Refund, Denied>> {
-        let is_meant = |refund: &&Refund| refund.asked().request == ask.request;
-        let open = self.refunds.get(&ask.number).map(|open| open.slot.latest()).filter(is_meant);
-        let found = open.or_else(|| known.refunds.iter().find(is_meant))?;
-        if found.asked().amount != ask.amount {
-            let (request, amount) = (ask.request.clone(), found.asked().amount);
+        let is_meant = |refund: &Refund| refund.asked().request == ask.request;
+        let open = self.refunds.get(&ask.number).map(|open| &open.slot);
+        let (latest, on_disk) = match open.filter(|slot| is_meant(slot.latest())) {
+            Some(slot) => (slot.latest(), slot.disk()),
+            None => {
+                let found = known.refunds.iter().find(|refund| is_meant(refund))?;
+                (found, Some(found))
+            }
+        };
+        if latest.asked().amount != ask.amount {
+            let (request, amount) = (ask.request.clone(), latest.asked().amount);
             return Some(Err(Denied::RefundConflict { request, amount }));
         }
-        let on_disk = match self.refunds.get(&ask.number) {
-            Some(open) if open.slot.latest().asked().request == ask.request => {
-                open.slot.disk().cloned()
-            }
-            Some(_) | None => Some(found.clone()),
-        };
-        on_disk.map(Ok)
+        on_disk.cloned().map(Ok)
     }
 
     /// Whether a refund may begin, and what is asked for.
@@ -104,7 +103,8 @@ impl Terminal {
         &self,
         ask: &RefundAsk,
         known: &Known,
-    ) -> Result<impl FnOnce(Moment) -> RefundRequest + use<>, Denied> {
+        now: Moment,
+    ) -> Result<RefundRequest, Denied> {
         let open = self.open.get(&ask.number).map(|open| open.slot.machine());
         let payment: &Payment = open.or(known.number.as_ref()).ok_or(Denied::NotFound)?;
         let planted = self.planted();
@@ -136,15 +136,14 @@ impl Terminal {
             |Exceeds { left }| Denied::RefundExceeds { left, payment: payment.clone().into() };
         sum.allows(ask.amount, payment).map_err(exceeds)?;
         self.is_open_for_business()?;
-        let (ask, payment, before) = (ask.clone(), payment.clone(), sum.refunded.amount);
-        Ok(move |now: Moment| RefundRequest {
-            payment,
-            request: ask.request,
+        Ok(RefundRequest {
+            payment: payment.clone(),
+            request: ask.request.clone(),
             amount: ask.amount,
-            reason: ask.reason,
-            operator_id: ask.operator_id,
+            reason: ask.reason.clone(),
+            operator_id: ask.operator_id.clone(),
             cause: RefundCause::Register,
-            before,
+            before: sum.refunded.amount,
             created_at: now.wall,
         })
     }

@@ -118,3 +118,9 @@ fn shim() -> &'static Path {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
     SHIM.get_or_init(|| crate::shim::compile("tests/crash/killer.c"))
 }
+
+/// The numbers of those at which the journal is about to be synced.
+pub(crate) fn syncs(points: &[Point]) -> Vec<u64> {
+    let syncs = points.iter().filter(|p| p.kind == "journal" && p.phase == "before");
+    syncs.map(|point| point.number).collect()
+}

@@ -14,7 +14,7 @@ use tilld::journal;
 
 use crate::Random;
 use crate::books;
-use crate::killer::{Killer, Since, Stall};
+use crate::killer::{self, Killer, Since, Stall};
 use crate::register::{self, Event, Listener, Reply};
 use crate::shop::{Daemon, LOOK_AGAIN, Shop, Terminal};
 use crate::story::SLOW_MS;
@@ -188,19 +188,12 @@ fn play(shop: &Shop, plan: &Plan) -> Result<Life, String> {
     let killer = Killer { slow, stall, ..terminal.killer("points", plan.at, Since::Refund) };
     let played = Story::new(shop, plan, &terminal).play(&killer);
     let points = killer.points();
-    let syncs = points.iter().filter(|p| p.kind == "journal" && p.phase == "before");
     let life = Life {
-        syncs: syncs.map(|point| point.number).collect(),
+        syncs: killer::syncs(&points),
         was_killed: plan.at > 0 && killer.killed_at().is_some(),
         points: points.into_iter().map(|point| point.what).collect(),
     };
-    match played {
-        Ok(()) => Ok(life),
-        Err(why) => {
-            let log = terminal.log();
-            Err(format!("{why}\nlog:\n{log}kept in {}", terminal.keep().display()))
-        }
-    }
+    played.map(|()| life).map_err(|why| terminal.with_log(&why))
 }
 
 struct Story<'a> {

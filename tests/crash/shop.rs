@@ -161,6 +161,12 @@ impl Terminal {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// What went wrong, with the log, and where all the rest is kept.
+    pub(crate) fn with_log(self, why: &str) -> String {
+        let log = self.log();
+        format!("{why}\nlog:\n{log}kept in {}", self.keep().display())
+    }
+
     /// Keeps the folder, for whoever looks into a failure.
     pub(crate) fn keep(self) -> PathBuf {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crash-failures");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tilld::sandbox::endings::Ending;
 
 use crate::books::{self, Word, text};
-use crate::killer::{Killer, Since, Stall};
+use crate::killer::{self, Killer, Since, Stall};
 use crate::register::{self, Reply};
 use crate::shop::{LOOK_AGAIN, Shop, Terminal};
 use crate::{Random, endings};
@@ -106,16 +106,7 @@ fn play(shop: &Shop, plan: &Plan) -> Result<Vec<u64>, String> {
     let terminal = shop.terminal(false);
     let killer = Killer { stall: plan.stall, ..terminal.killer("points", plan.at, Since::Pay) };
     let played = Story::new(shop, plan, &terminal).play(&killer);
-    let syncs = killer.points().into_iter();
-    let syncs = syncs.filter(|p| p.kind == "journal" && p.phase == "before");
-    let syncs = syncs.map(|p| p.number).collect();
-    match played {
-        Ok(()) => Ok(syncs),
-        Err(why) => {
-            let log = terminal.log();
-            Err(format!("{why}\nlog:\n{log}kept in {}", terminal.keep().display()))
-        }
-    }
+    played.map(|()| killer::syncs(&killer.points())).map_err(|why| terminal.with_log(&why))
 }
 
 struct Story<'a> {

@@ -104,7 +104,7 @@ fn play(shop: &Shop, plan: &Plan) -> Result<Outcome, String> {
     let result = Story::new(shop, plan, &terminal).play(&killer);
     result.map_err(|why| {
         let point = killer.killed_at().map_or("past the end".to_owned(), |p| p.to_string());
-        format!("{point}\n{why}\nlog:\n{}kept in {}", terminal.log(), terminal.keep().display())
+        terminal.with_log(&format!("{point}\n{why}"))
     })
 }
 

@@ -13,6 +13,7 @@ mod books;
 mod bugs;
 mod ends;
 mod gateway;
+mod network;
 mod refunds;
 mod register;
 mod shown;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Random;
-use super::bugs::{Bug, reason};
+use super::bugs::reason;
 use super::gateway::{Gateway, Later, Status, unsettled};
 use super::world::{Happening, World};
 use crate::payment::{
@@ -422,12 +422,5 @@ pub(super) fn no_answer_about_refund(call: Call, kind: TroubleKind) -> Answer {
     match call {
         Call::Refund => Answer::Refund(RefundAnswer::Unknown(unsettled(kind))),
         _ => Answer::RefundQuery(RefundQueryAnswer::Unknown(unsettled(kind))),
-    }
-}
-
-impl World {
-    /// A bug that sends before the disk has it.
-    pub(super) fn refunds_before_disk(&self) -> bool {
-        self.bug == Some(Bug::RefundsBeforeDisk)
     }
 }

@@ -4,16 +4,15 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 
 use super::Random;
-use super::bugs::{Bug, reason};
+use super::bugs::Bug;
 use super::ends::Ends;
-use super::gateway::{Gateway, Later, Nature, Paying, Status, unsettled};
-use super::refunds::{Named, Refunds, name, no_answer_about_refund};
+use super::gateway::{Gateway, Later, Nature, Paying, Status};
+use super::refunds::{Named, Refunds, name};
 use super::shown::Shown;
 use super::writes::{Ready, Write};
 use crate::payment::{
-    Account, Amount, Answer, Answered, AuthCode, Call, CancelAnswer, CodeKey, Entry, Hint, Method,
-    Moment, PayAnswer, Payment, PrecreateAnswer, QueryAnswer, Refund, Refusal, Rules, ScaleLabels,
-    ScannerNews, State, Timestamp, TroubleKind, Wire,
+    Account, Amount, Answered, Call, CodeKey, Entry, Hint, Method, Moment, Payment, Refusal, Rules,
+    ScaleLabels, ScannerNews, State, Timestamp,
 };
 use crate::terminal::{
     Codes, Input, Matter, Output, Request, RequestId, Serial, Subject, Terminal,
@@ -23,7 +22,6 @@ use crate::terminal::{
 const HEALED_AT: i64 = 400_000;
 /// Then everything has to be settled.
 const SETTLED_BY: i64 = HEALED_AT + 3 * 3_600_000;
-const REQUEST_TIMEOUT: i64 = 10_000;
 const SALES: usize = 8;
 
 pub(super) struct Report {
@@ -552,7 +550,7 @@ impl World {
                             self.send(call, payment, Serial(0), None, subject);
                         }
                     }
-                    if self.refunds_before_disk()
+                    if self.bug == Some(Bug::RefundsBeforeDisk)
                         && let Entry::Refund { refund, step } = &entry
                         && let Some(call) = step.call
                     {
@@ -640,217 +638,6 @@ impl World {
         self.written.insert(number.clone(), (self.order, self.life));
         self.disk.insert(number, payment);
     }
-
-    // --- the network ---------------------------------------------------------------
-
-    pub(super) fn send(
-        &mut self,
-        call: Call,
-        payment: &Payment,
-        serial: Serial,
-        code: Option<&AuthCode>,
-        subject: Subject,
-    ) {
-        let number = payment.order().out_trade_no.to_string();
-        let Some(offer) = payment.offer() else {
-            return self.broke(format!("{call:?} of {number}, which has no offer"));
-        };
-        let paying = Paying {
-            amount: payment.order().amount,
-            expires: offer.time_expire,
-            tag: offer.tag.map(|tag| tag.to_string()),
-        };
-        let answer_after = |world: &mut Self, wait: u64, answer: Answer| {
-            let answered = Answered { answer, gateway_time: None, wire: Wire::default() };
-            let life = world.life;
-            let (subject, answered) = (subject.clone(), Box::new(answered));
-            world.after(wait, Happening::Answer { life, subject, serial, answered });
-        };
-        self.changes(&number, call, serial);
-        if matches!(subject, Subject::Payment(_)) {
-            self.in_flight.insert(number.clone(), serial);
-        }
-        let offline = self.now < self.network_from;
-        let rough = self.chaos && self.now >= self.calm_until;
-        if offline || (rough && self.random.chance(8)) {
-            let wait = self.random.below(if offline { 500 } else { 3_000 });
-            answer_after(self, wait, never_left(call));
-            return;
-        }
-        if matches!(call, Call::Pay | Call::Precreate) {
-            let on_disk = self.disk.get(&number).map(Payment::state);
-            let cached = self.cache.iter().any(|p| p.order().out_trade_no.as_str() == number);
-            let expected = match call {
-                Call::Pay => State::Paying,
-                _ => State::Precreating,
-            };
-            if on_disk != Some(expected) && !cached {
-                self.broke(format!("pay of {number} sent while the journal says {on_disk:?}"));
-            }
-            if let Some(wrong) = code.and_then(|code| self.shown.sent(code.reveal(), &number)) {
-                self.broke(wrong);
-            }
-            let sent = self.pays_sent.entry(number.clone()).or_default();
-            *sent += 1;
-            if *sent > 1 {
-                self.broke(format!("pay of {number} sent twice"));
-            }
-        }
-        // No answer in time is an answer, too.
-        let timeout = REQUEST_TIMEOUT.unsigned_abs();
-        answer_after(self, timeout, no_answer(call, TroubleKind::NoAnswer));
-        if rough && self.random.chance(6) {
-            return; // lost on the way
-        }
-        let travels = match self.random.below(100) {
-            0..8 if rough => self.random.below(240_000),
-            _ => 20 + self.random.below(900),
-        };
-        let reply = (self.life, serial);
-        self.after(travels, Happening::Arrive { subject, call, paying, reply });
-    }
-
-    pub(super) fn arrive(
-        &mut self,
-        subject: Subject,
-        call: Call,
-        paying: &Paying,
-        (life, serial): (u32, Serial),
-    ) {
-        let (Subject::Payment(number) | Subject::Refund(number)) = &subject;
-        let number = &number.to_string();
-        let now = self.gateway_now();
-        let calm = self.now < self.calm_until;
-        let before = self.gateway.trades.get(number).map(|t| t.status);
-        let gateway = if self.strayed { &mut self.other } else { &mut self.gateway };
-        let mut later = None;
-        let answer = match call {
-            Call::Pay => {
-                let (answer, then) = gateway.pay(number, paying, now, &mut self.random);
-                later = then;
-                Answer::Pay(answer)
-            }
-            Call::Precreate => {
-                let (answer, then) = gateway.precreate(number, paying, now, &mut self.random);
-                if let PrecreateAnswer::Made { .. } = answer {
-                    self.ends.shown += 1;
-                }
-                later = then;
-                Answer::Precreate(answer)
-            }
-            Call::Query => {
-                self.arrived.insert(serial, now);
-                Answer::Query(gateway.query(number, paying.amount, now, calm, &mut self.random))
-            }
-            Call::Refund | Call::RefundQuery => unreachable!("refunds have a way of their own"),
-            Call::Cancel => {
-                let (answer, foreign) = gateway.cancel(number, now, &mut self.random);
-                if foreign && !self.cannot_be_told_apart(number) {
-                    self.broke(format!("{number} was somebody else's and was cancelled"));
-                } else if foreign {
-                    self.excused.insert(number.clone());
-                }
-                Answer::Cancel(answer)
-            }
-        };
-        if let Some((wait, what)) = later.filter(|_| !self.strayed) {
-            self.after(wait, Happening::Later { number: number.clone(), what });
-        }
-        self.say(format!("gateway: {call:?} of {number}: {answer:?}"));
-        let after = self.gateway.trades.get(number).map(|t| t.status);
-        if before != Some(Status::Success) && after == Some(Status::Success) {
-            if self.random.chance(25)
-                && let Some(trade) = self.gateway.trades.get_mut(number)
-            {
-                trade.finished = true;
-                trade.locked = self.random.chance(50);
-            }
-            self.charged(number);
-        }
-        let undone = call == Call::Cancel && before == Some(Status::Success);
-        if undone && after == Some(Status::Refunded) && self.told.get(number) == Some(&State::Paid)
-        {
-            self.broke(format!("{number} was told paid and then given back"));
-        }
-        self.answer(call, answer, subject, (life, serial), now);
-    }
-
-    /// The reply is on its way, or what comes in its place.
-    fn answer(
-        &mut self,
-        call: Call,
-        mut answer: Answer,
-        subject: Subject,
-        (life, serial): (u32, Serial),
-        now: Timestamp,
-    ) {
-        let calm = self.now < self.calm_until;
-        let nature = self.gateway.nature;
-        let date = Timestamp(now.millis() + nature.date_lies_by);
-        let mut gateway_time = (!nature.dateless).then_some(date);
-        if self.chaos && !calm {
-            match self.random.below(100) {
-                0..6 => return, // the reply is lost
-                6..9 => {
-                    // Somebody forges a reply: unverified, whatever it says.
-                    answer = no_answer(call, TroubleKind::Unverified);
-                    gateway_time = None;
-                }
-                // A verified reply to another request comes in its place: about
-                // another number, or from the front door, which names none.
-                9..11 => answer = no_answer(call, TroubleKind::Foreign),
-                11..14 => answer = refused_at_the_door(call),
-                _ => {}
-            }
-        }
-        let answered = Box::new(Answered { answer, gateway_time, wire: Wire::default() });
-        let wait = 20 + self.random.below(900);
-        self.after(wait, Happening::Answer { life, subject, serial, answered });
-    }
-
-    fn send_about_refund(&mut self, call: Call, refund: &Refund, serial: Serial) {
-        if call == Call::Query {
-            let subject = Subject::Refund(refund.of().clone());
-            return self.send(call, &refund.asked().payment, serial, None, subject);
-        }
-        let named = name(refund);
-        self.send_refund(call, refund, serial);
-        let subject = Subject::Refund(refund.of().clone());
-        let answer_after = |world: &mut Self, wait: u64, answer: Answer| {
-            let answered = Answered { answer, gateway_time: None, wire: Wire::default() };
-            let (life, answered) = (world.life, Box::new(answered));
-            let subject = subject.clone();
-            world.after(wait, Happening::Answer { life, subject, serial, answered });
-        };
-        let offline = self.now < self.network_from;
-        let rough = self.chaos && self.now >= self.calm_until;
-        if offline || (rough && self.random.chance(8)) {
-            let wait = self.random.below(if offline { 500 } else { 3_000 });
-            answer_after(self, wait, no_answer(call, TroubleKind::Unreachable));
-            return;
-        }
-        answer_after(self, REQUEST_TIMEOUT.unsigned_abs(), no_answer(call, TroubleKind::NoAnswer));
-        if rough && self.random.chance(6) {
-            return; // lost on the way
-        }
-        let travels = match self.random.below(100) {
-            0..8 if rough => self.random.below(240_000),
-            _ => 20 + self.random.below(900),
-        };
-        let (fen, reply) = (refund.asked().amount.fen(), (self.life, serial));
-        self.after(travels, Happening::ArriveRefund { named, call, fen, reply });
-    }
-
-    fn arrive_refund(&mut self, call: Call, named: Named, fen: u64, reply: (u32, Serial)) {
-        let now = self.gateway_now();
-        let (answer, later) = self.refund_arrives(call, &named, fen, now);
-        if let Some((wait, what)) = later.filter(|_| !self.strayed) {
-            self.after(wait, Happening::Later { number: named.0.clone(), what });
-        }
-        self.say(format!("gateway: {call:?} of {named:?}: {answer:?}"));
-        let subject = Subject::Refund(named.0.parse().expect("valid"));
-        self.answer(call, answer, subject, reply, now);
-    }
 }
 
 /// The account of the shop, or another one.
@@ -858,38 +645,4 @@ fn account(other: bool) -> Account {
     let app_id = if other { "2014072300007149" } else { "2014072300007148" };
     let gateway = "openapi.alipay.com".to_owned();
     Account { gateway, app_id: app_id.to_owned(), merchant: None }
-}
-
-fn refused_at_the_door(call: Call) -> Answer {
-    match call {
-        Call::Pay => Answer::Pay(PayAnswer::Refused(reason("isv.invalid-parameter"))),
-        Call::Precreate => {
-            Answer::Precreate(PrecreateAnswer::Refused(reason("isv.invalid-parameter")))
-        }
-        Call::Query | Call::Cancel | Call::Refund | Call::RefundQuery => {
-            no_answer(call, TroubleKind::Refused)
-        }
-    }
-}
-
-fn never_left(call: Call) -> Answer {
-    match call {
-        Call::Pay => Answer::Pay(PayAnswer::NotSent(unsettled(TroubleKind::Unreachable))),
-        Call::Precreate => {
-            Answer::Precreate(PrecreateAnswer::NotSent(unsettled(TroubleKind::Unreachable)))
-        }
-        Call::Query | Call::Cancel | Call::Refund | Call::RefundQuery => {
-            no_answer(call, TroubleKind::Unreachable)
-        }
-    }
-}
-
-fn no_answer(call: Call, kind: TroubleKind) -> Answer {
-    match call {
-        Call::Pay => Answer::Pay(PayAnswer::Unknown(unsettled(kind))),
-        Call::Precreate => Answer::Precreate(PrecreateAnswer::Unknown(unsettled(kind))),
-        Call::Query => Answer::Query(QueryAnswer::Unknown(unsettled(kind))),
-        Call::Cancel => Answer::Cancel(CancelAnswer::Unknown(unsettled(kind))),
-        Call::Refund | Call::RefundQuery => no_answer_about_refund(call, kind),
-    }
 }

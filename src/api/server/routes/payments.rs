@@ -13,7 +13,7 @@ use crate::api::server::state::{Api, Wait};
 use crate::api::wire::{
     CodeBody, PayBody, PaymentView, PaymentsView, Problem, ProblemView, body, members, params,
 };
-use crate::payment::Public;
+use crate::payment::{Payment, Public};
 use crate::terminal::Reply;
 
 /// Starts a payment, or finds it.
@@ -136,14 +136,9 @@ pub(super) async fn post_code(
         let wait = api.wait(params::wait(query(&uri))?, &peer)?;
         let bytes = read_json(&headers, sent)?;
         let code = body::code_request(&bytes)?;
-        match api.backend.code(number.clone(), code, peer.asker()).await? {
-            Reply::Started(payment) | Reply::Stands(payment) => {
-                let payment = api.settled(payment, wait).await?;
-                json(StatusCode::OK, &api.view(&payment).await?)
-            }
-            Reply::Denied(denied) => Err(denied.into()),
-            Reply::Refund { .. } => Err(Problem::not_about_this()),
-        }
+        let reply = api.backend.code(number.clone(), code, peer.asker()).await?;
+        let payment = api.settled(payment_of(reply)?.1, wait).await?;
+        json(StatusCode::OK, &api.view(&payment).await?)
     };
     match bring.await {
         Ok(response) => Ok(response),
@@ -212,11 +207,8 @@ pub(super) async fn cancel_payment(
         // A stop is done, whether or not there is a place to wait for its end.
         let wait = api.wait(params::wait(query(&uri))?, &peer).ok().flatten();
         let waits = wait.is_some();
-        let payment = match api.backend.stop(number.clone(), peer.asker()).await? {
-            Reply::Started(payment) | Reply::Stands(payment) => api.settled(payment, wait).await?,
-            Reply::Denied(denied) => return Err(denied.into()),
-            Reply::Refund { .. } => return Err(Problem::not_about_this()),
-        };
+        let reply = api.backend.stop(number.clone(), peer.asker()).await?;
+        let payment = api.settled(payment_of(reply)?.1, wait).await?;
         if payment.public() == Public::Paid {
             return Err(Problem::already_paid(&payment));
         }
@@ -258,12 +250,7 @@ pub(super) async fn list_payments(
 }
 
 async fn started(api: &Api, reply: Reply, wait: Option<Wait>) -> Answer {
-    let (status, payment) = match reply {
-        Reply::Started(payment) => (StatusCode::CREATED, payment),
-        Reply::Stands(payment) => (StatusCode::OK, payment),
-        Reply::Denied(denied) => return Err(denied.into()),
-        Reply::Refund { .. } => return Err(Problem::not_about_this()),
-    };
+    let (status, payment) = payment_of(reply)?;
     let payment = api.settled(payment, wait).await?;
     let mut response = json(status, &api.view(&payment).await?)?;
     let path = format!("/v1/payments/{}", payment.order().out_trade_no);
@@ -271,4 +258,14 @@ async fn started(api: &Api, reply: Reply, wait: Option<Wait>) -> Answer {
         response.headers_mut().insert(header::LOCATION, path);
     }
     Ok(response)
+}
+
+/// The payment in a reply, and whether the request has started it.
+fn payment_of(reply: Reply) -> Result<(StatusCode, Payment), Problem> {
+    match reply {
+        Reply::Started(payment) => Ok((StatusCode::CREATED, payment)),
+        Reply::Stands(payment) => Ok((StatusCode::OK, payment)),
+        Reply::Denied(denied) => Err(denied.into()),
+        Reply::Refund { .. } => Err(Problem::not_about_this()),
+    }
 }
